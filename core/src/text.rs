@@ -1,0 +1,65 @@
+//! Strings that came from a network are untrusted.
+//!
+//! [`Text`] is what a peer sent, in a character set that the octets do not name. It can be compared and
+//! passed on; it must be decoded (by the host, which knows character sets) before it is shown, and it
+//! must become a [`FileName`] before it may name anything in a store.
+
+use core::fmt;
+
+/// Octets of a text field as received: any character set, any content.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// Wraps received octets, or octets to send.
+    #[must_use]
+    pub const fn new(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
+    /// The octets.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every character set of the IPMSG family reads these octets alike.
+    #[must_use]
+    pub const fn is_ascii(self) -> bool {
+        self.0.is_ascii()
+    }
+
+    /// The text, if it happens to be valid UTF-8.
+    #[must_use]
+    pub const fn as_utf8(self) -> Option<&'a str> {
+        match core::str::from_utf8(self.0) {
+            Ok(text) => Some(text),
+            Err(_) => None,
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
+/// Shows printable ASCII as it is and everything else as `\xNN`: safe on any terminal.
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
