@@ -65,11 +65,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// [`BufferTooSmall`] with the size that would have sufficed; what the buffer holds then is cut off.
     pub const fn finish(&self) -> Result<usize, BufferTooSmall> {
-        if self.wanted <= self.buffer.len() {
-            Ok(self.wanted)
-        } else {
-            Err(BufferTooSmall { needed: self.wanted })
-        }
+        if self.wanted <= self.buffer.len() { Ok(self.wanted) } else { Err(BufferTooSmall { needed: self.wanted }) }
     }
 
     fn digits(&mut self, number: u64, radix: u8, width: usize, pad: u8) -> &mut Self {

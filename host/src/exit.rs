@@ -1,0 +1,41 @@
+//! How the program ends: the exit codes that scripts rely on (PRODUCT: "Exit codes").
+
+use std::process::ExitCode;
+
+/// Why the program ends. The discriminant is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything that was asked for is done.
+    Done = 0,
+    /// It did not work, for a reason that has no code of its own.
+    Failed = 1,
+    /// The command line, the environment or the configuration is wrong.
+    Usage = 2,
+    /// Nobody there: unknown member, unreachable, or no answer in time.
+    Nobody = 3,
+    /// Refused, or not authorised.
+    Refused = 4,
+    /// A digest does not match, or a transfer ended short.
+    Incomplete = 5,
+    /// No space left, or the quota is used up.
+    NoSpace = 6,
+    /// Ended by Ctrl-C (SIGINT).
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The code that the shell sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
