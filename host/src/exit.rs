@@ -39,3 +39,37 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+/// An error that ends the program: what to tell the user, and the exit code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// One line that says what is wrong and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// With [`Exit::Failed`].
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, message: message.into() }
+    }
+
+    /// With [`Exit::Usage`].
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into() }
+    }
+
+    /// With [`Exit::Nobody`].
+    pub fn nobody(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Nobody, message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -2,6 +2,57 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | [`cli`] | the command line |
+//! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
+//! | [`charset`] | what peers write, and what they can read |
 
+pub mod charset;
+pub mod cli;
+pub mod config;
 pub mod exit;
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use cli::{Cli, Color, Command};
+use config::Early;
+use exit::{Exit, Failure};
+
+/// Runs the program with the arguments of `line`, of which the first is the program's name.
+pub fn run(line: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match config::load(line) {
+        Ok(cli) => cli,
+        Err(Early::Failure(failure)) => return report(&failure),
+        Err(Early::Clap(error)) => {
+            // Help and version are no errors; if nobody reads them, there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match cli.output.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    match command(cli) {
+        Ok(exit) => exit,
+        Err(failure) => report(&failure),
+    }
+}
+
+fn report(failure: &Failure) -> Exit {
+    anstream::eprintln!("feige: {}", failure.message);
+    failure.exit
+}
+
+fn command(cli: Cli) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Completions(completions) => {
+            clap_complete::generate(completions.shell, &mut Cli::command(), "feige", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        _ => Err(Failure::new("not here yet")),
+    }
+}

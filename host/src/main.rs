@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use feige::exit::Exit;
-
 fn main() -> ExitCode {
-    Exit::Done.into()
+    feige::run(std::env::args_os()).into()
 }
