@@ -6,11 +6,13 @@
 //! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
 //! | [`charset`] | what peers write, and what they can read |
+//! | [`store`] | files and folders on disk: received safely, offered safely |
 
 pub mod charset;
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod store;
 
 use std::ffi::OsString;
 

@@ -1,0 +1,264 @@
+//! The download folder.
+//!
+//! An [`Inbox`] is an open handle of one folder. All that is received goes through it; what is not below that handle
+//! cannot be named.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, File, OpenOptions};
+use md5::{Digest, Md5};
+
+use super::StoreError;
+use super::part::{FilePart, FolderPart};
+use super::publish::{LONGEST_NAME, shortened};
+use super::space::Space;
+
+/// What a part's name ends with.
+const SUFFIX: &str = ".feige-part";
+
+/// How many unguessable names are tried before the folder is given up on.
+const FRESH_NAMES: u32 = 16;
+
+/// What identifies a file across two attempts to download it, so that the second may continue the first.
+///
+/// The protocol has no digest of the contents. The same sender, name, size and time of last change are what there
+/// is; the packet number is left out, so that the same file may also be offered anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Who offered it.
+    pub from: Ipv4Addr,
+    /// The announced size in octets.
+    pub size: u64,
+    /// The announced time of last change, in seconds since 1970.
+    pub mtime: u64,
+}
+
+/// The download folder: see the module.
+#[derive(Debug)]
+pub struct Inbox {
+    pub(super) dir: Dir,
+    path: PathBuf,
+    pub(super) modes: Modes,
+}
+
+impl Inbox {
+    /// Opens the folder at `path`, creating it if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if it is not a folder, or may not be opened or created.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let failed = |action| move |error| StoreError::io(action, path, error);
+        std::fs::create_dir_all(path).map_err(failed("create"))?;
+        let path = path.canonicalize().map_err(failed("open"))?;
+        let dir =
+            Dir::open_ambient_dir(&path, ambient_authority()).map_err(|error| StoreError::io("open", &path, error))?;
+        Ok(Self { dir, path, modes: Modes::of_this_process() })
+    }
+
+    /// The folder's absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins to receive the file `name`, of which `size` octets are announced (`None`: not known).
+    ///
+    /// With an `origin`, the part of an earlier attempt is taken up again if it is there: [`FilePart::len`] tells
+    /// how much of it is to be kept. With `resume` false that part is emptied first.
+    ///
+    /// # Errors
+    /// [`StoreError::TooBig`] if the announced size does not fit, [`StoreError::Io`] if no part can be made.
+    pub fn file(
+        &self,
+        name: &str,
+        size: Option<u64>,
+        origin: Option<Origin>,
+        resume: bool,
+    ) -> Result<FilePart<'_>, StoreError> {
+        let name = one_component(name).map_err(|error| StoreError::io("create", &self.path, error))?;
+        let (file, part, len) = self
+            .open_part(name, origin, resume)
+            .map_err(|error| StoreError::io("create a part of", self.path.join(name), error))?;
+        let part = FilePart::new(self, file, name, part, len);
+        Space::fits(&self.dir, size.unwrap_or(0).saturating_sub(len))?;
+        Ok(part)
+    }
+
+    /// Begins to receive the folder `name`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if no part can be made.
+    pub fn folder(&self, name: &str) -> Result<FolderPart<'_>, StoreError> {
+        let failed = |error| StoreError::io("create a part of", self.path.join(name), error);
+        let name = one_component(name).map_err(failed)?;
+        let (dir, part) = self.create_folder_part(name).map_err(failed)?;
+        Ok(FolderPart::new(self, dir, name, part))
+    }
+
+    /// The part that `origin` names, as far as nobody else is writing it; else a new one. Returns the file, its name
+    /// and how many octets of it count.
+    fn open_part(&self, name: &str, origin: Option<Origin>, resume: bool) -> io::Result<(File, String, u64)> {
+        if let Some(origin) = origin {
+            let part = part_name(name, key(name, origin));
+            match self.reopen(&part) {
+                Ok(Some(file)) => {
+                    let len = file.metadata()?.len();
+                    // More octets than announced cannot be of this file: begin again.
+                    let kept = if resume && len <= origin.size { len } else { 0 };
+                    file.set_len(kept)?;
+                    return Ok((file, part, kept));
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if let Ok(file) = self.create(&part)
+                        && lock(&file)?
+                    {
+                        return Ok((file, part, 0));
+                    }
+                }
+                // Something that is not ours has that name (a link, a folder): leave it alone.
+                Err(_) => {}
+            }
+        }
+        for _ in 0..FRESH_NAMES {
+            let part = part_name(name, unguessable());
+            match self.create(&part) {
+                Ok(file) => {
+                    lock(&file)?;
+                    return Ok((file, part, 0));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Opens an earlier part; `None` if it is in use or not plainly ours.
+    fn reopen(&self, part: &str) -> io::Result<Option<File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).follow(FollowSymlinks::No);
+        #[cfg(unix)]
+        {
+            // Somebody may have put a pipe there: opening must not wait for its other end.
+            use cap_std::fs::OpenOptionsExt;
+            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        }
+        let file = self.dir.open_with(part, &options)?;
+        if !lock(&file)? {
+            return Ok(None);
+        }
+        // Between opening and locking, the other writer may have finished and given the file its name. And a second
+        // name of the file (a hard link) would be written to as well.
+        let (opened, named) = (file.metadata()?, self.dir.symlink_metadata(part)?);
+        let plain = opened.is_file() && opened.nlink() == 1;
+        Ok((plain && (opened.dev(), opened.ino()) == (named.dev(), named.ino())).then_some(file))
+    }
+
+    /// Creates a part that only its owner may read.
+    fn create(&self, part: &str) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            use cap_std::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        self.dir.open_with(part, &options)
+    }
+
+    fn create_folder_part(&self, name: &str) -> io::Result<(Dir, String)> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        {
+            use cap_std::fs::DirBuilderExt;
+            builder.mode(0o700);
+        }
+        for _ in 0..FRESH_NAMES {
+            let part = part_name(name, unguessable());
+            match self.dir.create_dir_with(&part, &builder) {
+                Ok(()) => return Ok((self.dir.open_dir_nofollow(&part)?, part)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// Access rights of what is published: what any other program of this user would give.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Modes {
+    /// Of a file.
+    pub(super) file: u32,
+    /// Of a folder.
+    pub(super) folder: u32,
+}
+
+impl Modes {
+    #[cfg(unix)]
+    fn of_this_process() -> Self {
+        use rustix::fs::Mode;
+        use std::sync::OnceLock;
+        // The mask can only be read by setting it. For that instant it is stricter, never looser, and it is done
+        // once for the process.
+        static MASK: OnceLock<u32> = OnceLock::new();
+        let mask = *MASK.get_or_init(|| {
+            let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+            rustix::process::umask(mask);
+            #[allow(clippy::useless_conversion, reason = "16 bits on other systems")]
+            u32::from(mask.bits())
+        });
+        Self { file: 0o666 & !mask, folder: 0o777 & !mask }
+    }
+
+    #[cfg(not(unix))]
+    fn of_this_process() -> Self {
+        Self { file: 0, folder: 0 }
+    }
+}
+
+/// A last line of defence: names were made safe when they were received, but a store does not take that on trust.
+pub(super) fn one_component(name: &str) -> io::Result<&str> {
+    let bad = name.is_empty()
+        || name == "."
+        || name == ".."
+        || name.len() > LONGEST_NAME
+        || name.chars().any(|c| matches!(c, '/' | '\\' | ':') || c.is_control());
+    if bad { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name")) } else { Ok(name) }
+}
+
+/// `NAME.KEY.feige-part`, where a long `NAME` is cut so that the whole fits.
+fn part_name(name: &str, key: u64) -> String {
+    let end = format!(".{key:016x}{SUFFIX}");
+    format!("{}{end}", shortened(name, LONGEST_NAME - end.len()))
+}
+
+/// What the part of this file is called: the same for every attempt, and not to be brought about by another sender.
+fn key(name: &str, origin: Origin) -> u64 {
+    let mut digest = Md5::new();
+    digest.update(origin.from.octets());
+    digest.update(origin.size.to_be_bytes());
+    digest.update(origin.mtime.to_be_bytes());
+    digest.update(name.as_bytes());
+    digest.finalize().iter().take(8).fold(0, |key, &octet| key << 8 | u64::from(octet))
+}
+
+/// A number that nobody can foresee: the standard library seeds its hash maps with such.
+fn unguessable() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0u8)
+}
+
+/// Takes the file for this process alone; false if somebody has it. Where files cannot be locked, nobody has.
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_clone()?.into_std().try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(true),
+    }
+}
