@@ -23,7 +23,7 @@ use crate::charset::Charset;
     after_long_help = LONG_HELP,
     max_term_width = 110,
     arg_required_else_help = true,
-    propagate_version = true
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     /// What to do.
@@ -66,6 +66,16 @@ Options stand on the command line, in the environment as FEIGE_…, or in the co
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised,
 5 a transfer ended short, 6 no space or quota, 130 interrupted, 143 terminated";
+
+/// The command line for clap.
+#[must_use]
+pub fn command() -> clap::Command {
+    // That every option has its variable is said once; in each line it would drown the rest.
+    let quiet = |argument: clap::Arg| argument.hide_env(true);
+    <Cli as clap::CommandFactory>::command()
+        .mut_args(quiet)
+        .mut_subcommands(|command| command.mut_args(quiet).disable_version_flag(true))
+}
 
 /// How to print. These options may stand before or after the command.
 #[derive(Args, Clone, Debug)]
@@ -341,13 +351,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{Command, FromArgMatches};
 use etcetera::BaseStrategy;
 use toml::{Table, Value};
 
@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 /// `--help` and `--version` come as [`Early::Clap`].
 pub fn load(line: impl IntoIterator<Item = OsString>) -> Result<Cli, Early> {
     let line: Vec<OsString> = line.into_iter().collect();
-    let mut command = Cli::command();
+    let mut command = crate::cli::command();
     if let Some((path, table)) = file(&line)? {
         command = with_defaults(command, &path, table)?;
     }
@@ -103,14 +103,14 @@ fn with_defaults(mut command: Command, path: &Path, table: Table) -> Result<Comm
                 let sub = command.find_subcommand(&key).filter(|sub| has_option(sub, &inner));
                 let Some(sub) = sub else { return Err(unknown(path, &format!("{key}.{inner}"))) };
                 let values = checked(sub, path, &inner, &value)?;
-                command = command.mut_subcommand(&key, |sub| with_default(sub, &inner, values));
+                command = command.mut_subcommand(&key, |sub| with_default(sub, &inner, &values));
             }
         } else {
             if !has_option(&command, &key) {
                 return Err(unknown(path, &key));
             }
             let values = checked(&command, path, &key, &value)?;
-            command = with_default(command, &key, values);
+            command = with_default(command, &key, &values);
         }
     }
     Ok(command)
@@ -124,12 +124,10 @@ fn has_option(command: &Command, name: &str) -> bool {
     name != "config" && command.get_arguments().any(|argument| argument.get_long() == Some(name))
 }
 
-fn with_default(command: Command, name: &str, values: Vec<String>) -> Command {
-    command.mut_args(
-        |argument| {
-            if argument.get_long() == Some(name) { argument.default_values(values.clone()) } else { argument }
-        },
-    )
+fn with_default(command: Command, name: &str, values: &[String]) -> Command {
+    command.mut_args(|argument| {
+        if argument.get_long() == Some(name) { argument.default_values(values.to_vec()) } else { argument }
+    })
 }
 
 /// The values as the command line would have them, tried with the option's own parser so that an error can
@@ -171,7 +169,7 @@ mod tests {
     use super::*;
 
     fn parse(file: &str, line: &[&str]) -> Result<Cli, String> {
-        let command = with_defaults(Cli::command(), Path::new("c.toml"), file.parse().expect("TOML"))
+        let command = with_defaults(crate::cli::command(), Path::new("c.toml"), file.parse().expect("TOML"))
             .map_err(|failure| failure.message)?;
         let mut matches = command.try_get_matches_from(line).map_err(|error| error.to_string())?;
         Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.to_string())

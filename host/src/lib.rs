@@ -12,11 +12,10 @@ pub mod charset;
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod net;
 pub mod store;
 
 use std::ffi::OsString;
-
-use clap::CommandFactory;
 
 use cli::{Cli, Color, Command};
 use config::Early;
@@ -52,7 +51,7 @@ fn report(failure: &Failure) -> Exit {
 fn command(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Completions(completions) => {
-            clap_complete::generate(completions.shell, &mut Cli::command(), "feige", &mut std::io::stdout());
+            clap_complete::generate(completions.shell, &mut cli::command(), "feige", &mut std::io::stdout());
             Ok(Exit::Done)
         }
         _ => Err(Failure::new("not here yet")),

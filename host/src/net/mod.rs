@@ -1,0 +1,4 @@
+//! Sockets: the datagram socket with its batches, the interfaces and their broadcast addresses.
+
+pub mod interfaces;
+pub mod udp;
