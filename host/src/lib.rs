@@ -11,9 +11,11 @@
 pub mod charset;
 pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod exit;
 pub mod net;
 pub mod store;
+pub mod ui;
 
 use std::ffi::OsString;
 

@@ -1,0 +1,128 @@
+//! Packet numbers that never repeat, not even across restarts (R-IP-11).
+//!
+//! iptux silently drops a message whose number is not above the last one that it saw from the address, and
+//! every program takes a repeated number for a repeated message. So numbers start at the time, and the
+//! first number that was never handed out is kept in a file: many short runs in one second, and a clock
+//! that is set back, continue there. Numbers are reserved in blocks; a program that ends early leaves a gap.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use feige_core::wire::ipmsg::PacketNo;
+
+/// A number that is this far ahead of the clock is no memory of ours but a damaged file.
+const MOST_AHEAD: u32 = 1 << 30;
+
+/// The numbers that are reserved for this run.
+#[derive(Debug)]
+pub struct Numbers {
+    file: Option<PathBuf>,
+    first: PacketNo,
+    /// The first number after the reserved ones.
+    end: u32,
+}
+
+impl Numbers {
+    /// Reserves `count` numbers in the file of this name in `folder`.
+    ///
+    /// If the file cannot be used, numbers start at the time, and the second value says why.
+    #[must_use]
+    pub fn reserve(folder: Option<&Path>, count: u32) -> (Self, Option<io::Error>) {
+        let now = seconds();
+        let fallback = |error| (Self { file: None, first: PacketNo(now), end: now.wrapping_add(count) }, error);
+        let Some(folder) = folder else { return fallback(None) };
+        let file = folder.join("packet-number");
+        match std::fs::create_dir_all(folder).and_then(|()| reserve(&file, now, count)) {
+            Ok(first) => (Self { file: Some(file), first: PacketNo(first), end: first.wrapping_add(count) }, None),
+            Err(error) => fallback(Some(error)),
+        }
+    }
+
+    /// The first reserved number.
+    #[must_use]
+    pub const fn first(&self) -> PacketNo {
+        self.first
+    }
+
+    /// Reserves more if `next` comes near the end of what is reserved.
+    pub fn keep_ahead(&mut self, next: PacketNo, count: u32) {
+        let left = self.end.wrapping_sub(next.0);
+        if left > count / 2 && left <= MOST_AHEAD {
+            return;
+        }
+        if let Some(file) = &self.file {
+            // At worst a later run repeats a number.
+            let _ = reserve(file, next.0, count);
+        }
+        self.end = next.0.wrapping_add(count);
+    }
+}
+
+/// Reserves `count` numbers from `at_least` on, and returns the first.
+fn reserve(path: &Path, at_least: u32, count: u32) -> io::Result<u32> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    file.lock()?;
+    let first = match read(&file)? {
+        Some(free) if free >= at_least && free - at_least < MOST_AHEAD => free,
+        _ => at_least.max(1),
+    };
+    file.rewind()?;
+    file.write_all(format!("{:10}\n", first.wrapping_add(count)).as_bytes())?;
+    Ok(first)
+}
+
+fn read(file: &File) -> io::Result<Option<u32>> {
+    let mut text = String::new();
+    file.take(64).read_to_string(&mut text)?;
+    Ok(text.trim().parse().ok())
+}
+
+fn seconds() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The time modulo 2^32, as every program of the family counts.
+    (since.as_secs() & u64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_never_overlap() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut last = 0;
+        for _ in 0..50 {
+            let (numbers, error) = Numbers::reserve(Some(folder.path()), 64);
+            assert!(error.is_none());
+            assert!(numbers.first().0 >= last, "{} repeats", numbers.first().0);
+            assert!(numbers.first().0 >= seconds());
+            last = numbers.first().0 + 64;
+        }
+    }
+
+    #[test]
+    fn a_busy_run_reserves_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut numbers, _) = Numbers::reserve(Some(folder.path()), 64);
+        let next = PacketNo(numbers.first().0 + 60);
+        numbers.keep_ahead(next, 64);
+        let (later, _) = Numbers::reserve(Some(folder.path()), 64);
+        assert!(later.first().0 >= next.0 + 64);
+    }
+
+    #[test]
+    fn a_damaged_file_or_none_is_no_obstacle() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for damaged in ["", "x", "4294967295", "\u{fffd}", "1"] {
+            std::fs::write(folder.path().join("packet-number"), damaged).expect("a file");
+            let (numbers, _) = Numbers::reserve(Some(folder.path()), 64);
+            assert!(numbers.first().0.abs_diff(seconds()) < 100, "{damaged}");
+        }
+        std::fs::write(folder.path().join("blocked"), "").expect("a file");
+        let (numbers, error) = Numbers::reserve(Some(&folder.path().join("blocked")), 64);
+        assert!(error.is_some());
+        assert!(numbers.first().0.abs_diff(seconds()) < 100);
+    }
+}

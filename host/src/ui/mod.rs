@@ -1,0 +1,3 @@
+//! What the user sees.
+
+pub mod event;
