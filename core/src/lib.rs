@@ -15,6 +15,8 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod drive;
+pub mod stream;
 pub mod text;
 pub mod time;
 pub mod wire;
