@@ -109,9 +109,9 @@ impl Store for Ram {
             Target::Request(request) => {
                 self.asked.push(std::format!(
                     "{:?} {:x} {:x} {:x}",
-                    request.header.command,
-                    request.packet_no,
-                    request.file_id,
+                    request.kind,
+                    request.packet_no.0,
+                    request.id.hex,
                     request.offset
                 ));
                 self.cursor = 0;
@@ -318,10 +318,10 @@ impl Transport for Script {
     }
 }
 
-pub(crate) type Result_ = Result<Outcome, DriveError<ErrorKind, Broken>>;
+pub(crate) type Ended = Result<Outcome, DriveError<ErrorKind, Broken>>;
 
 /// Runs `machine` with the blocking driver and a small scratch buffer.
-pub(crate) fn run(machine: impl Machine, script: &mut Script, ram: &mut Ram) -> Result_ {
+pub(crate) fn run(machine: impl Machine, script: &mut Script, ram: &mut Ram) -> Ended {
     let clock = Rc::clone(&script.clock);
     let mut scratch = [0xa5; 7];
     blocking::run(machine, script, ram, &mut Scratch(&mut scratch), || Instant::from_millis(clock.get()))
