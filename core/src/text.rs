@@ -1,10 +1,32 @@
 //! Strings that came from a network are untrusted.
 //!
 //! [`Text`] is what a peer sent, in a character set that the octets do not name. It can be compared and
-//! passed on; it must be decoded (by the host, which knows character sets) before it is shown, and it
-//! must become a [`FileName`] before it may name anything in a store.
+//! passed on; it must be decoded (by the host, which knows character sets) before it is shown, as a
+//! [`Printable`], and it must become a [`FileName`] before it may name anything in a store.
+//!
+//! **Memory**: a [`FileName`] owns its octets, all else is borrowed. **Time**: linear.
+
+mod file_name;
+mod printable;
+
+pub use file_name::FileName;
+pub use printable::Printable;
 
 use core::fmt;
+
+/// Whether a character changes how those around it are shown rather than being shown itself: what turns
+/// `gpj.exe` into `exe.jpg` on a screen, and what moves a terminal's cursor.
+const fn is_deceptive(character: char) -> bool {
+    matches!(character,
+        // C0, DEL and C1: a terminal obeys them.
+        '\0'..='\x1f' | '\x7f'..='\u{9f}'
+        // Marks, embeddings, overrides and isolates of the bidirectional algorithm.
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        // Line and paragraph separators.
+        | '\u{2028}' | '\u{2029}'
+        // Invisible: byte order mark, interlinear annotations, tags.
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
 
 /// Octets of a text field as received: any character set, any content.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,211 @@
+//! Names that may be given to a store.
+
+use core::fmt;
+use core::str;
+
+use heapless::String;
+
+use super::is_deceptive;
+
+/// One component of a path, made of a name that came from a network: it names something *in* a folder,
+/// whatever the sender meant it to name (R-IP-88).
+///
+/// It has no separators (`/`, `\`, `:`), no NUL and no other control characters, nothing that changes the
+/// direction of writing; it is not `.` or `..`, is not a device of Windows, does not end in a dot or a space
+/// and is not empty. It may begin with a dot.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String<{ Self::MAX }>);
+
+impl FileName {
+    /// The most octets that a name may have: what the usual file systems allow.
+    pub const MAX: usize = 255;
+
+    /// Longer "extensions" are part of the name when a name has to be cut.
+    const MAX_EXTENSION: usize = 32;
+
+    /// Makes the nearest safe name of `name`. Two names can become the same.
+    ///
+    /// A name that is too long is cut within, so that its extension stays.
+    #[must_use]
+    pub fn from_untrusted(name: &str) -> Self {
+        let name = name.trim_end_matches(['.', ' ']);
+        let mut safe = String::new();
+        // What does not fit is left out: the room is counted first, so a failed push means nothing.
+        if name.is_empty() || is_device(name) {
+            let _ = safe.push('_');
+        }
+        let room = Self::MAX.saturating_sub(safe.len());
+        if safe_len(name) <= room {
+            name.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
+            return Self(safe);
+        }
+        let (stem, extension) = match name.rsplit_once('.') {
+            Some((stem, extension)) if !stem.is_empty() && safe_len(extension) <= Self::MAX_EXTENSION => {
+                (stem, Some(extension))
+            }
+            _ => (name, None),
+        };
+        let reserved = extension.map_or(0, |extension| safe_len(extension).saturating_add(1));
+        let room = Self::MAX.saturating_sub(reserved);
+        for character in stem.chars().map(safe_char) {
+            if safe.len().saturating_add(character.len_utf8()) > room || safe.push(character).is_err() {
+                break;
+            }
+        }
+        match extension {
+            Some(extension) => {
+                let _ = safe.push('.');
+                extension.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
+            }
+            // The cut may have brought a dot or a space to the end.
+            None => while safe.ends_with(['.', ' ']) && safe.pop().is_some() {},
+        }
+        Self(safe)
+    }
+
+    /// Makes the nearest safe name of octets in an unknown character set, for programs that know none but
+    /// UTF-8: octets outside ASCII of anything else are spelled `%xx`, so that different names stay different.
+    #[must_use]
+    pub fn from_octets(octets: &[u8]) -> Self {
+        if let Ok(name) = str::from_utf8(octets) {
+            return Self::from_untrusted(name);
+        }
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        let mut spelled = String::<{ 3 * Self::MAX }>::new();
+        for &octet in octets {
+            if octet.is_ascii() {
+                let _ = spelled.push(char::from(octet));
+            } else {
+                let _ = spelled.push('%');
+                let _ = spelled.push(digit(octet >> 4));
+                let _ = spelled.push(digit(octet & 0xf));
+            }
+        }
+        Self::from_untrusted(&spelled)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// Length in octets after [`safe_char`].
+fn safe_len(name: &str) -> usize {
+    name.chars().map(safe_char).fold(0, |len, character| len.saturating_add(character.len_utf8()))
+}
+
+const fn safe_char(character: char) -> char {
+    match character {
+        '/' | '\\' | ':' => '_',
+        character if is_deceptive(character) => '_',
+        character => character,
+    }
+}
+
+/// Whether Windows would open a device instead of a file: the name up to its first dot counts, in any case.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
+    let is = |device: &str| stem.eq_ignore_ascii_case(device);
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].into_iter().any(is) {
+        return true;
+    }
+    let port = |kind: &str| stem.get(..3).filter(|front| front.eq_ignore_ascii_case(kind)).and_then(|_| stem.get(3..));
+    // The superscripts count as digits there.
+    let digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "¹", "²", "³"];
+    port("COM").or_else(|| port("LPT")).is_some_and(|number| digits.contains(&number))
+}
+
+impl AsRef<str> for FileName {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::ToString;
+
+    /// R-IP-88.
+    #[test]
+    fn nearest_safe_names() {
+        for (received, safe) in [
+            ("report.doc", "report.doc"),
+            ("孙志成 (1).tar.gz", "孙志成 (1).tar.gz"),
+            (".bashrc", ".bashrc"),
+            ("", "_"),
+            (".", "_"),
+            ("..", "_"),
+            ("...", "_"),
+            (". . ", "_"),
+            ("a.", "a"),
+            ("a. .", "a"),
+            (r"..\..\evil.exe", ".._.._evil.exe"),
+            ("../../etc/passwd", ".._.._etc_passwd"),
+            ("/etc/passwd", "_etc_passwd"),
+            (r"C:\Windows\win.ini", "C__Windows_win.ini"),
+            ("file.txt:stream", "file.txt_stream"),
+            ("a\0b\n\x1b]0;x\x07", "a_b__]0;x_"),
+            ("photo\u{202e}gpj.exe", "photo_gpj.exe"),
+            ("x\u{9b}31m", "x_31m"),
+            ("con", "_con"),
+            ("NUL.txt", "_NUL.txt"),
+            ("com1", "_com1"),
+            ("Lpt9 .tar.gz", "_Lpt9 .tar.gz"),
+            ("COM¹", "_COM¹"),
+            ("com", "com"),
+            ("com10", "com10"),
+            ("console", "console"),
+            ("nul/", "nul_"),
+            ("👨‍👩‍👧.png", "👨‍👩‍👧.png"),
+        ] {
+            assert_eq!(FileName::from_untrusted(received).as_str(), safe, "{received:?}");
+        }
+    }
+
+    #[test]
+    fn cuts_within_and_at_characters() {
+        let long = format!("{}.tar.gz", "文".repeat(100));
+        let name = FileName::from_untrusted(&long);
+        assert!(name.as_str().ends_with("文.gz") || name.as_str().ends_with(".gz"), "{name}");
+        assert!(name.as_str().len() > FileName::MAX - 3 && name.as_str().len() <= FileName::MAX);
+        let no_extension = FileName::from_untrusted(&format!("{} .{}", "x".repeat(253), "y".repeat(40)));
+        assert_eq!(no_extension.as_str(), "x".repeat(253));
+        let device = FileName::from_untrusted(&format!("nul.{}.txt", "y".repeat(300)));
+        assert!(device.as_str().starts_with("_nul.y") && device.as_str().ends_with("y.txt"));
+        assert_eq!(device.as_str().len(), FileName::MAX);
+        assert_eq!(FileName::from_untrusted(&"z".repeat(255)).as_str().len(), 255);
+        assert_eq!(FileName::from_untrusted(&"z".repeat(256)).as_str().len(), 255);
+    }
+
+    #[test]
+    fn is_its_own_nearest_safe_name() {
+        for name in ["..", "a/b. ", "nul", "COM1.x", "\u{202e}", &"é ".repeat(300), &"x.".repeat(300)] {
+            let once = FileName::from_untrusted(name);
+            assert_eq!(FileName::from_untrusted(once.as_str()), once, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn octets_of_unknown_charsets_stay_distinct() {
+        assert_eq!(FileName::from_octets("文.txt".as_bytes()).as_str(), "文.txt");
+        assert_eq!(FileName::from_octets(b"35_\xcb\xef.txt").to_string(), "35_%cb%ef.txt");
+        assert_eq!(FileName::from_octets(b"\xff/..").as_str(), "%ff_");
+        assert_eq!(FileName::from_octets(&[0xff; 1000]).as_str().len(), FileName::MAX);
+    }
+}
