@@ -6,11 +6,17 @@
 //! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
 //! | [`charset`] | what peers write, and what they can read |
+//! | [`decode`] | explains datagrams |
+//! | [`net`] | sockets |
+//! | [`engine`] | the one thread that owns node and sockets |
+//! | [`ui`] | what the user sees |
+//! | [`store`] | files and folders on this machine's disks |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
 
 pub mod charset;
 pub mod cli;
 pub mod config;
+pub mod decode;
 pub mod engine;
 pub mod exit;
 pub mod net;
@@ -55,6 +61,9 @@ fn command(cli: Cli) -> Result<Exit, Failure> {
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut cli::command(), "feige", &mut std::io::stdout());
             Ok(Exit::Done)
+        }
+        Command::Decode(decode) => {
+            decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
         }
         _ => Err(Failure::new("not here yet")),
     }
