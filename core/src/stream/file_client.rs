@@ -4,7 +4,7 @@
 //! the machine never waits for the server to close (unless the size was not announced).
 //!
 //! **Memory**: the lent buffer holds the request, some 100 octets, and nothing else.
-//! **Time**: [`STALL_TIME`] for every step. **Protocol**: R-IP-60, 66, 67.
+//! **Time**: [`STALL_TIME`] for every step. **Protocol**: R-IP-70, 76, 77, 79.
 
 use super::{Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want};
 use crate::time::Instant;
@@ -16,9 +16,9 @@ use crate::wire::ipmsg::FileRequest;
 pub enum Announced {
     /// So many octets: neither more nor less are taken.
     Size(u64),
-    /// Nothing: everything until the server closes, if it is not more than this.
+    /// Nothing: everything until the server closes.
     Unknown {
-        /// The most octets to take.
+        /// The file must be shorter than this, offset included.
         limit: u64,
     },
 }
@@ -55,7 +55,7 @@ enum Stage {
 impl<'b> FileClient<'b> {
     /// Prepares to fetch what `request` names, from its offset on, over a connection made at `now`.
     ///
-    /// An offset other than 0 makes sense only with a server known to honour it (R-IP-67).
+    /// An offset other than 0 makes sense only with a server known to honour it (R-IP-76).
     ///
     /// # Errors
     /// [`BufferTooSmall`] if `buffer` cannot hold the request.
@@ -95,22 +95,16 @@ impl<'b> FileClient<'b> {
     fn received_some(&mut self, n: u64) {
         let n = n.min(self.left());
         self.at = self.at.saturating_add(n);
+        let (got, left) = (self.received(), self.left());
         match self.announced {
-            Announced::Size(_) if self.left() == 0 => self.stage = Stage::Closing,
+            Announced::Size(_) if left == 0 => self.stage = Stage::Closing,
+            // R-IP-77: a server that refuses closes without a word.
+            _ if n == 0 && got == 0 => self.stage = Stage::Over(Ok(Outcome::Refused)),
             Announced::Size(_) if n == 0 => {
-                let got = self.received();
-                // R-IP-61: a server that refuses closes without a word.
-                let outcome = if got == 0 {
-                    Outcome::Refused
-                } else {
-                    Outcome::Short { got, want: got.saturating_add(self.left()) }
-                };
-                self.stage = Stage::Over(Ok(outcome));
+                self.stage = Stage::Over(Ok(Outcome::Short { got, want: got.saturating_add(left) }));
             }
             Announced::Unknown { .. } if n == 0 => self.stage = Stage::Closing,
-            // One octet above the limit would be too much, and nothing but the end of the stream proves that
-            // there is none.
-            Announced::Unknown { .. } if self.left() == 0 => self.stage = Stage::Over(Err(ProtocolError::TooMuch)),
+            Announced::Unknown { .. } if left == 0 => self.stage = Stage::Over(Err(ProtocolError::TooMuch)),
             Announced::Size(_) | Announced::Unknown { .. } => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The machine that fetches a folder: the union of what is known of all writers (R-IP-74 … 82).
+//! The machine that fetches a folder: the union of what is known of all writers (R-IP-80 to 97).
 //!
 //! **Guarantees**: names reach the store as octets, never as a path; depth, number of entries and octets are
 //! limited; what a peer calls the root is ignored in favour of the name that was announced; the machine
@@ -6,7 +6,7 @@
 //!
 //! **Memory**: the lent buffer holds the request first, then what was read: headers and small files; the longest
 //! header must fit. **Time**: [`STALL_TIME`] for every step; each octet of a header is looked at a few times.
-//! **Protocol**: R-IP-60, 74 … 82.
+//! **Protocol**: R-IP-70, 80 to 97.
 
 use core::cell::Cell;
 
@@ -148,7 +148,7 @@ impl<'b> FolderClient<'b> {
                     return;
                 }
             }
-            // R-IP-78: over when the root is left, or at once if it was no folder.
+            // R-IP-93: over when the root is left, or at once if it was no folder.
             if self.entries > 0 && self.depth == 0 {
                 return self.finish();
             }
@@ -273,16 +273,22 @@ impl<'b> FolderClient<'b> {
         if pending.len() == cells.len() {
             return self.fail(ProtocolError::HeaderTooLong);
         }
-        // At most the front of one header, so this is short; overlapping, so octet by octet.
-        for (to, from) in cells.iter().zip(pending) {
-            to.set(from.get());
+        if self.start > 0 {
+            // At most the front of one header, so this is short; overlapping, so octet by octet.
+            for (to, from) in cells.iter().zip(pending) {
+                to.set(from.get());
+            }
+            (self.start, self.filled) = (0, pending.len());
         }
-        (self.start, self.filled) = (0, pending.len());
         self.stage = Stage::Reading;
     }
 
-    /// The peer is done. R-IP-79: open folders are taken for complete, with a warning.
+    /// The peer is done. R-IP-94: open folders are taken for complete, with a warning.
     fn unwind(&mut self) {
+        if self.entries == 0 {
+            self.stage = Stage::Over(Ok(Outcome::Refused));
+            return;
+        }
         self.totals.unclosed = self.depth > 0;
         self.depth = self.depth.saturating_sub(self.unwanted);
         self.unwanted = 0;
@@ -293,7 +299,7 @@ impl<'b> FolderClient<'b> {
         match self.stage {
             Stage::Body { left, .. } => self.fail(ProtocolError::Truncated { missing: left }),
             _ if !self.pending().is_empty() => self.fail(ProtocolError::Truncated { missing: 1 }),
-            // R-IP-61: a server that refuses closes without a word.
+            // R-IP-77: a server that refuses closes without a word.
             _ if self.entries == 0 && self.preamble == 0 => self.stage = Stage::Over(Ok(Outcome::Refused)),
             _ if self.entries == 0 => self.fail(ProtocolError::Truncated { missing: 1 }),
             _ => self.unwind(),
@@ -443,7 +449,7 @@ impl Header {
 
 fn target<'a>(header: &FolderHeader<'a>, depth: u16) -> Target<'a> {
     let Header { kind, size, metadata } = Header::of(header);
-    // R-IP-75: the root has the name that was announced.
+    // R-IP-95: the root has the name that was announced.
     let name = (depth > 0).then_some(header.name);
     match kind {
         Kind::Leave => Target::Leave(metadata),

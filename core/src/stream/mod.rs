@@ -24,7 +24,7 @@
 //! **Memory**: a machine is about 100 octets and one buffer that the caller lends. The larger the buffer, the
 //! more small files travel in one read or write; 512 octets are enough for everything but very long names.
 //! **Time**: constant per call, but for looking at the octets of a request or header once.
-//! **Protocol**: the rules from `R-IP-60` on in `docs/protocol/ipmsg.md`.
+//! **Protocol**: the rules `R-IP-70` to `R-IP-97` in `docs/protocol/ipmsg.md`.
 
 mod file_client;
 mod folder_client;
@@ -46,13 +46,13 @@ use crate::time::Instant;
 use crate::wire::ParseError;
 use crate::wire::ipmsg::{Attribute, EscapedName, ExtendedAttributes, FileKind, FileRequest, FolderHeader};
 
-/// A server forgets a connection whose request is not complete after this time (R-IP-63).
+/// A server forgets a connection whose request is not complete after this time (R-IP-78).
 pub const REQUEST_TIME: Duration = Duration::from_secs(15);
 
-/// A transfer ends when the peer has neither sent nor taken an octet for this time (R-IP-64).
+/// A transfer ends when the peer has neither sent nor taken an octet for this time (R-IP-78).
 pub const STALL_TIME: Duration = Duration::from_secs(120);
 
-/// How long a server waits, after its last octet, for the client to close (R-IP-65).
+/// How long a server waits, after its last octet, for the client to close (R-IP-78).
 pub const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// What a [`Machine`] wants next.
@@ -138,7 +138,7 @@ pub enum Target<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival<'a> {
     /// Its name: hostile, in the character set that was agreed on, colons still doubled. `None` for what was
-    /// asked for itself: that has the name under which it was announced, whatever the stream says (R-IP-75).
+    /// asked for itself: that has the name under which it was announced, whatever the stream says (R-IP-95).
     pub name: Option<EscapedName<'a>>,
     /// Its size in octets; `None` if that will be known at its end, and for folders.
     pub size: Option<u64>,
@@ -203,7 +203,7 @@ pub enum Opened<'a> {
     File(Entry<'a>),
     /// This folder has been entered.
     Folder(Entry<'a>),
-    /// There is a file of this name, but it cannot be read (R-IP-70). Its size is ignored.
+    /// There is a file of this name, but it cannot be read (R-IP-92). Its size is ignored.
     Unreadable(Entry<'a>),
     /// The folder that was entered last has no more entries.
     Leave,
@@ -264,7 +264,7 @@ pub struct Totals {
     pub octets: u64,
     /// What was passed over: special files, what the store did not want, and on a server unreadable files.
     pub skipped: u32,
-    /// The peer closed without leaving every folder: complete in all likelihood, but not certainly (R-IP-73).
+    /// The peer closed without leaving every folder: complete in all likelihood, but not certainly (R-IP-94).
     pub unclosed: bool,
 }
 

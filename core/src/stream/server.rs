@@ -7,7 +7,7 @@
 //!
 //! **Memory**: the lent buffer, which holds the request first, then headers and small files.
 //! **Time**: [`REQUEST_TIME`] for the request, [`STALL_TIME`] for every step after it, [`LINGER_TIME`] at the end.
-//! **Protocol**: R-IP-60 … 72.
+//! **Protocol**: R-IP-70 to 79, 85 to 93.
 
 use super::{
     Abort, Entry, LINGER_TIME, Machine, Opened, Outcome, ProtocolError, REQUEST_TIME, STALL_TIME, Target, Totals, Want,
@@ -18,11 +18,11 @@ use crate::wire::ipmsg::{
 };
 use crate::wire::{BufferTooSmall, ParseError};
 
-/// Room that is kept for the next header, so that it always leaves in one piece (R-IP-68): names of 255
+/// Room that is kept for the next header, so that it always leaves in one piece (R-IP-91): names of 255
 /// characters in UTF-8 fit.
 const HEADER_ROOM: usize = 1024;
 
-/// What is appended to the name of a file that cannot be read, as the official client does (R-IP-70).
+/// What is appended to the name of a file that cannot be read, as the official client does (R-IP-92).
 const CANNOT_OPEN: &[u8] = b" (Can't open)";
 
 /// After its last octet a server reads no more than this before it drops the connection.
@@ -77,12 +77,18 @@ impl<'b> Server<'b> {
     /// `buffer` has to hold the request and each header of a folder: 512 octets do for names up to 400. From
     /// some 64 KiB on, thousands of small files take few writes.
     pub fn new(now: Instant, buffer: &'b mut [u8]) -> Self {
+        // Asking to read into no room would look like the end of the stream.
+        let stage = if buffer.is_empty() {
+            Stage::Over(Err(ProtocolError::RequestTooLong))
+        } else {
+            Stage::Reading { silence: false }
+        };
         Self {
             buffer,
             filled: 0,
             sent: 0,
             flushing: false,
-            stage: Stage::Reading { silence: false },
+            stage,
             since: now,
             heard: now,
             depth: 0,
@@ -146,12 +152,12 @@ impl<'b> Server<'b> {
             Opened::File(entry) if folder => self.begin(Kind::File, &entry),
             Opened::Folder(entry) if folder => self.begin(Kind::Folder, &entry),
             Opened::Unreadable(entry) if folder => self.begin(Kind::Unreadable, &entry),
-            // R-IP-66: from the offset to the end, which may be nothing.
+            // R-IP-77: from the offset to the end, which may be nothing.
             Opened::File(entry) => {
                 self.totals.add_file();
                 self.stage = Stage::Sending { at: offset, left: entry.size.saturating_sub(offset) };
             }
-            // R-IP-61: a folder is served to a request for a folder only.
+            // R-IP-77: a folder is served to a request for a folder only.
             Opened::Folder(_) | Opened::Unreadable(_) | Opened::Refused => self.close(Outcome::Refused),
             Opened::Leave | Opened::Ready | Opened::Skip => self.abort(Abort::Answer),
         }
@@ -161,7 +167,7 @@ impl<'b> Server<'b> {
     fn begin(&mut self, kind: Kind, entry: &Entry<'_>) {
         let size = match kind {
             Kind::File => entry.size,
-            // R-IP-69: some clients read that many octets, whatever the type.
+            // R-IP-85: some clients read that many octets, whatever the type.
             Kind::Folder | Kind::Unreadable => 0,
         };
         match self.put(kind, entry, size) {
@@ -259,7 +265,7 @@ impl<'b> Server<'b> {
     }
 
     fn settle_next(&mut self, room: usize) {
-        // R-IP-71: what was asked for is served once the root is left, or at once if it was a file.
+        // R-IP-93: what was asked for is served once the root is left, or at once if it was a file.
         let over = self.depth == 0;
         self.flushing = self.filled > 0 && (over || room < HEADER_ROOM);
         if over && !self.flushing {
@@ -392,7 +398,7 @@ impl Machine for Server<'_> {
             return;
         }
         match self.stage {
-            // R-IP-62. The request may also run into its own deadline while the octets trickle in; what may be
+            // R-IP-74. The request may also run into its own deadline while the octets trickle in; what may be
             // complete is taken for complete then, too.
             Stage::Reading { silence: true } => {
                 self.since = now;

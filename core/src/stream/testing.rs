@@ -36,7 +36,7 @@ pub(crate) fn folder(name: &str) -> Step {
 #[derive(Debug, Default)]
 pub(crate) struct Ram {
     pub(crate) steps: Vec<Step>,
-    cursor: usize,
+    pub(crate) cursor: usize,
     /// What was asked for: command word, packet number, id and offset.
     pub(crate) asked: Vec<String>,
     /// What was received and closed; the name of the root is empty.
@@ -195,6 +195,8 @@ pub(crate) struct Script {
     pub(crate) cuts: Vec<usize>,
     /// Most octets that one read or write moves.
     pub(crate) most: usize,
+    /// Most octets that one read moves.
+    pub(crate) most_read: usize,
     pub(crate) ending: Ending,
     pub(crate) written: Vec<u8>,
     pub(crate) writes: usize,
@@ -213,6 +215,7 @@ impl Script {
             at: 0,
             cuts: Vec::new(),
             most: usize::MAX,
+            most_read: usize::MAX,
             ending,
             written: Vec::new(),
             writes: 0,
@@ -261,7 +264,7 @@ impl Script {
         self.reads += 1;
         let stop = self.cuts.iter().copied().filter(|&cut| cut > self.at).min().unwrap_or(usize::MAX);
         let stop = stop.min(self.input.len());
-        let count = (stop - self.at).min(room.len()).min(self.most);
+        let count = (stop - self.at).min(room.len()).min(self.most).min(self.most_read);
         room[..count].copy_from_slice(&self.input[self.at..self.at + count]);
         self.at += count;
         match (count, self.ending) {
