@@ -8,6 +8,9 @@
 //! | BR_ENTRY, ANSENTRY, BR_ABSENCE, BR_EXIT | [`Entry`], made with [`EntryBody`] |
 //! | the version of any header | [`Client`] |
 //! | SENDMSG with files | [`Attachments`] of [`Attachment`]s |
+//! | ANSLIST | [`host_list::HostList`] |
+//! | GETPUBKEY, ANSPUBKEY, encrypted bodies | [`key`] |
+//! | texts and pictures of FeiQ | [`feiq`] |
 //! | TCP: GETFILEDATA, GETDIRFILES | [`FileRequest`] |
 //! | TCP: the answer to GETDIRFILES | [`FolderHeader`] |
 
@@ -16,7 +19,10 @@ mod attribute;
 mod command;
 mod datagram;
 mod entry;
+pub mod feiq;
 mod folder;
+pub mod host_list;
+pub mod key;
 mod name;
 mod request;
 mod version;
