@@ -246,3 +246,100 @@ impl<'a> Datagram<'a> {
         Attachments::new(if offers { self.tail.unwrap_or_default() } else { &[] })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    fn names(list: &[u8]) -> Vec<String> {
+        let name = |attachment: Attachment<'_>| String::from_utf8(attachment.name.octets().collect()).unwrap();
+        Attachments::new(list).map(|attachment| name(attachment.unwrap())).collect()
+    }
+
+    /// R-IP-60: every way to separate entries that somebody uses.
+    #[test]
+    fn separators() {
+        for list in [
+            &b"1:a:1:0:1:\x072:b:2:0:1:\x07"[..],
+            b"1:a:1:0:1:\x072:b:2:0:1:\x07\0",
+            b"1:a:1:0:1:\x07:2:b:2:0:1:\x07:",
+            b"1:a:1:0:1\x072:b:2:0:1\x07",
+            b"1:a:1:0:1:\x072:b:2:0:1",
+            b"\x07\x071:a:1:0:1:\x07\x07:\x072:b:2:0:1:\0garbage\x073:c:1:0:1:\x07",
+        ] {
+            assert_eq!(names(list), ["a", "b"], "{}", list.escape_ascii());
+        }
+        assert_eq!(names(b""), [""; 0]);
+        assert_eq!(names(b":\x07:"), [""; 0]);
+    }
+
+    /// R-IP-61.
+    #[test]
+    fn colons_in_names() {
+        assert_eq!(names(b"1:::a:5:0:1:\x07"), [":a"]);
+        assert_eq!(names(b"1:a:::5:0:1:\x07"), ["a:"]);
+        assert_eq!(names(b"1:a::::b:5:0:1:\x07"), ["a::b"]);
+    }
+
+    /// R-IP-67: names of relatives that do not double their colons.
+    #[test]
+    fn fields_are_found_from_behind_if_need_be() {
+        let list = b"0:12:30:15.log:1f1:65a0b0c0:1:14=5:8=0:\x07";
+        let attachment = Attachments::new(list).next().unwrap().unwrap();
+        assert_eq!(attachment.name, EscapedName::plain(b"12:30:15.log"));
+        assert_eq!((attachment.size, attachment.modified), (Some(0x1f1), Some(0x65a0_b0c0)));
+        assert_eq!((attachment.extended.modified(), attachment.extended.iter().count()), (Some(5), 2));
+    }
+
+    #[test]
+    fn what_is_unknown_is_none() {
+        let read = |entry: &'static str| Attachments::new(entry.as_bytes()).next().unwrap().unwrap();
+        assert_eq!(read("1:a:ffffffffffffffff:0:1:").size, None);
+        assert_eq!(read("1:a:-1:-1:1:").size, None);
+        assert_eq!(read("1:a:-1:-1:1:").modified, None);
+        assert_eq!(read("1:a:0:0:1:").size, Some(0));
+        assert_eq!(read("1:a:1:18cd1e2b8c0:1:").modified, Some(1_704_328_345), "milliseconds");
+        assert_eq!(read("1:a:1").attribute, Attribute::REGULAR);
+        assert_eq!(read("1:a:1:0:100:").attribute.word(), 0x101, "kind 0 of iptux");
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (entry, error) in [
+            ("x:a:1:0:1:", ParseError::malformed(Field::FileId)),
+            ("99999999999:a:1:0:1:", ParseError::too_large(Field::FileId)),
+            ("1", ParseError::missing(Field::FileId)),
+            ("1:", ParseError::missing(Field::FileName)),
+            ("1:a", ParseError::missing(Field::FileSize)),
+            ("1:a:g:0:1:", ParseError::malformed(Field::FileSize)),
+            ("1:a:1:g:1:", ParseError::malformed(Field::Time)),
+            ("1:a:1:0:g:", ParseError::malformed(Field::Attribute)),
+            ("1:a:1:0:fffffffff:", ParseError::too_large(Field::Attribute)),
+        ] {
+            assert_eq!(Attachments::new(entry.as_bytes()).next(), Some(Err(error)), "{entry}");
+        }
+    }
+
+    #[test]
+    fn writes_the_one_form_that_everybody_reads() {
+        let attachment = Attachment {
+            id: 1,
+            name: EscapedName::plain(b"a:b"),
+            size: Some(0x12345),
+            modified: Some(0x65a0_b0c0),
+            attribute: Attribute::REGULAR,
+            extended: ExtendedAttributes::NONE,
+        };
+        let mut buffer = [0xa5; 64];
+        let len = attachment.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"1:a::b:12345:65a0b0c0:1:\x07");
+        assert_eq!(buffer[len], 0xa5);
+        assert_eq!(attachment.emit(&mut buffer[..9]), Err(BufferTooSmall { needed: len }));
+        let unknown = Attachment { size: None, modified: None, ..attachment };
+        let len = unknown.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"1:a::b:ffffffffffffffff:0:1:\x07");
+        assert_eq!(Attachments::new(&buffer[..len]).next(), Some(Ok(Attachment { ..unknown })));
+    }
+}

@@ -2,7 +2,7 @@
 //! `version ':' packet number ':' user ':' host ':' command ':' body [NUL tail]`.
 
 use crate::text::Text;
-use crate::wire::{BufferTooSmall, Digits, Field, ParseError, Reader, Writer, decimal};
+use crate::wire::{BufferTooSmall, Digits, Field, ParseError, Reader, Writer, decimal, leading_decimal};
 
 use super::{Command, Options};
 
@@ -178,6 +178,16 @@ impl<'a> Datagram<'a> {
         let used = tail.iter().rposition(|&octet| octet != 0).map_or(0, |last| last.saturating_add(1));
         let tail = tail.get(..used).filter(|tail| !tail.is_empty());
         tail.into_iter().flat_map(|tail| tail.split(|&octet| octet == 0))
+    }
+
+    /// The number of the packet that an acknowledgement is about (R-IP-41): the digits at the front of the
+    /// body of a RECVMSG, READMSG, DELMSG, ANSREADMSG or RELEASEFILES, modulo 2^32.
+    ///
+    /// `None` if there are none. Numbers of others, which can be longer, are compared as tokens instead.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<PacketNo> {
+        let number = leading_decimal(self.body)?;
+        u32::try_from(number & 0xffff_ffff).ok().map(PacketNo)
     }
 
     /// Writes the datagram to the front of `buffer` and returns its length in octets.

@@ -188,3 +188,142 @@ fn scan_preamble(octets: &[u8]) -> Option<FolderScan<'_>> {
     let undecided = octets.len() < PREAMBLE_SIGN && sign.len() == octets.len();
     undecided.then(|| FolderScan::NeedMore { at_least: octets.len().saturating_add(1) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIN: &[u8] = b"002e:docs:000000000:2:14=65a0b0c0:16=65a0b0c0:";
+
+    fn header(octets: &[u8]) -> FolderHeader<'_> {
+        match FolderHeader::scan(octets, false) {
+            Ok(FolderScan::Header { header, len }) if len == octets.len() => header,
+            other => panic!("{}: {other:?}", octets.escape_ascii()),
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_it_asks_for_no_more_than_the_header() {
+        for cut in 0..WIN.len() {
+            let scan = FolderHeader::scan(&WIN[..cut], true).unwrap();
+            let FolderScan::NeedMore { at_least } = scan else { panic!("{cut}: {scan:?}") };
+            assert!(at_least > cut && at_least <= WIN.len(), "{cut}: {at_least}");
+        }
+        assert_eq!(header(WIN).extended.created(), Some(0x65a0_b0c0));
+        let contents = [WIN, &b"abc"[..]].concat();
+        assert!(matches!(FolderHeader::scan(&contents, false), Ok(FolderScan::Header { len: 46, .. })));
+    }
+
+    /// R-IP-82, in pieces of every size.
+    #[test]
+    fn a_preamble_is_passed_over() {
+        let mut stream = std::vec![0; FEIQ_PREAMBLE];
+        stream[..2].copy_from_slice(b"0<");
+        stream.extend(WIN);
+        for piece in [1, 2, 3, 4, 5, 7, 512, 4096] {
+            let (mut from, mut to) = (0, 0);
+            loop {
+                match FolderHeader::scan(&stream[from..to], true).unwrap() {
+                    FolderScan::NeedMore { at_least } => {
+                        assert!(from + at_least > to && from + at_least <= stream.len());
+                        to = stream.len().min(to.max(from + 1).saturating_add(piece));
+                    }
+                    FolderScan::Preamble { skip } => {
+                        assert!(skip > 0 && from + skip <= FEIQ_PREAMBLE);
+                        from += skip;
+                    }
+                    FolderScan::Header { header, .. } => {
+                        assert_eq!((from, header.name), (FEIQ_PREAMBLE, EscapedName::plain(b"docs")));
+                        break;
+                    }
+                    FolderScan::End { .. } => panic!(),
+                }
+            }
+        }
+        assert!(FolderHeader::scan(&stream, false).is_err(), "not in the middle of a stream");
+    }
+
+    #[test]
+    fn nonsense_is_an_error_at_once() {
+        for (octets, error) in [
+            (&b"zzzz:docs:0:2:"[..], ParseError::malformed(Field::HeaderLength)),
+            (b"0x16:docs:0:2:", ParseError::malformed(Field::HeaderLength)),
+            (b":docs:0:2:", ParseError::malformed(Field::HeaderLength)),
+            (b"000000016:docs:0:2:", ParseError::malformed(Field::HeaderLength)),
+            (b"2000:docs:0:2:", ParseError::too_large(Field::HeaderLength)),
+            (b"ffffffff:", ParseError::too_large(Field::HeaderLength)),
+            (b"0004:docs:0:2:", ParseError::malformed(Field::HeaderLength)),
+            (b"0005:docs:0:2:", ParseError::malformed(Field::HeaderLength)),
+            (b"000d:docs:0:2:", ParseError::malformed(Field::HeaderLength)),
+            (b"000a:docs:", ParseError::missing(Field::Attribute)),
+            (b"000c:docs:2:", ParseError::missing(Field::FileSize)),
+            (b"000e:docs:g:1:", ParseError::malformed(Field::FileSize)),
+            (b"001d:docs:ffffffffffffffff:1:", ParseError::too_large(Field::FileSize)),
+            (b"000e:docs:0:g:", ParseError::malformed(Field::Attribute)),
+            (b"0016:docs:0:100000000:", ParseError::too_large(Field::Attribute)),
+        ] {
+            assert_eq!(FolderHeader::scan(octets, true), Err(error), "{}", octets.escape_ascii());
+        }
+    }
+
+    /// R-IP-85: libipmsg sends what happens to be in its memory.
+    #[test]
+    fn sizes_of_folders_are_ignored() {
+        for octets in [&b"0019:docs:7f4558000030:2:"[..], b"001d:docs:ffffffffffffffff:2:", b"000f:docs:zz:2:"] {
+            assert_eq!(header(octets).content_len(), 0, "{}", octets.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_kind_decides_not_the_name() {
+        assert_eq!(header(b"000c:up:0:3:").kind(), FileKind::ReturnParent);
+    }
+
+    /// R-IP-67.
+    #[test]
+    fn names_with_single_colons() {
+        let log = header(b"002a:12:30:15.log:000000003:1:14=65a0b0c0:");
+        assert_eq!((log.name, log.size), (EscapedName::plain(b"12:30:15.log"), 3));
+        assert_eq!(header(b"0016:a::b:000000003:1:").name, EscapedName::plain(b"a:b"));
+        assert_eq!(header(b"000c::::0:1:").name, EscapedName::plain(b":"));
+    }
+
+    #[test]
+    fn writes_the_form_of_the_official_program() {
+        let mut buffer = [0xa5; 64];
+        let folder = FolderHeader {
+            name: EscapedName::plain(b"docs"),
+            size: 4096,
+            attribute: Attribute::FOLDER,
+            extended: ExtendedAttributes::new(Some(0x65a0_b0c0), Some(0x65a0_b0c0), None),
+        };
+        let len = folder.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], WIN, "a folder has size 0");
+        assert_eq!(buffer[len], 0xa5);
+        assert_eq!(folder.emit(&mut buffer[..10]), Err(BufferTooSmall { needed: len }));
+
+        let file = FolderHeader {
+            name: EscapedName::plain("文:件".as_bytes()),
+            size: 0x12_3456_789a,
+            attribute: Attribute::REGULAR,
+            extended: ExtendedAttributes::new(None, None, Some(0o644)),
+        };
+        let len = file.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], "0022:文::件:123456789a:1:10=1a4:".as_bytes());
+        let read = header(&buffer[..len]);
+        assert_eq!((read.name, read.size, read.extended.permissions()), (file.name, file.size, Some(0o644)));
+
+        let len = FolderHeader::return_parent().emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"0013:.:000000000:3:");
+    }
+
+    /// The length counts its own fifth digit.
+    #[test]
+    fn a_monstrous_name_still_has_the_right_length() {
+        let name = std::vec![b'x'; 0x10000];
+        let monster = FolderHeader { name: EscapedName::plain(&name), ..FolderHeader::return_parent() };
+        let mut buffer = std::vec![0xa5; 0x10100];
+        let len = monster.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..6], std::format!("{len:05x}:").as_bytes());
+    }
+}

@@ -25,6 +25,8 @@ pub mod host_list;
 pub mod key;
 mod name;
 mod request;
+#[cfg(test)]
+mod vectors;
 mod version;
 
 pub use attachment::{Attachment, Attachments};

@@ -170,3 +170,110 @@ impl<'a> FileRequest<'a> {
         writer.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ipmsg::PacketToken;
+
+    const FRONT: &[u8] = b"1:100:u:h:96:";
+
+    fn request(body: &str) -> std::vec::Vec<u8> {
+        [FRONT, body.as_bytes()].concat()
+    }
+
+    fn parse(body: &str) -> Result<(u32, RequestedId, u64), ParseError> {
+        let octets = request(body);
+        FileRequest::parse(&octets).map(|request| (request.packet_no.0, request.id, request.offset))
+    }
+
+    /// R-IP-72: every body that somebody sends.
+    #[test]
+    fn every_form() {
+        let id = RequestedId { hex: 0x12, decimal: Some(12) };
+        for body in
+            ["a:12:0:\0", "a:12:0\0", "a:12:\0", "a:12\0", "a:12:0:", "a:12:0", "a:12:", "a:12", "A:012:00:\0\0"]
+        {
+            assert_eq!(parse(body), Ok((10, id, 0)), "{body:?}");
+        }
+        assert_eq!(parse("FFFFFFFF:aB:1fffffffff:"), Ok((u32::MAX, RequestedId::of(0xab), 0x1f_ffff_ffff)));
+        assert_eq!(parse("1817f0dd533:1:0:").unwrap().0, 0x7f0d_d533, "13-digit numbers, modulo 2^32");
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (body, error) in [
+            ("", ParseError::missing(Field::PacketNo)),
+            ("a", ParseError::missing(Field::PacketNo)),
+            ("g:1", ParseError::malformed(Field::PacketNo)),
+            ("a:", ParseError::missing(Field::FileId)),
+            ("a:-1:", ParseError::malformed(Field::FileId)),
+            ("a:1ffffffff:", ParseError::too_large(Field::FileId)),
+            ("a:1:x:", ParseError::malformed(Field::Offset)),
+        ] {
+            assert_eq!(parse(body), Err(error), "{body:?}");
+        }
+        assert_eq!(FileRequest::parse(b"1:1:u:h:32:a:1:0:"), Err(ParseError::malformed(Field::Command)));
+        assert_eq!(FileRequest::parse(b"1:1:u:h:4194400:20002:a:b"), Err(ParseError::malformed(Field::Key)));
+        // R-IP-75: what stands behind the id of a folder means nothing.
+        assert_eq!(FileRequest::parse(b"1:1:u:h:98:a:1:x9:").unwrap().offset, 0);
+    }
+
+    /// R-IP-74: cut anywhere, a request is never taken for complete too soon.
+    #[test]
+    fn ends_are_found() {
+        let whole = request("a:12:0:\0");
+        for cut in 0..=whole.len() {
+            let want = match cut {
+                cut if cut < FRONT.len() + 3 => RequestScan::NeedMore,
+                cut if cut < whole.len() - 1 => RequestScan::EnoughIfSilent,
+                len => RequestScan::Complete { len },
+            };
+            assert_eq!(FileRequest::scan(&whole[..cut]), want, "{cut}");
+        }
+        assert_eq!(FileRequest::scan(&request("a:12:0:\0rest")), RequestScan::Complete { len: whole.len() });
+        for (body, scan) in [
+            ("a:12:0", RequestScan::EnoughIfSilent),
+            ("a:12:", RequestScan::EnoughIfSilent),
+            ("a:12", RequestScan::EnoughIfSilent),
+            ("a:", RequestScan::NeedMore),
+            ("", RequestScan::NeedMore),
+        ] {
+            assert_eq!(FileRequest::scan(&request(body)), scan, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_comes_to_an_end_too() {
+        assert_eq!(FileRequest::scan(b"GET / HTTP/1.1\r\n"), RequestScan::NeedMore, "the deadline of the server");
+        assert_eq!(FileRequest::scan(&[b'x'; MAX_REQUEST]), RequestScan::TooLong);
+        assert_eq!(FileRequest::scan(&[b'x'; MAX_REQUEST + 1]), RequestScan::TooLong);
+        assert_eq!(FileRequest::scan(b"\0"), RequestScan::Complete { len: 1 });
+        let encrypted = b"1:1:u:h:4196448:41900004:AA==:BB==:CC==";
+        assert_eq!(FileRequest::scan(encrypted), RequestScan::EnoughIfSilent, "colons prove nothing");
+    }
+
+    /// R-IP-70.
+    #[test]
+    fn writes_one_form_for_both_kinds() {
+        let header = Header {
+            version: "1".into(),
+            packet_no: PacketToken("100".into()),
+            user: "u".into(),
+            host: "h".into(),
+            command: Command::NoOperation,
+            options: Options::UTF8,
+        };
+        let packet_no = PacketNo(1_700_000_080);
+        let id = RequestedId::of(305_419_896);
+        let mut buffer = [0xa5; 64];
+        let file = FileRequest { header, kind: RequestKind::File, packet_no, id, offset: 0x1000 };
+        let len = file.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"1:100:u:h:8388704:6553f150:12345678:1000:\0");
+        assert_eq!(buffer[len], 0xa5);
+        let folder = FileRequest { kind: RequestKind::Folder, offset: 0, ..file };
+        let len = folder.emit(&mut buffer).unwrap();
+        assert_eq!(&buffer[..len], b"1:100:u:h:8388706:6553f150:12345678:0:\0");
+        assert_eq!(folder.emit(&mut buffer[..5]), Err(BufferTooSmall { needed: len }));
+    }
+}
