@@ -89,10 +89,11 @@ choose_toolchain() {
         echo "bare-metal: $target with $(rustc -V)"
         return
     fi
-    [ -x "$deb_rustc" ] && [ -x "$deb_cargo" ] &&
-        [ -d "$("$deb_rustc" --print sysroot)/lib/rustlib/src/rust/library/core" ] ||
+    if [ ! -x "$deb_rustc" ] || [ ! -x "$deb_cargo" ] ||
+        [ ! -d "$("$deb_rustc" --print sysroot)/lib/rustlib/src/rust/library/core" ]; then
         fail "no core library for $target: run 'rustup target add $target'," \
             "or on Debian 'apt install rustc-web cargo-web rust-web-src lld'"
+    fi
     # The two cargos must not be mixed up: Debian's would call the `rustc` that is first in PATH, and the choice of
     # a rustup toolchain may stand in the environment.
     unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER CARGO_ENCODED_RUSTFLAGS RUSTFLAGS
@@ -117,26 +118,32 @@ build() {
     )
 }
 
-# Who reaches a panic? Reads the calls out of the image and follows them backwards.
+# The calls in an image that lead into a panic, as `site ADDRESS CALLER -> CALLEE`.
+panic_sites() {
+    if ! command -v llvm-objdump llvm-symbolizer >/dev/null; then
+        fail "cannot look for calls that panic: apt install llvm"
+    fi
+    llvm-objdump --disassemble --no-show-raw-insn --demangle "$1" | awk -f "$root/scripts/panic-paths.awk"
+}
+
+# Shows the source lines of the sites on standard input.
 explain() {
-    local image=$1
-    command -v llvm-objdump >/dev/null && command -v llvm-symbolizer >/dev/null ||
-        fail "cannot list the functions that panic: apt install llvm"
-    llvm-objdump --disassemble --no-show-raw-insn --demangle "$image" |
-        awk -f "$root/scripts/panic-paths.awk" |
-        while read -r kind address rest; do
-            if [ "$kind" = site ]; then
-                printf '\n  panic call at %s in %s\n' "$address" "$rest"
-                llvm-symbolizer --obj="$image" --inlines --demangle --functions=linkage "0x$address" |
-                    sed -e '/^$/d' | paste -d' ' - - | sed -e "s|$root/||" -e 's|^|      |'
-            else
-                printf '%s %s %s\n' "$kind" "$address" "$rest"
-            fi
-        done
+    local image=$1 address rest
+    while read -r _ address rest; do
+        printf '\n  panic call at %s in %s\n' "$address" "$rest"
+        llvm-symbolizer --obj="$image" --inlines --demangle --functions=linkage "0x$address" |
+            sed -e '/^$/d' | paste -d' ' - - | sed -e "s|$root/||" -e 's|^|      |'
+    done
+}
+
+# Links the image although it may panic: the missing function gets an address. The code is the same.
+link_all_the_same() {
+    "${cargo_command[@]}" rustc --quiet --release --locked --target "$target" "$@" -- \
+        -Clink-arg=--defsym=feige_core_must_not_panic=feige_panic_stand_in
 }
 
 proof() {
-    local target=$1
+    local target=$1 image log sites
     (
         choose_toolchain "$target"
         cd "$root/core/proof"
@@ -148,17 +155,27 @@ proof() {
                 cat "$log" >&2
                 exit 1
             fi
-            # The same code, but now the symbol has an address: only the link is done again.
-            "${cargo_command[@]}" rustc --quiet --release --locked --target "$target" -- \
-                -Clink-arg=--defsym=feige_core_must_not_panic=feige_panic_stand_in
+            link_all_the_same
             echo "bare-metal: a panic is reachable on $target:" >&2
-            explain "$image" >&2
+            panic_sites "$image" | explain "$image" >&2
             rm -f "$image"
             exit 1
         fi
         # Berkeley's text is what lies in flash without the initial values of .data.
         size "$image" | awk -v target="$target" 'NR == 2 {
             printf "bare-metal: no panic is reachable on %s; flash %d octets, RAM %d octets\n", target, $1 + $2, $2 + $3 }'
+
+        # The compiler puts a panic into every future, for a caller that polls it after its end.
+        link_all_the_same --features async
+        sites=$(panic_sites "$image")
+        [ -n "$sites" ] || fail "the search finds no panic at all, not even the compiler's: it does not work"
+        sites=$(grep -v 'panic_const::panic_const_async_fn_resumed$' <<<"$sites" || true)
+        if [ -n "$sites" ]; then
+            echo "bare-metal: with the asynchronous driver, a panic is reachable on $target:" >&2
+            explain "$image" <<<"$sites" >&2
+            exit 1
+        fi
+        echo "bare-metal: nor with the asynchronous driver, but for polling a future that has ended"
     )
 }
 

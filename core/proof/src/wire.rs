@@ -1,18 +1,28 @@
-//! Every parser, every emitter.
+//! Every parser, every emitter, everything that looks at text.
 
 use core::hint::black_box;
 
-use feige_core::text::Text;
-use feige_core::wire::ipmsg::{Command, Datagram, Header, Options, PacketNo, PacketToken};
+use feige_core::text::{FileName, Printable, Text};
+use feige_core::wire::ipmsg::{
+    Attachment, Attribute, Client, Command, Datagram, Entry, EntryBody, EscapedName, ExtendedAttributes, FeiqVersion,
+    FileKind, FileRequest, FolderHeader, FolderScan, Header, PacketNo, PacketToken, Place, RequestKind, RequestedId,
+    Utf8Block, Utf8Names, VersionInfo, sendable,
+};
 use feige_core::wire::{Digits, Reader, Writer, decimal, hex, leading_decimal};
 
-use crate::{keep, shown};
+use crate::{keep, print, shown};
 
 pub fn proof(octets: &'static [u8]) {
     reader(octets);
     writer(octets);
     texts(octets);
+    words(octets);
     datagram(octets);
+    entry(octets);
+    attachments(octets);
+    request(octets);
+    folder(octets);
+    version(octets);
 }
 
 #[inline(never)]
@@ -33,30 +43,142 @@ fn writer(octets: &[u8]) {
     let number = black_box(1_u64);
     writer.octets(octets).octet(black_box(0)).decimal(number).hex(number);
     writer.decimal_padded(number, black_box(4)).hex_padded(number, black_box(4));
-    keep((writer.wanted(), writer.finish()));
+    shown((writer.wanted(), writer.finish()).1);
     keep(Digits::decimal(number).as_bytes());
 }
 
 #[inline(never)]
 fn texts(octets: &[u8]) {
     let text = Text::new(octets);
-    keep((text.is_empty(), text.is_ascii(), text.as_utf8()));
-    let token = PacketToken(text);
+    keep((text.is_empty(), text.is_ascii()));
+    if let Some(text) = text.as_utf8() {
+        print(format_args!("{} {}", Printable::line(text), Printable::lines(text)));
+        keep(FileName::from_untrusted(text));
+    }
+    let name = FileName::from_octets(octets);
+    print(format_args!("{text:?} {name} {:?}", name == FileName::from_untrusted(black_box("name"))));
+    for place in [Place::Header, Place::Nick, Place::Group] {
+        sendable(octets, black_box(place)).for_each(keep);
+    }
+}
+
+#[inline(never)]
+fn words(octets: &[u8]) {
+    let token = PacketToken(Text::new(octets));
     keep((token.number(), token.low32()));
     keep(PacketNo(black_box(1)).next().digits());
     let command = Command::from_code(black_box(0));
     keep((command.code(), command.name(), command.is_entry(), command.has_binary_tail()));
+    let attribute = Attribute::from_word(black_box(0)).with(black_box(0));
+    keep((attribute.word(), attribute.has(black_box(0))));
+    keep((FileKind::from_code(black_box(0)).code(), attribute.kind()));
+    print(format_args!("{command:?} {attribute:?}"));
 }
 
 #[inline(never)]
 fn datagram(octets: &[u8]) {
     shown(Header::parse(octets));
     let Ok(datagram) = Datagram::parse(octets) else { return };
-    for extension in datagram.extensions() {
-        keep(extension);
-    }
-    keep(datagram.header.options.contains(Options::UTF8));
+    datagram.extensions().for_each(keep);
+    keep((datagram.header.word(), datagram.header.is_version_1()));
     let mut buffer = [0; 512];
     shown(datagram.emit(&mut buffer));
+    keep(buffer);
+}
+
+#[inline(never)]
+fn entry(octets: &[u8]) {
+    if let Ok(datagram) = Datagram::parse(octets) {
+        let entry = Entry::of(&datagram);
+        keep((entry.user(), entry.host(), entry.nick(), entry.group()));
+        keep(entry);
+    }
+    keep(Utf8Block::new(octets));
+    let name = black_box("name");
+    let utf8 = Utf8Names { user: name, host: name, nick: name, group: name };
+    let mut buffer = [0; 128];
+    shown(EntryBody { nick: octets, group: octets, utf8: black_box(Some(utf8)) }.emit(&mut buffer));
+    keep(buffer);
+}
+
+#[inline(never)]
+fn attachments(octets: &[u8]) {
+    let Ok(datagram) = Datagram::parse(octets) else { return };
+    let mut buffer = [0; 512];
+    for result in datagram.attachments() {
+        shown(result);
+        if let Ok(attachment) = result {
+            keep((attachment.kind(), attachment.extended.numbers_of_all()));
+            shown(attachment.emit(&mut buffer));
+            named(attachment);
+        }
+    }
+    keep(buffer);
+}
+
+#[inline(never)]
+fn named(attachment: Attachment<'_>) {
+    let mut buffer = [0; 64];
+    keep((attachment.name.as_plain(), attachment.name == EscapedName::plain(black_box(b"name"))));
+    keep(attachment.name.copy_to(&mut buffer));
+}
+
+trait AllNumbers {
+    /// Reads every value of every attribute.
+    fn numbers_of_all(&self) -> u64;
+}
+
+impl AllNumbers for ExtendedAttributes<'_> {
+    fn numbers_of_all(&self) -> u64 {
+        keep((self.modified(), self.created(), self.permissions()));
+        let numbers = self.iter().flat_map(|attribute| attribute.numbers()).flatten();
+        numbers.fold(0, u64::wrapping_add)
+    }
+}
+
+#[inline(never)]
+fn request(octets: &[u8]) {
+    keep(FileRequest::scan(octets));
+    shown(FileRequest::parse(octets));
+    let Ok((header, _)) = Header::parse(octets) else { return };
+    let mut buffer = [0; 256];
+    let request = FileRequest {
+        header,
+        kind: black_box(RequestKind::File),
+        packet_no: PacketNo(black_box(1)),
+        id: RequestedId::of(black_box(1)),
+        offset: black_box(0),
+    };
+    shown(request.emit(&mut buffer));
+    keep(buffer);
+}
+
+#[inline(never)]
+fn folder(octets: &[u8]) {
+    let scan = FolderHeader::scan(octets, black_box(true));
+    shown(scan);
+    let mut buffer = [0; 256];
+    if let Ok(FolderScan::Header { header, .. }) = scan {
+        keep((header.kind(), header.content_len(), header.extended.numbers_of_all()));
+        shown(header.emit(&mut buffer));
+    }
+    shown(FolderHeader::return_parent().emit(&mut buffer));
+    keep(buffer);
+}
+
+#[inline(never)]
+fn version(octets: &[u8]) {
+    shown(VersionInfo::parse(octets));
+    if let Client::Feiq(version) = Client::of_version(Text::new(octets)) {
+        emitted(&version);
+    }
+}
+
+#[inline(never)]
+fn emitted(version: &FeiqVersion<'_>) {
+    let mut buffer = [0; 128];
+    let mut writer = Writer::new(&mut buffer);
+    version.write(&mut writer);
+    shown(writer.finish());
     keep(buffer);
 }

@@ -39,7 +39,10 @@ impl FileName {
             name.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
             return Self(safe);
         }
-        let (stem, extension) = match name.rsplit_once('.') {
+        // Not `rsplit_once`, which contains a panic that the compiler cannot rule out.
+        let dot = name.bytes().rposition(|octet| octet == b'.');
+        let parts = dot.and_then(|dot| Some((name.get(..dot)?, name.get(dot.saturating_add(1)..)?)));
+        let (stem, extension) = match parts {
             Some((stem, extension)) if !stem.is_empty() && safe_len(extension) <= Self::MAX_EXTENSION => {
                 (stem, Some(extension))
             }
