@@ -10,6 +10,8 @@
 #[cfg(feature = "async")]
 pub mod asynch;
 pub mod blocking;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 

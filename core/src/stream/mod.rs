@@ -30,7 +30,7 @@ mod file_client;
 mod folder_client;
 mod server;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
