@@ -180,7 +180,7 @@ impl<'a> Datagram<'a> {
         tail.into_iter().flat_map(|tail| tail.split(|&octet| octet == 0))
     }
 
-    /// The number of the packet that an acknowledgement is about (R-IP-41): the digits at the front of the
+    /// The number of the packet that an acknowledgement is about (R-IP-43): the digits at the front of the
     /// body of a RECVMSG, READMSG, DELMSG, ANSREADMSG or RELEASEFILES, modulo 2^32.
     ///
     /// `None` if there are none. Numbers of others, which can be longer, are compared as tokens instead.

@@ -286,7 +286,7 @@ fn names_to_send() {
 #[test]
 fn texts() {
     for (number, text) in [
-        ("V21", &"你好".as_bytes()[..]),
+        ("V21", "你好".as_bytes()),
         ("V22", b"\xc4\xe3\xba\xc3"),
         ("V23", b"hello world"),
         ("V24", b"hello world"),
@@ -324,7 +324,7 @@ fn packet_numbers() {
     }
 }
 
-/// R-IP-41.
+/// R-IP-43.
 #[test]
 fn acknowledgements() {
     for number in ["V30", "V31", "V32", "V33"] {
