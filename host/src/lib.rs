@@ -12,6 +12,7 @@
 //! | [`ui`] | what the user sees |
 //! | [`store`] | files and folders on this machine's disks |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
+//! | [`transfer`] | files and folders over TCP: fetched and served |
 
 pub mod charset;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod exit;
 pub mod net;
 pub mod store;
+pub mod transfer;
 pub mod ui;
 
 use std::ffi::OsString;

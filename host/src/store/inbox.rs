@@ -6,10 +6,12 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, File, OpenOptions};
+use feige_core::text::FileName;
 use md5::{Digest, Md5};
 
 use super::StoreError;
@@ -75,29 +77,30 @@ impl Inbox {
     /// [`StoreError::TooBig`] if the announced size does not fit, [`StoreError::Io`] if no part can be made.
     pub fn file(
         &self,
-        name: &str,
+        name: &FileName,
         size: Option<u64>,
         origin: Option<Origin>,
         resume: bool,
     ) -> Result<FilePart<'_>, StoreError> {
-        let name = one_component(name).map_err(|error| StoreError::io("create", &self.path, error))?;
+        let name = final_name(name);
         let (file, part, len) = self
-            .open_part(name, origin, resume)
-            .map_err(|error| StoreError::io("create a part of", self.path.join(name), error))?;
+            .open_part(&name, origin, resume)
+            .map_err(|error| StoreError::io("create a part of", self.path.join(&name), error))?;
         let part = FilePart::new(self, file, name, part, len);
         Space::fits(&self.dir, size.unwrap_or(0).saturating_sub(len))?;
         Ok(part)
     }
 
-    /// Begins to receive the folder `name`.
+    /// Begins to receive the folder `name`, which was last changed at `mtime`.
     ///
     /// # Errors
     /// [`StoreError::Io`] if no part can be made.
-    pub fn folder(&self, name: &str) -> Result<FolderPart<'_>, StoreError> {
-        let failed = |error| StoreError::io("create a part of", self.path.join(name), error);
-        let name = one_component(name).map_err(failed)?;
-        let (dir, part) = self.create_folder_part(name).map_err(failed)?;
-        Ok(FolderPart::new(self, dir, name, part))
+    pub fn folder(&self, name: &FileName, mtime: Option<SystemTime>) -> Result<FolderPart<'_>, StoreError> {
+        let name = final_name(name);
+        let (dir, part) = self
+            .create_folder_part(&name)
+            .map_err(|error| StoreError::io("create a part of", self.path.join(&name), error))?;
+        Ok(FolderPart::new(self, dir, name, part, mtime))
     }
 
     /// The part that `origin` names, as far as nobody else is writing it; else a new one. Returns the file, its name
@@ -223,14 +226,15 @@ impl Modes {
     }
 }
 
-/// A last line of defence: names were made safe when they were received, but a store does not take that on trust.
-pub(super) fn one_component(name: &str) -> io::Result<&str> {
-    let bad = name.is_empty()
-        || name == "."
-        || name == ".."
-        || name.len() > LONGEST_NAME
-        || name.chars().any(|c| matches!(c, '/' | '\\' | ':') || c.is_control());
-    if bad { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name")) } else { Ok(name) }
+/// The name that a received file or folder is to have: never that of a part, which a later transfer might take for the
+/// beginning of its own.
+fn final_name(name: &FileName) -> String {
+    let name = name.as_str();
+    if name.to_ascii_lowercase().ends_with(SUFFIX) {
+        format!("{}_", shortened(name, LONGEST_NAME - 1))
+    } else {
+        name.to_owned()
+    }
 }
 
 /// `NAME.KEY.feige-part`, where a long `NAME` is cut so that the whole fits.

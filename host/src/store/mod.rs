@@ -22,6 +22,7 @@ pub mod space;
 pub use inbox::{Inbox, Origin};
 pub use outgoing::{OpenFile, Skipped, Step, Walk};
 pub use part::{FilePart, FolderPart};
+pub(crate) use part::{read_at, set_time, write_at};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,18 @@
 //! What is being received: octets that have no name yet.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io;
+#[cfg(not(unix))]
+use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use cap_fs_ext::{DirExt, OpenOptionsMaybeDirExt};
 use cap_std::fs::{Dir, OpenOptions};
+use feige_core::text::FileName;
 
 use super::StoreError;
-use super::inbox::{Inbox, one_component};
+use super::inbox::Inbox;
 use super::publish::{first_free, publish};
 use super::space::Space;
 
@@ -26,8 +29,8 @@ pub struct FilePart<'i> {
 }
 
 impl<'i> FilePart<'i> {
-    pub(super) fn new(inbox: &'i Inbox, file: cap_std::fs::File, name: &str, part: String, len: u64) -> Self {
-        let (file, name) = (file.into_std(), name.to_owned());
+    pub(super) fn new(inbox: &'i Inbox, file: cap_std::fs::File, name: String, part: String, len: u64) -> Self {
+        let file = file.into_std();
         Self { inbox, file, name, part, len, space: Space::default(), published: false }
     }
 
@@ -38,7 +41,7 @@ impl<'i> FilePart<'i> {
         self.len
     }
 
-    /// The file, to be written from position [`Self::len`] on (the position is set by [`Self::begin`]).
+    /// The file, to be written from position [`Self::len`] on.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
@@ -50,17 +53,21 @@ impl<'i> FilePart<'i> {
         self.inbox.path().join(&self.part)
     }
 
-    /// Sets the position to octet `offset` and forgets what lies behind it.
+    /// Writes `octets` behind what is there.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the system refuses.
-    pub fn begin(&mut self, offset: u64) -> Result<(), StoreError> {
-        let result = self.file.set_len(offset).and_then(|()| self.file.seek(SeekFrom::Start(offset)));
-        self.len = result.map_err(|error| StoreError::io("write", self.path(), error))?;
-        Ok(())
+    /// [`StoreError::Full`], or [`StoreError::Io`] if the system refuses.
+    pub fn append(&mut self, octets: &[u8]) -> Result<(), StoreError> {
+        write_at(&self.file, octets, self.len).map_err(|error| self.failed(error))?;
+        self.wrote(octets.len() as u64)
     }
 
-    /// Tells that `octets` more were written.
+    /// Wraps an error of the system about the file.
+    pub(crate) fn failed(&self, error: io::Error) -> StoreError {
+        StoreError::io("write", self.path(), error)
+    }
+
+    /// Tells that `octets` more were written, by way of [`Self::file`].
     ///
     /// # Errors
     /// [`StoreError::Full`] when only the reserve of the disk is left.
@@ -117,6 +124,8 @@ pub struct FolderPart<'i> {
     root: Dir,
     name: String,
     part: String,
+    /// When the folder itself was last changed.
+    mtime: Option<SystemTime>,
     /// The folders inside the part that are open, outermost first.
     levels: Vec<Level>,
     space: Space,
@@ -129,9 +138,9 @@ struct Level {
 }
 
 impl<'i> FolderPart<'i> {
-    pub(super) fn new(inbox: &'i Inbox, root: Dir, name: &str, part: String) -> Self {
-        let (name, space) = (name.to_owned(), Space::default());
-        Self { inbox, root, name, part, levels: Vec::new(), space }
+    pub(super) fn new(inbox: &'i Inbox, root: Dir, name: String, part: String, mtime: Option<SystemTime>) -> Self {
+        let space = Space::default();
+        Self { inbox, root, name, part, mtime, levels: Vec::new(), space }
     }
 
     /// Where the part is.
@@ -144,10 +153,9 @@ impl<'i> FolderPart<'i> {
     ///
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::Io`].
-    pub fn enter(&mut self, name: &str, mtime: Option<SystemTime>) -> Result<(), StoreError> {
+    pub fn enter(&mut self, name: &FileName, mtime: Option<SystemTime>) -> Result<(), StoreError> {
         let here = self.here();
-        let result = one_component(name)
-            .and_then(|name| first_free(name, |candidate| here.create_dir(candidate)))
+        let result = first_free(name.as_str(), |candidate| here.create_dir(candidate))
             .and_then(|((), name)| here.open_dir_nofollow(name));
         let dir = result.map_err(|error| StoreError::io("create a folder in", self.path(), error))?;
         self.levels.push(Level { dir, mtime });
@@ -155,16 +163,17 @@ impl<'i> FolderPart<'i> {
     }
 
     /// Goes back to the folder above. `mtime`, if it is known only now, counts instead of the one told before.
-    /// In the root this does nothing.
     pub fn leave(&mut self, mtime: Option<SystemTime>) {
-        if let Some(level) = self.levels.pop() {
-            let mtime = mtime.or(level.mtime);
-            // Best effort, as for any time.
-            if mtime.is_some()
-                && let Ok(dir) = handle(&level.dir)
-            {
-                set_time(&dir, mtime);
-            }
+        let Some(level) = self.levels.pop() else {
+            self.mtime = mtime.or(self.mtime);
+            return;
+        };
+        let mtime = mtime.or(level.mtime);
+        // Best effort, as for any time.
+        if mtime.is_some()
+            && let Ok(dir) = handle(&level.dir)
+        {
+            set_time(&dir, mtime);
         }
     }
 
@@ -172,7 +181,7 @@ impl<'i> FolderPart<'i> {
     ///
     /// # Errors
     /// [`StoreError::TooBig`], [`StoreError::Full`] or [`StoreError::Io`].
-    pub fn create(&mut self, name: &str, size: u64) -> Result<File, StoreError> {
+    pub fn create(&mut self, name: &FileName, size: u64) -> Result<File, StoreError> {
         // Small files are not worth a question to the file system each.
         if size >= 1 << 20 {
             Space::fits(&self.root, size)?;
@@ -180,9 +189,14 @@ impl<'i> FolderPart<'i> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let here = self.here();
-        let result = one_component(name).and_then(|name| first_free(name, |it| here.open_with(it, &options)));
+        let result = first_free(name.as_str(), |candidate| here.open_with(candidate, &options));
         let (file, _) = result.map_err(|error| StoreError::io("create a file in", self.path(), error))?;
         Ok(file.into_std())
+    }
+
+    /// Wraps an error of the system about a file of the folder.
+    pub(crate) fn failed(&self, error: io::Error) -> StoreError {
+        StoreError::io("write to", self.path(), error)
     }
 
     /// Tells that `octets` more were written to the files of this folder.
@@ -194,21 +208,21 @@ impl<'i> FolderPart<'i> {
     }
 
     /// The folder is whole: puts it on the disk, gives it its access rights and its name, and returns the path that
-    /// it got. `mtime` is the folder's own time.
+    /// it got.
     ///
     /// # Errors
     /// [`StoreError::Io`] if the system refuses; the part stays.
-    pub fn finish(mut self, mtime: Option<SystemTime>) -> Result<PathBuf, StoreError> {
+    pub fn finish(mut self) -> Result<PathBuf, StoreError> {
         while !self.levels.is_empty() {
             self.leave(None);
         }
-        let name = self.publish(mtime).map_err(|error| StoreError::io("finish", self.path(), error))?;
+        let name = self.publish().map_err(|error| StoreError::io("finish", self.path(), error))?;
         Ok(self.inbox.path().join(name))
     }
 
-    fn publish(&self, mtime: Option<SystemTime>) -> io::Result<String> {
+    fn publish(&self) -> io::Result<String> {
         let root = handle(&self.root)?;
-        set_time(&root, mtime);
+        set_time(&root, self.mtime);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -226,6 +240,40 @@ impl<'i> FolderPart<'i> {
 
     fn here(&self) -> &Dir {
         self.levels.last().map_or(&self.root, |level| &level.dir)
+    }
+}
+
+/// Writes all `octets` to `file`, from position `at` on.
+pub(crate) fn write_at(file: &File, octets: &[u8], at: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileExt;
+        file.write_all_at(octets, at)
+    }
+    #[cfg(not(unix))]
+    {
+        use std::io::Write;
+        let mut file = file;
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(octets)
+    }
+}
+
+/// Reads what there is of `file` from position `at` on, as much as `into` holds; 0 at the end.
+pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    #[cfg(unix)]
+    let read = |into: &mut [u8]| std::os::unix::fs::FileExt::read_at(file, into, at);
+    #[cfg(not(unix))]
+    let read = |into: &mut [u8]| {
+        let mut file = file;
+        file.seek(SeekFrom::Start(at))?;
+        io::Read::read(&mut file, into)
+    };
+    loop {
+        match read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 

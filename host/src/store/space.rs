@@ -1,7 +1,7 @@
 //! How much may be written before the disk is too full.
 //!
 //! A folder has no announced size, and an announced size is only a hint. So the free space is looked at again after
-//! every [`STRIDE`], and a transfer ends with "no space" while something is left: a peer must not be able to take the
+//! every 16 MiB, and a transfer ends with "no space" while something is left: a peer must not be able to take the
 //! last octet from the other programs of this machine.
 
 use cap_std::fs::Dir;

@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use feige_core::text::FileName;
+
 use super::*;
 
 const ORIGIN: Origin = Origin { from: Ipv4Addr::new(127, 0, 0, 2), size: 10, mtime: 1_700_000_000 };
@@ -16,6 +18,10 @@ fn inbox() -> (tempfile::TempDir, Inbox) {
     (folder, inbox)
 }
 
+fn name(text: &str) -> FileName {
+    FileName::from_untrusted(text)
+}
+
 fn names(path: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -24,15 +30,13 @@ fn names(path: &Path) -> Vec<String> {
 }
 
 fn write(part: &mut FilePart<'_>, octets: &[u8]) {
-    part.file().write_all(octets).unwrap();
-    part.wrote(octets.len() as u64).unwrap();
+    part.append(octets).unwrap();
 }
 
 #[test]
 fn a_name_appears_only_when_the_file_is_whole() {
     let (_folder, inbox) = inbox();
-    let mut part = inbox.file("report.txt", Some(5), None, false).unwrap();
-    part.begin(0).unwrap();
+    let mut part = inbox.file(&name("report.txt"), Some(5), None, false).unwrap();
     write(&mut part, b"hel");
     let parts = names(inbox.path());
     assert!(matches!(parts.as_slice(), [part] if part.ends_with(".feige-part")), "{parts:?}");
@@ -53,15 +57,15 @@ fn a_part_is_private_and_a_finished_file_is_as_any_other() {
 
     let (folder, inbox) = inbox();
     fs::write(folder.path().join("other"), "").unwrap();
-    let mut part = inbox.file("x", None, None, false).unwrap();
+    let mut part = inbox.file(&name("x"), None, None, false).unwrap();
     write(&mut part, b"x");
     assert_eq!(mode(&part.path()), 0o600);
     assert_eq!(mode(&part.finish(None).unwrap()), mode(&folder.path().join("other")));
 
     fs::create_dir(folder.path().join("others")).unwrap();
-    let part = inbox.folder("y").unwrap();
+    let part = inbox.folder(&name("y"), None).unwrap();
     assert_eq!(mode(&part.path()), 0o700);
-    assert_eq!(mode(&part.finish(None).unwrap()), mode(&folder.path().join("others")));
+    assert_eq!(mode(&part.finish().unwrap()), mode(&folder.path().join("others")));
 }
 
 #[test]
@@ -69,28 +73,64 @@ fn nothing_is_replaced() {
     let (_folder, inbox) = inbox();
     fs::write(inbox.path().join("a.txt"), "mine").unwrap();
     for (content, expected) in [("first", "a (1).txt"), ("second", "a (2).txt")] {
-        let mut part = inbox.file("a.txt", None, None, false).unwrap();
+        let mut part = inbox.file(&name("a.txt"), None, None, false).unwrap();
         write(&mut part, content.as_bytes());
         assert_eq!(part.finish(None).unwrap(), inbox.path().join(expected));
         assert_eq!(fs::read_to_string(inbox.path().join(expected)).unwrap(), content);
     }
-    let folder = inbox.folder("a.txt").unwrap();
-    assert_eq!(folder.finish(None).unwrap(), inbox.path().join("a (3).txt"));
+    let folder = inbox.folder(&name("a.txt"), None).unwrap();
+    assert_eq!(folder.finish().unwrap(), inbox.path().join("a (3).txt"));
     assert_eq!(fs::read_to_string(inbox.path().join("a.txt")).unwrap(), "mine");
 }
 
 #[test]
-fn names_with_a_path_in_them_are_refused() {
+fn whatever_the_name_the_file_is_in_the_folder() {
     let (folder, inbox) = inbox();
-    let long = "x".repeat(256);
-    for name in ["", ".", "..", "../x", "/etc/passwd", "a/b", "a\\b", "C:x", "a\0b", "a\nb", &long] {
-        assert!(inbox.file(name, None, None, false).is_err(), "{name:?}");
-        assert!(inbox.folder(name).is_err(), "{name:?}");
-        let mut part = inbox.folder("good").unwrap();
-        assert!(part.create(name, 0).is_err(), "{name:?}");
-        assert!(part.enter(name, None).is_err(), "{name:?}");
+    let long = "x".repeat(300);
+    let hostile = [
+        "",
+        ".",
+        "..",
+        "../x",
+        "/etc/passwd",
+        "a/b",
+        "a\\b",
+        "C:x",
+        "con",
+        "nul.txt",
+        "a\0b",
+        "a\nb",
+        "\u{202e}x",
+        &long,
+    ];
+    for text in hostile {
+        let mut part = inbox.file(&name(text), None, None, false).unwrap();
+        write(&mut part, b"x");
+        assert_eq!(part.finish(None).unwrap().parent(), Some(inbox.path()), "{text:?}");
+        let mut part = inbox.folder(&name(text), None).unwrap();
+        part.enter(&name(text), None).unwrap();
+        part.create(&name(text), 0).unwrap();
+        part.leave(None);
+        part.create(&name(text), 0).unwrap();
+        assert_eq!(part.finish().unwrap().parent(), Some(inbox.path()), "{text:?}");
     }
+    assert_eq!(names(inbox.path()).len(), 2 * hostile.len());
     assert_eq!(names(folder.path()), ["in"]);
+}
+
+#[test]
+fn nobody_can_plant_a_part() {
+    let (_folder, inbox) = inbox();
+    let mut part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
+    write(&mut part, b"x");
+    let path = part.path();
+    drop(part);
+    std::fs::remove_file(&path).unwrap();
+    let planted = path.file_name().unwrap().to_str().unwrap();
+    let mut part = inbox.file(&name(planted), None, None, false).unwrap();
+    write(&mut part, b"evil");
+    assert_eq!(part.finish(None).unwrap(), inbox.path().join(format!("{planted}_")));
+    assert_eq!(inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap().len(), 0);
 }
 
 #[cfg(unix)]
@@ -104,12 +144,12 @@ fn links_and_pipes_that_were_planted_are_not_used() {
 
     // Under the final name.
     symlink(&victim, inbox.path().join("a")).unwrap();
-    let mut part = inbox.file("a", None, None, false).unwrap();
+    let mut part = inbox.file(&name("a"), None, None, false).unwrap();
     write(&mut part, b"evil");
     assert_eq!(part.finish(None).unwrap(), inbox.path().join("a (1)"));
 
     // Under the name that the part of a known file has: found out by making one.
-    let mut part = inbox.file("b", Some(10), Some(ORIGIN), true).unwrap();
+    let mut part = inbox.file(&name("b"), Some(10), Some(ORIGIN), true).unwrap();
     write(&mut part, b"x");
     let path = part.path();
     drop(part);
@@ -121,7 +161,7 @@ fn links_and_pipes_that_were_planted_are_not_used() {
     fs::remove_file(&path).unwrap();
     for (number, plant) in plants.iter().enumerate() {
         plant(&path).unwrap();
-        let mut part = inbox.file("b", Some(10), Some(ORIGIN), true).unwrap();
+        let mut part = inbox.file(&name("b"), Some(10), Some(ORIGIN), true).unwrap();
         assert_eq!(part.len(), 0, "{number}");
         assert_ne!(part.path(), path, "{number}");
         write(&mut part, b"evil");
@@ -134,13 +174,12 @@ fn links_and_pipes_that_were_planted_are_not_used() {
 #[test]
 fn an_interrupted_file_goes_on_where_it_stopped() {
     let (_folder, inbox) = inbox();
-    let mut part = inbox.file("x", Some(10), Some(ORIGIN), true).unwrap();
+    let mut part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
     write(&mut part, b"01234");
     drop(part);
 
-    let mut part = inbox.file("x", Some(10), Some(ORIGIN), true).unwrap();
+    let mut part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
     assert_eq!(part.len(), 5);
-    part.begin(5).unwrap();
     write(&mut part, b"56789");
     assert_eq!(fs::read(part.finish(None).unwrap()).unwrap(), b"0123456789");
     assert_eq!(names(inbox.path()), ["x"]);
@@ -149,8 +188,8 @@ fn an_interrupted_file_goes_on_where_it_stopped() {
 #[test]
 fn a_part_is_taken_up_only_for_the_same_file_and_only_if_wanted() {
     let (_folder, inbox) = inbox();
-    let begin = |origin, resume| inbox.file("x", Some(10), Some(origin), resume).unwrap().len();
-    let mut part = inbox.file("x", Some(10), Some(ORIGIN), true).unwrap();
+    let begin = |origin, resume| inbox.file(&name("x"), Some(10), Some(origin), resume).unwrap().len();
+    let mut part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
     write(&mut part, b"01234");
     drop(part);
     assert_eq!(begin(Origin { from: Ipv4Addr::LOCALHOST, ..ORIGIN }, true), 0);
@@ -161,7 +200,7 @@ fn a_part_is_taken_up_only_for_the_same_file_and_only_if_wanted() {
     assert!(names(inbox.path()).is_empty(), "a part without octets is not kept");
 
     // Longer than the file: not of this file.
-    let mut part = inbox.file("x", Some(10), Some(ORIGIN), true).unwrap();
+    let mut part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
     write(&mut part, b"0123456789a");
     drop(part);
     assert_eq!(begin(ORIGIN, true), 0);
@@ -170,8 +209,8 @@ fn a_part_is_taken_up_only_for_the_same_file_and_only_if_wanted() {
 #[test]
 fn two_downloads_of_the_same_file_have_two_parts() {
     let (_folder, inbox) = inbox();
-    let mut one = inbox.file("x", Some(10), Some(ORIGIN), true).unwrap();
-    let mut two = inbox.file("x", Some(10), Some(ORIGIN), true).unwrap();
+    let mut one = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
+    let mut two = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
     assert_ne!(one.path(), two.path());
     write(&mut one, b"one");
     write(&mut two, b"two");
@@ -183,21 +222,21 @@ fn two_downloads_of_the_same_file_have_two_parts() {
 fn long_names_have_parts_too() {
     let (_folder, inbox) = inbox();
     let name = "文".repeat(85);
-    let mut part = inbox.file(&name, None, Some(ORIGIN), true).unwrap();
+    let mut part = inbox.file(&FileName::from_untrusted(&name), None, Some(ORIGIN), true).unwrap();
     write(&mut part, b"x");
     assert_eq!(part.finish(None).unwrap().file_name().unwrap().to_str(), Some(name.as_str()));
-    let folder = inbox.folder(&name).unwrap();
-    assert!(folder.finish(None).is_ok());
+    let folder = inbox.folder(&FileName::from_untrusted(&name), None).unwrap();
+    assert!(folder.finish().is_ok());
 }
 
 #[cfg(unix)]
 #[test]
 fn what_does_not_fit_is_refused_before_the_first_octet() {
     let (_folder, inbox) = inbox();
-    let error = inbox.file("x", Some(u64::MAX / 2), None, false).unwrap_err();
+    let error = inbox.file(&name("x"), Some(u64::MAX / 2), None, false).unwrap_err();
     assert!(error.is_no_space(), "{error}");
-    let mut folder = inbox.folder("y").unwrap();
-    assert!(folder.create("x", u64::MAX / 2).unwrap_err().is_no_space());
+    let mut folder = inbox.folder(&name("y"), None).unwrap();
+    assert!(folder.create(&name("x"), u64::MAX / 2).unwrap_err().is_no_space());
     assert!(!names(inbox.path()).contains(&"x".to_owned()));
 }
 
@@ -205,20 +244,20 @@ fn what_does_not_fit_is_refused_before_the_first_octet() {
 fn a_folder_appears_whole() {
     let (_folder, inbox) = inbox();
     let time = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let mut part = inbox.folder("docs").unwrap();
-    part.create("a", 1).unwrap().write_all(b"a").unwrap();
+    let mut part = inbox.folder(&name("docs"), time(1_100_000_000)).unwrap();
+    part.create(&name("a"), 1).unwrap().write_all(b"a").unwrap();
     part.wrote(1).unwrap();
-    part.enter("sub", time(1_000_000_000)).unwrap();
-    part.create("b", 2).unwrap().write_all(b"bb").unwrap();
+    part.enter(&name("sub"), time(1_000_000_000)).unwrap();
+    part.create(&name("b"), 2).unwrap().write_all(b"bb").unwrap();
     // The same name again is another file.
-    part.create("b", 3).unwrap().write_all(b"bbb").unwrap();
+    part.create(&name("b"), 3).unwrap().write_all(b"bbb").unwrap();
     part.leave(None);
-    part.enter("sub", None).unwrap();
+    part.enter(&name("sub"), None).unwrap();
     part.leave(None);
     part.leave(None);
-    part.create("c", 0).unwrap();
+    part.create(&name("c"), 0).unwrap();
     assert!(!inbox.path().join("docs").exists());
-    let path = part.finish(time(1_100_000_000)).unwrap();
+    let path = part.finish().unwrap();
     assert_eq!(names(&path), ["a", "c", "sub", "sub (1)"]);
     assert_eq!(names(&path.join("sub")), ["b", "b (1)"]);
     let mtime = |path: &Path| fs::metadata(path).unwrap().modified().ok();

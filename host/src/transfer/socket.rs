@@ -1,0 +1,191 @@
+//! One TCP connection as the core's driver wants it: with time limits, and cancellable.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use feige_core::drive::blocking::Transport;
+use feige_core::time::Instant;
+use socket2::{Domain, Protocol, SockRef, Type};
+
+/// No wait is longer than this at a stretch, so that a cancelled transfer ends soon.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The clock of this process, as the core wants it: handed to whoever needs the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(std::time::Instant);
+
+impl Clock {
+    /// A clock that begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Ends transfers from outside: the user pressed Ctrl-C, or the program leaves. Clones belong together.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Not cancelled yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancels: the transfers end within a quarter of a second. Safe in a signal handler.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An error of a connection, in the words of `embedded-io`.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SocketError(#[from] pub io::Error);
+
+impl embedded_io::Error for SocketError {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        use embedded_io::ErrorKind as Kind;
+        match self.0.kind() {
+            // A socket with a time limit reports either, depending on the system.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Kind::TimedOut,
+            io::ErrorKind::Interrupted => Kind::Interrupted,
+            io::ErrorKind::ConnectionReset => Kind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted => Kind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe => Kind::BrokenPipe,
+            io::ErrorKind::NotConnected => Kind::NotConnected,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    /// The time limit that the system has been told.
+    limit: Duration,
+}
+
+impl Socket {
+    /// Takes a connection over.
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        // What is written is whole already: nothing is gained by waiting for more.
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TICK))?;
+        stream.set_write_timeout(Some(TICK))?;
+        Ok(Self { stream, limit: TICK })
+    }
+
+    /// Connects to `to` within `time`, unless cancelled.
+    pub(super) fn connect(to: SocketAddrV4, time: Duration, cancel: &Cancel) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        let stream = wait_connected(socket, to, time, cancel)?;
+        Self::new(stream)
+    }
+
+    /// The connection itself, for ways of moving octets that `embedded-io` has no word for.
+    pub(super) const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Drops the connection so that the peer notices that something went wrong (a reset), instead of taking
+    /// what it got for the whole.
+    pub(super) fn reset(self) {
+        // Without it the peer sees an ordinary end: worse, but nothing can be done.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// Waits in ticks, because nothing else could end a wait of 30 s when the user has had enough.
+#[cfg(unix)]
+fn wait_connected(socket: socket2::Socket, to: SocketAddrV4, time: Duration, cancel: &Cancel) -> io::Result<TcpStream> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
+
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SocketAddr::V4(to).into()) {
+        Ok(()) => return Ok(socket.into()),
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    let start = std::time::Instant::now();
+    while start.elapsed() < time && !cancel.is_cancelled() {
+        let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
+        match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&tick)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return socket.take_error()?.map_or_else(|| Ok(socket.into()), Err),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+#[cfg(not(unix))]
+fn wait_connected(
+    socket: socket2::Socket,
+    to: SocketAddrV4,
+    time: Duration,
+    _cancel: &Cancel,
+) -> io::Result<TcpStream> {
+    socket.connect_timeout(&SocketAddr::V4(to).into(), time)?;
+    Ok(socket.into())
+}
+
+impl embedded_io::ErrorType for Socket {
+    type Error = SocketError;
+}
+
+impl embedded_io::Read for Socket {
+    fn read(&mut self, room: &mut [u8]) -> Result<usize, SocketError> {
+        Ok(self.stream.read(room)?)
+    }
+}
+
+impl embedded_io::Write for Socket {
+    fn write(&mut self, octets: &[u8]) -> Result<usize, SocketError> {
+        Ok(self.stream.write(octets)?)
+    }
+
+    fn flush(&mut self) -> Result<(), SocketError> {
+        Ok(())
+    }
+}
+
+impl Transport for Socket {
+    fn limit(&mut self, limit: Option<Duration>) -> Result<(), SocketError> {
+        // Zero would mean "no limit" to some systems.
+        let limit = limit.map_or(TICK, |limit| limit.clamp(Duration::from_millis(1), TICK));
+        if limit != self.limit {
+            self.stream.set_read_timeout(Some(limit))?;
+            self.stream.set_write_timeout(Some(limit))?;
+            self.limit = limit;
+        }
+        Ok(())
+    }
+
+    fn shutdown(&mut self) -> Result<(), SocketError> {
+        match self.stream.shutdown(Shutdown::Write) {
+            // The peer has closed already; it has, or does not want, all that was written.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
