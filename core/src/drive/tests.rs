@@ -10,28 +10,10 @@ use embedded_io::{ErrorKind, ErrorType, Read, Write};
 use super::DriveError;
 use super::blocking::{self, Scratch, Transport};
 use crate::stream::testing::{Ended, Ending, Ram, Script, Step, file, folder};
-use crate::stream::{FolderClient, Limits, Outcome, Server};
+use crate::stream::{Outcome, Server};
 use crate::time::Instant;
-use crate::wire::ipmsg::{FileRequest, Header, Options, PacketNo, PacketToken, RequestKind, RequestedId};
 
 const FOLDER_REQUEST: &[u8] = b"1:9:u:h:98:6553f150:1:0:\0";
-
-fn request() -> FileRequest<'static> {
-    FileRequest {
-        header: Header {
-            version: "1".into(),
-            packet_no: PacketToken("9".into()),
-            user: "u".into(),
-            host: "h".into(),
-            command: RequestKind::Folder.command(),
-            options: Options::default(),
-        },
-        kind: RequestKind::Folder,
-        packet_no: PacketNo(0x6553_f150),
-        id: RequestedId::of(1),
-        offset: 0,
-    }
-}
 
 fn steps() -> Vec<Step> {
     vec![folder("d"), file("a", b"hello"), file("large", &[b'x'; 500]), folder("e"), Step::Leave, Step::Leave]
@@ -119,12 +101,30 @@ fn a_transport_that_accepts_nothing() {
 mod both {
     use super::*;
     use crate::drive::asynch::{self, Timer};
-    use crate::stream::Machine;
+    use crate::stream::{FolderClient, Limits, Machine};
+    use crate::wire::ipmsg::{FileRequest, Header, Options, PacketNo, PacketToken, RequestKind, RequestedId};
     use core::cell::Cell;
     use core::future::{Future, pending, poll_fn};
     use core::pin::pin;
     use core::task::{Context, Poll, Waker};
     use std::rc::Rc;
+
+    fn request() -> FileRequest<'static> {
+        FileRequest {
+            header: Header {
+                version: "1".into(),
+                packet_no: PacketToken("9".into()),
+                user: "u".into(),
+                host: "h".into(),
+                command: RequestKind::Folder.command(),
+                options: Options::default(),
+            },
+            kind: RequestKind::Folder,
+            packet_no: PacketNo(0x6553_f150),
+            id: RequestedId::of(1),
+            offset: 0,
+        }
+    }
 
     /// The same script behind the asynchronous traits. Every second poll is not ready yet.
     struct Later(Script, bool);
