@@ -3,10 +3,13 @@
 use core::hint::black_box;
 
 use feige_core::text::{FileName, Printable, Text};
+use feige_core::wire::ipmsg::feiq::{ImageAck, ImageFragment, without_font, without_font_octets};
+use feige_core::wire::ipmsg::host_list::{HostList, requested_index};
+use feige_core::wire::ipmsg::key::{EncryptedBody, HexNumber, Methods, PublicKey};
 use feige_core::wire::ipmsg::{
-    Attachment, Attribute, Client, Command, Datagram, Entry, EntryBody, EscapedName, ExtendedAttributes, FeiqVersion,
-    FileKind, FileRequest, FolderHeader, FolderScan, Header, PacketNo, PacketToken, Place, RequestKind, RequestedId,
-    Utf8Block, Utf8Names, VersionInfo, sendable,
+    Attachment, Attribute, Client, Command, Datagram, Entry, EntryBody, EscapedName, ExtendedAttributes, FileKind,
+    FileRequest, FolderHeader, FolderScan, Header, PacketNo, PacketToken, Place, RequestKind, RequestedId, Utf8Block,
+    Utf8Names, VersionInfo, sendable,
 };
 use feige_core::wire::{Digits, Reader, Writer, decimal, hex, leading_decimal};
 
@@ -23,6 +26,9 @@ pub fn proof(octets: &'static [u8]) {
     request(octets);
     folder(octets);
     version(octets);
+    host_list(octets);
+    keys(octets);
+    feiq_extras(octets);
 }
 
 #[inline(never)]
@@ -170,15 +176,66 @@ fn folder(octets: &[u8]) {
 fn version(octets: &[u8]) {
     shown(VersionInfo::parse(octets));
     if let Client::Feiq(version) = Client::of_version(Text::new(octets)) {
-        emitted(&version);
+        written(|writer| version.write(writer));
+    }
+}
+
+/// Something that is written behind a header.
+fn written(write: impl FnOnce(&mut Writer<'_>)) {
+    let mut buffer = [0; 128];
+    let mut writer = Writer::new(&mut buffer);
+    write(&mut writer);
+    shown(writer.finish());
+    keep(buffer);
+}
+
+#[inline(never)]
+fn host_list(octets: &[u8]) {
+    keep(requested_index(octets));
+    written(|writer| HostList::write_front(writer, black_box(None), black_box(1)));
+    let list = HostList::parse(octets);
+    shown(list);
+    for host in list.iter().flat_map(HostList::hosts) {
+        shown(host);
+        if let Ok(host) = host {
+            keep((host.options(), host.has_left()));
+            written(|writer| host.write(writer));
+        }
     }
 }
 
 #[inline(never)]
-fn emitted(version: &FeiqVersion<'_>) {
-    let mut buffer = [0; 128];
-    let mut writer = Writer::new(&mut buffer);
-    version.write(&mut writer);
-    shown(writer.finish());
-    keep(buffer);
+fn keys(octets: &[u8]) {
+    shown(Methods::parse(octets));
+    let methods = Methods::from_bits(black_box(0)).with(black_box(Methods::AES_256));
+    print(format_args!("{methods:?} {}", methods.contains(black_box(Methods::RSA_1024))));
+    if let Ok(number) = HexNumber::parse(octets) {
+        number.octets().for_each(keep);
+    }
+    let key = PublicKey::parse(octets);
+    shown(key);
+    if let Ok(key) = key {
+        keep(key.modulus == key.exponent);
+        written(|writer| key.write(writer));
+    }
+    let body = EncryptedBody::parse(octets);
+    shown(body);
+    if let Ok(body) = body {
+        written(|writer| body.write(writer));
+    }
+}
+
+#[inline(never)]
+fn feiq_extras(octets: &[u8]) {
+    keep((Text::new(octets).as_utf8().map(without_font), without_font_octets(octets)));
+    let ack = ImageAck::parse(octets);
+    shown(ack);
+    if let Ok(datagram) = Datagram::parse(octets) {
+        let fragment = ImageFragment::parse(&datagram);
+        shown(fragment);
+        if let Ok(fragment) = fragment {
+            written(|writer| fragment.write(writer));
+            written(|writer| fragment.ack().write(writer));
+        }
+    }
 }

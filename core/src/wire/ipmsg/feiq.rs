@@ -8,7 +8,7 @@ use crate::wire::{Field, ParseError, Reader, Writer, decimal, hex};
 use super::Datagram;
 
 /// What a font suffix begins with.
-const FONT: &str = "{/font;";
+const FONT: &[u8] = b"{/font;";
 
 /// The most octets of a picture that a fragment of FeiQ carries.
 pub const FEIQ_FRAGMENT: usize = 512;
@@ -19,10 +19,12 @@ pub const FEIQ_FRAGMENT: usize = 512;
 /// in front of it stay, they are the sender's.
 #[must_use]
 pub fn without_font(text: &str) -> &str {
-    match text.trim_end().strip_suffix('}').and_then(|body| body.rsplit_once(FONT)) {
-        Some((text, font)) if !font.contains('}') => text,
-        _ => text,
-    }
+    let stripped = || {
+        let (text, font) = split_at_font(text.trim_end().strip_suffix('}')?.as_bytes())?;
+        if font.contains(&b'}') { None } else { Some(text.len()) }
+    };
+    // The mark is ASCII, so what stands in front of it ends with a whole character.
+    stripped().and_then(|len| text.get(..len)).unwrap_or(text)
 }
 
 /// The same on octets in GBK, for programs that do not decode. The octets of the mark cannot be the second
@@ -30,11 +32,19 @@ pub fn without_font(text: &str) -> &str {
 #[must_use]
 pub fn without_font_octets(text: &[u8]) -> Text<'_> {
     let stripped = || {
-        let body = text.trim_ascii_end().strip_suffix(b"}")?;
-        let at = memchr::memmem::rfind(body, FONT.as_bytes())?;
-        text.get(..at)
+        let (text, _) = split_at_font(text.trim_ascii_end().strip_suffix(b"}")?)?;
+        Some(text)
     };
     Text::new(stripped().unwrap_or(text))
+}
+
+/// What stands in front of the last mark of a font, and the rest with the mark.
+///
+/// Not with `rsplit_once` or `memmem`: both contain panics that the compiler cannot rule out, and kibibytes of code
+/// for texts longer than messages are.
+fn split_at_font(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.windows(FONT.len()).rposition(|window| window == FONT)?;
+    text.split_at_checked(at)
 }
 
 /// One fragment of a picture (R-IP-46): its description is the body of a SENDIMAGE datagram, its octets
