@@ -201,6 +201,7 @@
 extern crate std;
 
 pub mod drive;
+pub mod node;
 pub mod stream;
 pub mod text;
 pub mod time;

@@ -1,0 +1,199 @@
+//! Who we are, and names that are short enough to be remembered.
+
+use heapless::Vec;
+
+use crate::wire::ipmsg::{Place, sendable};
+
+/// The most octets of a name that are kept; what is longer is cut between two characters.
+///
+/// Windows allows 20 characters for a user and 15 for a host, and nicknames are a few words: 64 octets are 21
+/// Chinese characters in UTF-8. Every member costs four of these.
+pub const NAME_MAX: usize = 64;
+
+/// A user, host, nick or group name in some character set, at most [`NAME_MAX`] octets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Name(Vec<u8, NAME_MAX, u8>);
+
+impl Name {
+    /// The first [`NAME_MAX`] octets of `octets` at most, cut between two characters.
+    #[must_use]
+    pub fn new(octets: &[u8]) -> Self {
+        Self(cut(octets, NAME_MAX).iter().copied().collect_cut())
+    }
+
+    /// The name as it may be sent in `place`.
+    fn sendable(octets: &[u8], place: Place) -> Self {
+        Self(sendable(cut(octets, NAME_MAX), place).collect_cut())
+    }
+
+    /// The octets.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Collects what fits; everything here was cut to the capacity before.
+trait CollectCut: Iterator<Item = u8> + Sized {
+    fn collect_cut<const N: usize>(self) -> Vec<u8, N, u8> {
+        let mut vec = Vec::new();
+        for octet in self {
+            if vec.push(octet).is_err() {
+                break;
+            }
+        }
+        vec
+    }
+}
+
+impl<I: Iterator<Item = u8>> CollectCut for I {}
+
+/// The front of `octets`, at most `most` of them, not ending within a character.
+///
+/// The character set is not known. Valid UTF-8 is cut as UTF-8. Everything else is cut as the double-byte sets of
+/// the family (GBK, CP932, Big5, CP949): there an octet from 0x81 on takes the next one with it.
+#[must_use]
+pub fn cut(octets: &[u8], most: usize) -> &[u8] {
+    let Some(front) = octets.get(..most).filter(|front| front.len() < octets.len()) else {
+        return octets;
+    };
+    let len = match core::str::from_utf8(front) {
+        Ok(_) => front.len(),
+        // Only the last character is incomplete.
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        Err(_) => {
+            let mut whole = 0_usize;
+            let mut rest = front.iter();
+            while let Some(&lead) = rest.next() {
+                let width = if lead >= 0x81 { 2 } else { 1 };
+                if width == 2 && rest.next().is_none() {
+                    break;
+                }
+                whole = whole.saturating_add(width);
+            }
+            whole
+        }
+    };
+    front.get(..len).unwrap_or(front)
+}
+
+/// The four names of an agent, in one character set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The log-on name. Peers tell agents apart by user and host.
+    pub user: Name,
+    /// The host's name.
+    pub host: Name,
+    /// The name to show.
+    pub nick: Name,
+    /// The group to show it under; may be empty.
+    pub group: Name,
+}
+
+impl Names {
+    /// Names that may be sent: what would break the grammar of a datagram is replaced (R-IP-8), an empty user or
+    /// host becomes `?`, an empty nick the user.
+    #[must_use]
+    pub fn new(user: &[u8], host: &[u8], nick: &[u8], group: &[u8]) -> Self {
+        Self {
+            user: Name::sendable(user, Place::Header),
+            host: Name::sendable(host, Place::Header),
+            nick: Name::sendable(if nick.is_empty() { user } else { nick }, Place::Nick),
+            group: Name::sendable(group, Place::Group),
+        }
+    }
+}
+
+/// Who we are, in both character sets that peers may need.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The version at the front of everything that we send. Must begin with `1`; plain `1` is understood by all.
+    pub version: &'static str,
+    /// Name and version of this program, the answer to GETINFO.
+    pub software: &'static str,
+    /// Our names in UTF-8.
+    pub utf8: Names,
+    /// Our names in the character set of the peers that do not know UTF-8 (GBK, CP932 …).
+    pub legacy: Names,
+}
+
+impl Identity {
+    /// The names in UTF-8, or those in the legacy character set.
+    #[must_use]
+    pub const fn names(&self, utf8: bool) -> &Names {
+        if utf8 { &self.utf8 } else { &self.legacy }
+    }
+}
+
+/// A text in both character sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BothSets<'a> {
+    /// In UTF-8.
+    pub utf8: &'a [u8],
+    /// In the legacy character set.
+    pub legacy: &'a [u8],
+}
+
+/// The most octets of an absence title; it is appended to the nick in brackets.
+pub const TITLE_MAX: usize = 32;
+
+/// The most octets of an absence text; longer ones would not fit next to everything else on a device.
+pub const ABSENCE_MAX: usize = 128;
+
+/// Why we are away.
+#[derive(Clone, Debug)]
+pub(super) struct Absence {
+    utf8: (Vec<u8, TITLE_MAX, u8>, Vec<u8, ABSENCE_MAX, u8>),
+    legacy: (Vec<u8, TITLE_MAX, u8>, Vec<u8, ABSENCE_MAX, u8>),
+}
+
+impl Absence {
+    pub(super) fn new(title: BothSets<'_>, text: BothSets<'_>) -> Self {
+        let title_of = |octets| cut(octets, TITLE_MAX).iter().map(|&o| if o < 0x20 { b' ' } else { o }).collect_cut();
+        let text_of = |octets| cut(octets, ABSENCE_MAX).iter().map(|&o| if o == 0 { b' ' } else { o }).collect_cut();
+        Self {
+            utf8: (title_of(title.utf8), text_of(text.utf8)),
+            legacy: (title_of(title.legacy), text_of(text.legacy)),
+        }
+    }
+
+    pub(super) fn title(&self, utf8: bool) -> &[u8] {
+        if utf8 { self.utf8.0.as_slice() } else { self.legacy.0.as_slice() }
+    }
+
+    pub(super) fn text(&self, utf8: bool) -> &[u8] {
+        if utf8 { self.utf8.1.as_slice() } else { self.legacy.1.as_slice() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!(cut("飞鸽".as_bytes(), 5), "飞".as_bytes());
+        assert_eq!(cut("飞鸽".as_bytes(), 6), "飞鸽".as_bytes());
+        // GBK 孙志成, cut in the middle of the second character.
+        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 3), b"\xcb\xef");
+        assert_eq!(cut(b"a\xcb\xef", 2), b"a");
+        assert_eq!(cut(b"abc", 2), b"ab");
+        assert_eq!(cut(b"", 0), b"");
+    }
+
+    #[test]
+    fn names_never_break_the_grammar() {
+        let names = Names::new(b"a:b\0c", b"", b"", b"x\x07y\nz");
+        assert_eq!(names.user.as_bytes(), b"a;b_c");
+        assert_eq!(names.host.as_bytes(), b"?");
+        assert_eq!(names.nick.as_bytes(), b"a:b_c");
+        assert_eq!(names.group.as_bytes(), b"x_y_z");
+        assert_eq!(Names::new(&[b'x'; 100], b"h", b"n", b"").user.as_bytes(), [b'x'; NAME_MAX]);
+    }
+}

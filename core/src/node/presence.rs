@@ -1,0 +1,142 @@
+//! When we say that we are here, and that we leave.
+//!
+//! **Protocol**: R-IP-28, 30, 34, 36.
+
+use core::time::Duration;
+
+use crate::time::{Instant, earlier};
+
+/// The first entry may have been lost, or a switch was still learning: once more (R-IP-30).
+pub const SECOND_ENTRY: Duration = Duration::from_secs(5);
+
+/// From then on, so that whoever missed us learns of us, and whoever went silently is noticed (R-IP-30).
+pub const NEXT_ENTRY: Duration = Duration::from_secs(180);
+
+/// Between the two exits (R-IP-36).
+pub const SECOND_EXIT: Duration = Duration::from_millis(100);
+
+/// A member that answered none of this many entries is gone (R-IP-28).
+pub const ROUNDS: u64 = 3;
+
+/// How long after an entry its answers arrive: delayed for up to 4.1 s, and some time on the way.
+pub const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The silence after which a member is gone.
+pub const SILENCE: Duration =
+    Duration::from_secs(NEXT_ENTRY.as_secs().saturating_mul(ROUNDS).saturating_sub(ANSWERS_WITHIN.as_secs()));
+
+/// What the clock makes us say to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// An entry.
+    Entry,
+    /// A change of absence.
+    Status,
+    /// An exit.
+    Exit,
+}
+
+/// Whether we are there, and what is due when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Presence {
+    state: State,
+    /// A change of absence is to be told.
+    status: Option<Instant>,
+    /// When those who did not answer are forgotten.
+    pub(super) expiry: Option<Instant>,
+    /// Since when we are there.
+    since: Instant,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nobody was told of us.
+    #[default]
+    Silent,
+    Online {
+        next: Instant,
+        rounds: u32,
+    },
+    Leaving {
+        next: Instant,
+        left: u8,
+    },
+}
+
+impl Presence {
+    pub(super) fn announce(&mut self, now: Instant) {
+        if !self.is_online() {
+            self.since = now;
+        }
+        self.state = State::Online { next: now, rounds: 0 };
+    }
+
+    /// Somebody was told of us by unicast only: entries are to be answered from now on.
+    pub(super) fn greet(&mut self, now: Instant) {
+        if !self.is_online() {
+            self.since = now;
+            self.state = State::Online { next: now + NEXT_ENTRY, rounds: 1 };
+        }
+    }
+
+    pub(super) fn leave(&mut self, now: Instant) {
+        // Who was never told needs no farewell.
+        if self.is_online() {
+            self.state = State::Leaving { next: now, left: 2 };
+        }
+        self.status = None;
+        self.expiry = None;
+    }
+
+    pub(super) fn tell_status(&mut self, now: Instant) {
+        if self.is_online() {
+            self.status = Some(now);
+        }
+    }
+
+    pub(super) const fn is_online(&self) -> bool {
+        matches!(self.state, State::Online { .. })
+    }
+
+    /// How long we have been there.
+    pub(super) const fn age(&self, now: Instant) -> Duration {
+        now.since(self.since)
+    }
+
+    /// What is due at `now`; stays due until [`Presence::told`].
+    pub(super) fn due(&self, now: Instant) -> Option<Round> {
+        match self.state {
+            State::Online { next, .. } if next <= now => Some(Round::Entry),
+            State::Leaving { next, .. } if next <= now => Some(Round::Exit),
+            _ => self.status.filter(|&due| due <= now).map(|_| Round::Status),
+        }
+    }
+
+    pub(super) fn told(&mut self, now: Instant, round: Round) {
+        match (&mut self.state, round) {
+            (State::Online { next, rounds }, Round::Entry) => {
+                *next = now + if *rounds == 0 { SECOND_ENTRY } else { NEXT_ENTRY };
+                *rounds = rounds.saturating_add(1);
+                // The entry tells the status too.
+                self.status = None;
+                self.expiry = Some(now + ANSWERS_WITHIN);
+            }
+            (State::Leaving { next, left }, Round::Exit) => {
+                *next = now + SECOND_EXIT;
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    self.state = State::Silent;
+                }
+            }
+            _ => self.status = None,
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let state = match self.state {
+            State::Silent => None,
+            State::Online { next, .. } | State::Leaving { next, .. } => Some(next),
+        };
+        earlier(earlier(state, self.status), self.expiry)
+    }
+}
