@@ -171,7 +171,7 @@ fn vectors() -> Vec<Vector> {
     ]
 }
 
-/// proves: R-IP-80, R-IP-81, R-IP-82, R-IP-84, R-IP-85, R-IP-86, R-IP-90, R-IP-93, R-IP-94, R-IP-95, R-IP-97
+/// proves: R-IP-80, R-IP-81, R-IP-82, R-IP-84, R-IP-85, R-IP-86, R-IP-89, R-IP-90, R-IP-93, R-IP-94, R-IP-95, R-IP-97
 #[test]
 fn every_stream_in_every_split() {
     for Vector { name, stream, received, ended, knows } in vectors() {
