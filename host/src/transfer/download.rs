@@ -190,7 +190,7 @@ fn file(
     };
     let part = inbox.file(name, wanted.size, origin, wanted.resumes).map_err(without_part)?;
     let offset = part.len();
-    let (hash, meter) = (Hash::new(wanted.md5), Meter::new(offset, wanted.size));
+    let (hash, meter) = (Hash::new(wanted.md5, wanted.size), Meter::new(offset, wanted.size));
     let mut store = FileStore { part, hash, mtime: time(wanted.modified), meter, tell };
     let result = store.hash.take_up(&store.part).map_err(TransferError::from).and_then(|()| {
         let socket = connect(wanted.from, cancel)?;
@@ -277,8 +277,10 @@ struct Hash {
 }
 
 impl Hash {
-    fn new(policy: Md5Policy) -> Self {
-        Self { policy, size: 0, md5: policy.applies(0).then(Md5::new) }
+    /// For a file of which `announced` octets are to come. Of a size that is not known, the front is looked at in vain if
+    /// it turns out to be too large.
+    fn new(policy: Md5Policy, announced: Option<u64>) -> Self {
+        Self { policy, size: 0, md5: policy.applies(announced.unwrap_or(0)).then(Md5::new) }
     }
 
     /// Looks at what is there of an earlier attempt.

@@ -1,0 +1,151 @@
+#!/bin/bash
+# Measures transfers between two network namespaces of its own, Feige beside its peers, and prints a table:
+# MB/s, CPU seconds for each GiB of both ends together, and the resident memory of the larger process.
+#
+#   scripts/bench-transfer.sh [RUNS]           default 5; the peers take turns, the medians are printed
+#   SIZE=256 scripts/bench-transfer.sh         size of the file in MiB, default 1024
+#   FILES=1000 scripts/bench-transfer.sh       files of 4 KiB in the folder, default 10000
+#
+# Needs root (namespaces, control groups), and for the peers: vsftpd, lftp, nc, tar; what is missing is left out, by name.
+# Both ends share the machine; sources and targets are in memory (/dev/shm). Congestion control is cubic, by route.
+# Absolute figures move with the machine and the day: only the ratios within one run mean something.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+RUNS=${1:-5}
+SIZE=${SIZE:-1024}
+FILES=${FILES:-10000}
+[ "$(id -u)" = 0 ] || { echo "bench-transfer: needs root for its network namespaces; nothing was measured" >&2; exit 2; }
+
+cargo build --quiet --release -p feige --examples
+bin=${CARGO_TARGET_DIR:-target}/release/examples
+work=$(mktemp -d /dev/shm/feige-bench.XXXXXX)
+tag=fb$$
+server=${tag}s client=${tag}c
+here=10.79.0.1 there=10.79.0.2
+group=/sys/fs/cgroup
+[ -d $group/cpuacct ] && group=$group/cpuacct
+group=$group/$tag
+
+cleanup() {
+    set +e
+    [ -n "${serving:-}" ] && kill "$serving" 2>/dev/null
+    wait 2>/dev/null
+    ip netns del "$server" 2>/dev/null
+    ip netns del "$client" 2>/dev/null
+    rmdir "$group/s" "$group/c" "$group" 2>/dev/null
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+ip netns add "$server"
+ip netns add "$client"
+ip link add "${tag}0" netns "$server" type veth peer name "${tag}1" netns "$client"
+for end in "$server ${tag}0 $here" "$client ${tag}1 $there"; do
+    read -r ns dev address <<<"$end"
+    ip -n "$ns" link set lo up
+    ip -n "$ns" addr add "$address/24" dev "$dev"
+    ip -n "$ns" link set "$dev" up
+    ip -n "$ns" route change 10.79.0.0/24 dev "$dev" src "$address" congctl cubic 2>/dev/null || true
+done
+mkdir -p "$group" "$group/s" "$group/c"
+
+# CPU microseconds that a side has used.
+used() {
+    if [ -f "$group/$1/cpuacct.usage" ]; then echo $(($(cat "$group/$1/cpuacct.usage") / 1000))
+    else awk '/usage_usec/ { print $2 }' "$group/$1/cpu.stat"; fi
+}
+
+# in_group SIDE NAMESPACE COMMAND...: runs the command in the namespace, its CPU time counted for that side, its
+# largest resident memory (KiB) and that of its children noted in a file.
+in_group() {
+    local side=$1 ns=$2
+    shift 2
+    exec bash -c 'echo $$ >"$0/cgroup.procs"; exec ip netns exec "$1" /usr/bin/time -a -o "$2" -f %M "${@:3}"' \
+        "$group/$side" "$ns" "$work/rss" "$@"
+}
+
+now() { date +%s%N; }
+
+# measure NAME OCTETS READY SERVER -- CLIENT: both are functions that end in in_group. READY is a port that the server
+# will listen on.
+measure() {
+    local name=$1 octets=$2 port=$3 serve=$4 fetch=$5 start end cpu
+    rm -rf "$work/in" && mkdir "$work/in"
+    : >"$work/rss"
+    cpu=$(($(used s) + $(used c)))
+    ($serve) >/dev/null 2>"$work/server.log" &
+    serving=$!
+    until ip netns exec "$server" ss -Hltn "sport = :$port" | grep -q .; do
+        kill -0 "$serving" 2>/dev/null || { cat "$work/server.log" >&2; return 1; }
+        sleep 0.02
+    done
+    start=$(now)
+    ($fetch) >/dev/null 2>"$work/client.log" || { cat "$work/client.log" >&2; return 1; }
+    end=$(now)
+    if [ "$name" = vsftpd+lftp ]; then
+        # A server that stays: the process behind bash, ip and time.
+        ip netns pids "$server" | xargs -r kill 2>/dev/null || true
+    fi
+    wait "$serving" || true
+    serving=
+    cpu=$(($(used s) + $(used c) - cpu))
+    awk -v n="$name" -v o="$octets" -v t=$((end - start)) -v c="$cpu" -v r="$(grep -E '^[0-9]+$' "$work/rss" | sort -n | tail -1)" \
+        'BEGIN { printf "%s\t%.3f\t%.0f\t%.3f\t%.1f\n", n, t / 1e9, o / (t / 1e3), c / 1e6 / (o / 1073741824), r / 1024 }' >>"$work/results"
+}
+
+octets=$((SIZE * 1048576))
+mkdir -p "$work/out/folder"
+head -c "$octets" /dev/urandom >"$work/out/file"
+for i in $(seq 0 99); do mkdir "$work/out/folder/$i"; done
+head -c $((FILES * 4096)) /dev/urandom | (cd "$work/out/folder" && split -b 4096 -a 6 -d - f &&
+    i=0 && for file in f*; do echo "$file $((i++ % 100))/"; done | xargs -n 2 mv)
+
+feige_serve() { in_group s "$server" "$bin/transfer" serve $here:2425 $there "$work/out/file"; }
+feige_fetch() { in_group c "$client" "$bin/transfer" fetch $here:2425 file "$octets" file "$work/in"; }
+plain_serve() { in_group s "$server" "$bin/plain" send $here:2500 "$work/out/file"; }
+plain_fetch() { in_group c "$client" "$bin/plain" receive $here:2500 "$work/in/file"; }
+ftp_serve() { in_group s "$server" vsftpd "$work/vsftpd.conf"; }
+ftp_fetch() { in_group c "$client" lftp -c "set net:max-retries 1; open ftp://anonymous:@$here; get file -o $work/in/file"; }
+dir_serve() { in_group s "$server" "$bin/transfer" serve $here:2425 $there "$work/out/folder"; }
+dir_fetch() { in_group c "$client" "$bin/transfer" fetch $here:2425 folder 0 folder "$work/in"; }
+tar_serve() { in_group s "$server" bash -c "tar -C $work/out -c folder | nc -N -l $here 2501"; }
+tar_fetch() { in_group c "$client" bash -c "nc -d $here 2501 | tar -C $work/in -x"; }
+
+mkdir -p "$work/empty"
+cat >"$work/vsftpd.conf" <<CONF
+listen=YES
+background=NO
+anonymous_enable=YES
+anon_root=$work/out
+no_anon_password=YES
+secure_chroot_dir=$work/empty
+use_sendfile=YES
+seccomp_sandbox=NO
+pasv_enable=YES
+CONF
+chmod -R a+rX "$work"
+
+have() { command -v "$1" >/dev/null || { echo "bench-transfer: no $1, left out" >&2; return 1; }; }
+: >"$work/results"
+for _ in $(seq "$RUNS"); do
+    measure feige "$octets" 2425 feige_serve feige_fetch
+    cmp "$work/out/file" "$work/in/file"
+    measure plain "$octets" 2500 plain_serve plain_fetch
+    if have vsftpd && have lftp; then measure vsftpd+lftp "$octets" 21 ftp_serve ftp_fetch; fi
+    measure feige-folder $((FILES * 4096)) 2425 dir_serve dir_fetch
+    diff -rq "$work/out/folder" "$work/in/folder"
+    if have nc && have tar; then measure 'tar|nc' $((FILES * 4096)) 2501 tar_serve tar_fetch; fi
+done
+
+column() { awk -F'\t' -v n="$1" -v c="$2" '$1 == n { print $c }' "$work/results" | sort -g | awk '{ v[NR] = $1 } END { if (NR) print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'; }
+printf '%-14s %9s %9s %10s %8s\n' what seconds MB/s 'CPU s/GiB' 'RSS MiB'
+for name in $(cut -f 1 "$work/results" | awk '!seen[$0]++'); do
+    printf '%-14s %9.3f %9.0f %10.3f %8.1f\n' "$name" "$(column "$name" 2)" "$(column "$name" 3)" "$(column "$name" 4)" "$(column "$name" 5)"
+done
+ratio() { awk -v a="$(column "$1" "$3")" -v b="$(column "$2" "$3")" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'; }
+echo
+echo "feige to vsftpd+lftp: $(ratio feige vsftpd+lftp 3) times the rate (goal: at least 1.2)"
+echo "feige to a plain sendfile loop: $(ratio feige plain 3) times the rate (goal: at least 0.9)"
+echo "feige: $(column feige 4) CPU s/GiB, both ends (goal: at most 0.75), $(column feige 5) MiB (goal: at most 10)"
+echo "feige folder to tar|nc: $(ratio feige-folder 'tar|nc' 2) times the time (goal: at most 1.1)"
