@@ -17,6 +17,7 @@
 
 #[cfg(feature = "async")]
 mod asynch;
+mod node;
 mod stream;
 mod wire;
 
@@ -85,4 +86,5 @@ fn print(text: fmt::Arguments<'_>) {
 pub extern "C" fn proof_entry() {
     wire::proof(octets());
     stream::proof(octets());
+    node::proof(octets());
 }
