@@ -167,13 +167,18 @@ impl Digits {
     /// Writes `number` out in base 10.
     #[must_use]
     pub fn decimal(number: u64) -> Self {
-        Self::new(number, 10)
+        Self::new::<10>(number)
     }
 
-    fn new(number: u64, radix: u8) -> Self {
+    fn hex(number: u64) -> Self {
+        Self::new::<16>(number)
+    }
+
+    /// The base is a constant so that the compiler need not divide.
+    fn new<const RADIX: u64>(number: u64) -> Self {
+        let radix = const { NonZeroU64::new(RADIX).unwrap() };
         let mut octets = [b'0'; Self::MOST];
         let mut first = Self::MOST;
-        let radix = NonZeroU64::new(u64::from(radix)).unwrap_or(NonZeroU64::MAX);
         let mut left = number;
         for octet in octets.iter_mut().rev() {
             let digit = u8::try_from(left % radix).unwrap_or(0);

@@ -35,6 +35,17 @@ impl<'a> Reader<'a> {
         Some(field)
     }
 
+    /// Takes the octets up to the next of two delimiters, which is consumed too, and says which it was.
+    ///
+    /// `None`, and nothing consumed, if there is neither.
+    pub fn until_either(&mut self, one: u8, other: u8) -> Option<(&'a [u8], u8)> {
+        let at = self.rest.iter().position(|&octet| octet == one || octet == other)?;
+        let (field, rest) = self.rest.split_at_checked(at)?;
+        let (&delimiter, rest) = rest.split_first()?;
+        self.rest = rest;
+        Some((field, delimiter))
+    }
+
     /// Takes the octets up to the next `delimiter`, or all that are left.
     pub fn until_or_rest(&mut self, delimiter: u8) -> &'a [u8] {
         match self.until(delimiter) {
@@ -64,13 +75,13 @@ impl<'a> Reader<'a> {
 /// Reads a field that consists of decimal digits only. Saturates at [`u64::MAX`].
 #[must_use]
 pub fn decimal(field: &[u8]) -> Option<u64> {
-    number(field, 10)
+    number::<10>(field)
 }
 
 /// Reads a field that consists of hexadecimal digits of either case only. Saturates at [`u64::MAX`].
 #[must_use]
 pub fn hex(field: &[u8]) -> Option<u64> {
-    number(field, 16)
+    number::<16>(field)
 }
 
 /// Reads the decimal digits at the front of a field, as C's `strtoul` would; `None` if there are none.
@@ -80,13 +91,13 @@ pub fn leading_decimal(field: &[u8]) -> Option<u64> {
     decimal(field.get(..digits)?)
 }
 
-fn number(field: &[u8], radix: u32) -> Option<u64> {
+fn number<const RADIX: u32>(field: &[u8]) -> Option<u64> {
     if field.is_empty() {
         return None;
     }
     field.iter().try_fold(0_u64, |value, &octet| {
-        let digit = char::from(octet).to_digit(radix)?;
-        Some(value.saturating_mul(u64::from(radix)).saturating_add(u64::from(digit)))
+        let digit = char::from(octet).to_digit(RADIX)?;
+        Some(value.saturating_mul(u64::from(RADIX)).saturating_add(u64::from(digit)))
     })
 }
 
@@ -103,6 +114,15 @@ mod tests {
         assert_eq!(reader.rest(), b"b");
         assert_eq!(reader.until_or_rest(b':'), b"b");
         assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn whichever_delimiter_comes_first() {
+        let mut reader = Reader::new(b"a:b\0c");
+        assert_eq!(reader.until_either(b':', 0), Some((&b"a"[..], b':')));
+        assert_eq!(reader.until_either(b':', 0), Some((&b"b"[..], 0)));
+        assert_eq!(reader.until_either(b':', 0), None);
+        assert_eq!(reader.rest(), b"c");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Putting octets together in a buffer that was lent.
 
-use super::BufferTooSmall;
+use super::{BufferTooSmall, Digits};
 
 /// Fills a lent buffer from the front.
 ///
@@ -36,22 +36,22 @@ impl<'b> Writer<'b> {
 
     /// Appends `number` in decimal.
     pub fn decimal(&mut self, number: u64) -> &mut Self {
-        self.digits(number, 10, 1, b' ')
+        self.digits(Digits::decimal(number), 1, b' ')
     }
 
     /// Appends `number` in decimal, padded with spaces to at least `width`.
     pub fn decimal_padded(&mut self, number: u64, width: usize) -> &mut Self {
-        self.digits(number, 10, width, b' ')
+        self.digits(Digits::decimal(number), width, b' ')
     }
 
     /// Appends `number` in lower-case hexadecimal.
     pub fn hex(&mut self, number: u64) -> &mut Self {
-        self.digits(number, 16, 1, b'0')
+        self.digits(Digits::hex(number), 1, b'0')
     }
 
     /// Appends `number` in lower-case hexadecimal, padded with zeros to at least `width`.
     pub fn hex_padded(&mut self, number: u64, width: usize) -> &mut Self {
-        self.digits(number, 16, width, b'0')
+        self.digits(Digits::hex(number), width, b'0')
     }
 
     /// How many octets have been asked for so far, written or not.
@@ -68,12 +68,11 @@ impl<'b> Writer<'b> {
         if self.wanted <= self.buffer.len() { Ok(self.wanted) } else { Err(BufferTooSmall { needed: self.wanted }) }
     }
 
-    fn digits(&mut self, number: u64, radix: u8, width: usize, pad: u8) -> &mut Self {
-        let decimal = super::Digits::new(number, radix);
-        for _ in decimal.as_bytes().len()..width {
+    fn digits(&mut self, digits: Digits, width: usize, pad: u8) -> &mut Self {
+        for _ in digits.as_bytes().len()..width {
             self.octet(pad);
         }
-        self.octets(decimal.as_bytes())
+        self.octets(digits.as_bytes())
     }
 }
 

@@ -124,22 +124,18 @@ impl<'a> Attachment<'a> {
 
 /// Splits at the first colon that is not one of a pair; the colon belongs to neither side.
 fn split_name(fields: &[u8]) -> (&[u8], &[u8]) {
-    let mut skip = false;
-    for (at, pair) in fields.windows(2).enumerate() {
-        if skip {
-            skip = false;
-            continue;
-        }
-        match pair {
-            b"::" => skip = true,
-            [b':', _] => {
-                let (name, rest) = fields.split_at_checked(at).unwrap_or((fields, &[]));
-                return (name, rest.get(1..).unwrap_or_default());
+    let mut rest = fields;
+    while let Some(at) = memchr::memchr(b':', rest) {
+        let behind = rest.get(at.saturating_add(1)..).unwrap_or_default();
+        match behind.strip_prefix(b":") {
+            Some(behind) => rest = behind,
+            None => {
+                let end = fields.len().saturating_sub(behind.len()).saturating_sub(1);
+                return (fields.get(..end).unwrap_or(fields), behind);
             }
-            _ => {}
         }
     }
-    (if skip { fields } else { fields.strip_suffix(b":").unwrap_or(fields) }, &[])
+    (fields, &[])
 }
 
 /// Cuts the last field, and the colon in front of it, off.

@@ -89,11 +89,14 @@ impl<'a> Header<'a> {
     fn split(octets: &'a [u8], collapse: bool) -> Result<(Self, &'a [u8]), ParseError> {
         let mut reader = Reader::new(octets);
         let mut field = |field| {
-            let octets = reader.until(b':').ok_or(ParseError::missing(field))?;
+            let (octets, end) = reader.until_either(b':', 0).ok_or(ParseError::missing(field))?;
+            if end == 0 {
+                return Err(ParseError::malformed(field));
+            }
             if collapse {
                 reader.skip_all(b':');
             }
-            if octets.contains(&0) { Err(ParseError::malformed(field)) } else { Ok(octets) }
+            Ok(octets)
         };
         let version = field(Field::Version)?;
         // R-IP-4: a dictionary of the official client, not a datagram.

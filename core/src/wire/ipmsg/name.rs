@@ -63,6 +63,11 @@ impl<'a> EscapedName<'a> {
     /// Octets that would end the field or its list (control characters) become `_`: a list must not be
     /// broken by a name that a file system happens to allow.
     pub fn write(self, writer: &mut Writer<'_>) {
+        // Almost always nothing has to be changed.
+        if self.octets.iter().all(|&octet| octet > 0x1f && octet != b':' && octet != 0x7f) {
+            writer.octets(self.octets);
+            return;
+        }
         for octet in self.octets() {
             match octet {
                 b':' => writer.octets(b"::"),

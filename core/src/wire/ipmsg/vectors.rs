@@ -142,7 +142,7 @@ fn what_is_malformed_says_why() {
         ("V42", ParseError::malformed(Field::Command)),
         ("V43", ParseError::too_large(Field::Command)),
         ("V44", ParseError::missing(Field::Host)),
-        ("V45", ParseError::missing(Field::Version)),
+        ("V45", ParseError::malformed(Field::Version)),
         ("V46", ParseError::malformed(Field::Command)),
         ("V47", ParseError::malformed(Field::Version)),
     ] {
