@@ -39,7 +39,7 @@ fn main() -> Result<(), Error> {
 fn serve(at: SocketAddrV4, to: Ipv4Addr, path: &Path) -> Result<(), Error> {
     let (clock, shares) = (Clock::start(), Arc::new(Shares::new()));
     let share = Arc::new(Share::of(path)?);
-    shares.offer(clock.now(), to, PACKET, (0, 1), share, Charset::Utf8)?;
+    shares.offer(clock.now(), to, PACKET, 1, share, Charset::Utf8)?;
     let (done, wait) = sync_channel(1);
     let serving = Serving::new(shares, Gate::default(), clock, Cancel::new(), move |event| match event {
         Event::Progress(..) => {}

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use feige_core::stream::{
@@ -110,13 +110,17 @@ pub struct Downloaded {
 
 /// A download that is not complete.
 #[derive(Debug, thiserror::Error)]
-#[error("{error}")]
+#[error("{error}{}", kept(part.as_deref()))]
 pub struct Failed {
     /// Why.
     #[source]
     pub error: TransferError,
     /// Where what came of it is kept, if anything came.
     pub part: Option<PathBuf>,
+}
+
+fn kept(part: Option<&Path>) -> String {
+    part.map_or_else(String::new, |part| format!("; what came is kept in {}", part.display()))
 }
 
 /// Fetches what is `wanted` into `inbox`, and tells its `progress` at most ten times a second.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
+use feige_core::node::{Offer, Refused};
 use feige_core::stream::{Entry, Metadata, Opened, Server, Store, Target, Totals};
 use feige_core::text::Text;
 use feige_core::wire::ipmsg::{FileRequest, Options, PacketNo, RequestKind};
@@ -64,7 +65,7 @@ pub enum Event {
         /// Why.
         error: TransferError,
     },
-    /// A peer asked for what was not offered to its address.
+    /// A peer asked for what it may not have.
     NotOffered {
         /// Who.
         from: SocketAddrV4,
@@ -72,6 +73,8 @@ pub enum Event {
         packet_no: PacketNo,
         /// … and a file of it.
         id: u32,
+        /// Why it does not get it.
+        refused: Refused,
     },
     /// Something in a folder could not be read; the peer gets an empty file with a telling name instead.
     Skipped {
@@ -144,6 +147,7 @@ impl Serving {
             serving: self,
             from,
             fetch: None,
+            offer: None,
             charset: Charset::Utf8,
             open: Open::Nothing,
             name: Vec::new(),
@@ -155,6 +159,9 @@ impl Serving {
             .map_err(TransferError::Connection)
             .and_then(|socket| run(&mut machine, socket, &mut store, self.clock, &self.cancel))
             .and_then(judge);
+        if let (Some(offer), Ok(_)) = (&store.offer, &result) {
+            self.shares.fetched(self.clock.now(), offer);
+        }
         let event = match (store.fetch, result) {
             (Some(fetch), Ok(totals)) => Event::Served { fetch, totals },
             // What could not be opened was told already.
@@ -173,6 +180,8 @@ struct SharedStore<'s> {
     from: SocketAddrV4,
     /// What is fetched, once that is known.
     fetch: Option<Fetch>,
+    /// The offer, once it is known.
+    offer: Option<Offer>,
     /// In which the names are sent.
     charset: Charset,
     open: Open,
@@ -191,20 +200,23 @@ enum Open {
 impl SharedStore<'_> {
     fn request(&mut self, request: &FileRequest<'_>) -> Opened<'_> {
         let from = self.from;
-        let Some(granted) = self.serving.shares.grant(self.serving.clock.now(), *from.ip(), request) else {
-            let (packet_no, id) = (request.packet_no, request.id.hex);
-            (self.serving.tell)(Event::NotOffered { from, packet_no, id });
-            return Opened::Refused;
+        let granted = match self.serving.shares.grant(self.serving.clock.now(), *from.ip(), request) {
+            Ok(granted) => granted,
+            Err(refused) => {
+                let (packet_no, id) = (request.packet_no, request.id.hex);
+                (self.serving.tell)(Event::NotOffered { from, packet_no, id, refused });
+                return Opened::Refused;
+            }
         };
-        let Granted { share, charset, packet_no, id } = granted;
+        let Granted { offer, share, charset } = granted;
         let name = share.name().to_owned();
-        let fetch = Fetch { packet_no, id, name, kind: request.kind, to: from };
+        let fetch = Fetch { packet_no: offer.packet_no, id: offer.file_id, name, kind: request.kind, to: from };
         // R-IP-81: who asks in UTF-8 is answered in UTF-8.
         self.charset = if request.header.options.contains(Options::UTF8) { Charset::Utf8 } else { charset };
         self.name = self.charset.encode(share.name()).into_owned();
         match self.open(&share) {
             Ok((size, metadata)) => {
-                self.fetch = Some(fetch);
+                (self.fetch, self.offer) = (Some(fetch), Some(offer));
                 self.meter = Meter::new(request.offset.min(size), (share.kind() == RequestKind::File).then_some(size));
                 let entry = Entry { name: Text::new(&self.name), size, metadata };
                 if share.kind() == RequestKind::File { Opened::File(entry) } else { Opened::Folder(entry) }

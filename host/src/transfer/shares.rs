@@ -1,16 +1,18 @@
 //! What was offered to whom.
 //!
-//! **Memory**: limited by [`Shares::MOST`]; a path for each file that is offered, no open files.
-//! **Protocol**: R-IP-73, 77, 78.
+//! **Memory**: limited by [`Shares::MOST`]; a path for each file that is offered, no open files. **Time**: linear in the
+//! offers. **Protocol**: R-IP-53, 54, 73, by way of [`feige_core::node::Offers`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use feige_core::node::{Audience, Offer, Offers, Refused};
 use feige_core::time::Instant;
-use feige_core::wire::ipmsg::{FileRequest, PacketNo, RequestKind};
+use feige_core::wire::ipmsg::{FileKind, FileRequest, PacketNo, RequestKind};
 
 use crate::charset::Charset;
 use crate::store::{OpenFile, Walk};
@@ -86,38 +88,40 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
 pub struct TooManyOffers;
 
 /// What was offered to whom. Shared by all threads.
+///
+/// Who may fetch what, and for how long, is decided by the core's [`Offers`]; here is what only a desktop has: paths
+/// and character sets.
 #[derive(Debug, Default)]
 pub struct Shares {
-    offers: Mutex<Vec<Offer>>,
+    state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct Offer {
-    packet_no: PacketNo,
-    id: u32,
-    /// Position in its message, counted from 0.
-    index: u32,
-    to: Ipv4Addr,
+#[derive(Debug, Default)]
+struct State {
+    offers: Box<Offers<{ Shares::MOST }>>,
+    /// What the offers' handles stand for.
+    shared: BTreeMap<u32, Shared>,
+    /// The handle of the next offer.
+    next: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
     share: Arc<Share>,
     charset: Charset,
-    ends: Instant,
 }
 
 /// A request that may be served.
 #[derive(Clone, Debug)]
 pub(super) struct Granted {
+    pub(super) offer: Offer,
     pub(super) share: Arc<Share>,
     pub(super) charset: Charset,
-    pub(super) packet_no: PacketNo,
-    pub(super) id: u32,
 }
 
 impl Shares {
     /// How many offers there may be at a time, those of one file to several people counted singly.
-    pub const MOST: usize = 4096;
-
-    /// How long an offer stands. The same people may fetch it again within this time.
-    pub const LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+    pub const MOST: usize = 2048;
 
     /// No offers.
     #[must_use]
@@ -125,8 +129,10 @@ impl Shares {
         Self::default()
     }
 
-    /// Offers `share` to `to`, as the file `id` at position `index` of the message `packet_no`. Its name, and the names
-    /// inside a folder, will be sent in `charset` unless the request asks for UTF-8.
+    /// Offers `share` to `to`, as the file `id` of the message `packet_no`, for [`feige_core::node::OFFERED_FOR`]. The names
+    /// inside a folder will be sent in `charset` unless the request asks for UTF-8.
+    ///
+    /// The files of one message are to be offered in the order of its list, which some clients count on.
     ///
     /// # Errors
     /// [`TooManyOffers`].
@@ -135,67 +141,75 @@ impl Shares {
         now: Instant,
         to: Ipv4Addr,
         packet_no: PacketNo,
-        (index, id): (u32, u32),
+        id: u32,
         share: Arc<Share>,
         charset: Charset,
     ) -> Result<(), TooManyOffers> {
-        let mut offers = self.offers();
-        offers.retain(|offer| offer.ends > now);
-        if offers.len() >= Self::MOST {
-            return Err(TooManyOffers);
+        let mut state = self.state();
+        if state.offers.expire(now) > 0 {
+            state.tidy();
         }
-        offers.push(Offer { packet_no, id, index, to, share, charset, ends: now + Self::LIFE });
+        let (kind, size) = match share.kind {
+            RequestKind::File => (FileKind::Regular, share.size),
+            RequestKind::Folder => (FileKind::Folder, 0),
+        };
+        let handle = state.next;
+        state.offers.offer(now, packet_no, Audience::Host(to), id, kind, size, handle).map_err(|_| TooManyOffers)?;
+        state.shared.insert(handle, Shared { share, charset });
+        state.next = handle.wrapping_add(1);
         Ok(())
     }
 
     /// `from` does not want the files of the message `packet_no`. Returns how many there were.
     pub fn release(&self, from: Ipv4Addr, packet_no: PacketNo) -> usize {
-        self.remove(|offer| offer.to == from && offer.packet_no == packet_no)
+        let mut state = self.state();
+        let count = state.offers.release(from, packet_no);
+        state.tidy();
+        count
     }
 
     /// Nobody is to fetch the files of the message `packet_no` any more. Returns how many offers there were.
     pub fn withdraw(&self, packet_no: PacketNo) -> usize {
-        self.remove(|offer| offer.packet_no == packet_no)
+        let mut state = self.state();
+        let count = state.offers.withdraw(packet_no);
+        state.tidy();
+        count
     }
 
     /// How many offers stand.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.offers().len()
+        self.state().shared.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.offers().is_empty()
+        self.len() == 0
     }
 
-    /// What `from` asks for, if it was offered to that address. The id is looked for as the protocol has it, then as
-    /// two known programs write it: in decimal, and as the position in the list (R-IP-73).
-    pub(super) fn grant(&self, now: Instant, from: Ipv4Addr, request: &FileRequest<'_>) -> Option<Granted> {
-        let offers = self.offers();
-        let of_message =
-            || offers.iter().filter(|it| it.to == from && it.packet_no == request.packet_no && it.ends > now);
-        let offer = of_message()
-            .find(|offer| offer.id == request.id.hex)
-            .or_else(|| of_message().find(|offer| Some(offer.id) == request.id.decimal))
-            .or_else(|| of_message().find(|offer| offer.index == request.id.hex))?;
-        // A folder has no octets of its own.
-        if (request.kind, offer.share.kind) == (RequestKind::File, RequestKind::Folder) {
-            return None;
-        }
-        let share = Arc::clone(&offer.share);
-        Some(Granted { share, charset: offer.charset, packet_no: offer.packet_no, id: offer.id })
+    /// What `from` asks for, if it was offered to that address.
+    pub(super) fn grant(&self, now: Instant, from: Ipv4Addr, request: &FileRequest<'_>) -> Result<Granted, Refused> {
+        let state = self.state();
+        let offer = state.offers.authorise(now, from, request)?;
+        let Shared { share, charset } = state.shared.get(&offer.handle).cloned().ok_or(Refused::NotOffered)?;
+        Ok(Granted { offer, share, charset })
     }
 
-    fn remove(&self, of_these: impl Fn(&Offer) -> bool) -> usize {
-        let mut offers = self.offers();
-        let before = offers.len();
-        offers.retain(|offer| !of_these(offer));
-        before - offers.len()
+    /// The peer has all of it; for a while it may fetch it again.
+    pub(super) fn fetched(&self, now: Instant, offer: &Offer) {
+        self.state().offers.fetched(now, offer);
     }
 
-    fn offers(&self) -> MutexGuard<'_, Vec<Offer>> {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Forgets what no offer stands for any more.
+    fn tidy(&mut self) {
+        let live: BTreeSet<u32> = self.offers.iter().map(|offer| offer.handle).collect();
+        self.shared.retain(|handle, _| live.contains(handle));
     }
 }

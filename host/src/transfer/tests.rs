@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use feige_core::node::Refused;
 use feige_core::stream::Limits;
 use feige_core::text::Text;
 use feige_core::wire::ipmsg::{Command, Header, Options, PacketNo, PacketToken, RequestKind};
@@ -99,7 +100,7 @@ impl Rig {
 
     fn offer(&self, path: &Path) -> Arc<Share> {
         let share = Arc::new(Share::of(path).unwrap());
-        self.shares.offer(self.clock.now(), CLIENT, PACKET, (0, 1), Arc::clone(&share), Charset::Gbk).unwrap();
+        self.shares.offer(self.clock.now(), CLIENT, PACKET, 1, Arc::clone(&share), Charset::Gbk).unwrap();
         share
     }
 
@@ -306,8 +307,17 @@ fn what_was_not_offered_is_refused() {
     assert_eq!(rig.download(&file(rig.at, "x", 5)).unwrap_err().error.exit(), Exit::Refused);
     let share = Arc::new(Share::of(&rig.path("x")).unwrap());
     let stranger = Ipv4Addr::new(127, 0, 0, 2);
-    rig.shares.offer(rig.clock.now(), stranger, PACKET, (0, 1), share, Charset::Gbk).unwrap();
+    rig.shares.offer(rig.clock.now(), stranger, PACKET, 1, share, Charset::Gbk).unwrap();
     assert_eq!(rig.download(&file(rig.at, "x", 5)).unwrap_err().error.exit(), Exit::Refused);
+    // Asked again thrice for each of the three.
+    let why: Vec<_> = (0..11)
+        .map(|_| match rig.event() {
+            Event::NotOffered { refused, .. } => refused,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(why[..7], [Refused::NotOffered; 7]);
+    assert_eq!(why[7..], [Refused::NotToYou; 4]);
     assert!(rig.inbox_names().is_empty());
 }
 
@@ -547,4 +557,80 @@ fn no_space_is_told_before_the_peer_is_asked() {
     assert_eq!(failed.error.exit(), Exit::NoSpace, "{failed}");
     assert!(server.join().unwrap().is_empty());
     assert!(rig.inbox_names().is_empty());
+}
+
+#[test]
+fn offers_come_and_go_without_a_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "x").unwrap();
+    let share = Arc::new(Share::of(&folder.path().join("x")).unwrap());
+    let (shares, clock) = (Shares::new(), Clock::start());
+    let offer =
+        |packet_no| shares.offer(clock.now(), CLIENT, PacketNo(packet_no), 1, Arc::clone(&share), Charset::Utf8);
+    for packet_no in 0..Shares::MOST {
+        offer(u32::try_from(packet_no).unwrap()).unwrap();
+    }
+    assert_eq!(offer(0), Err(TooManyOffers));
+    assert_eq!((shares.withdraw(PacketNo(0)), shares.release(CLIENT, PacketNo(1))), (1, 1));
+    assert_eq!((shares.release(CLIENT, PacketNo(1)), shares.len()), (0, Shares::MOST - 2));
+    assert_eq!(Arc::strong_count(&share), Shares::MOST - 1);
+    assert_eq!((offer(0), offer(1)), (Ok(()), Ok(())));
+}
+
+/// A file system of 4 MiB in memory, mounted on a folder until it is dropped.
+#[cfg(target_os = "linux")]
+struct SmallDisk(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    /// `None`, with the reason told, where that is not allowed.
+    fn mount(at: &Path) -> Option<Self> {
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "feige-test"]).arg(at).output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            return Some(Self(at.to_path_buf()));
+        }
+        eprintln!("skipped: a small disk can only be mounted by root");
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount(folder.path()) else { return };
+    let rig = Rig { inbox: Inbox::open(folder.path()).unwrap(), ..Rig::new() };
+
+    // Announced: nothing is written at all.
+    let share = rig.offer_file("big", &noise(5_000_000));
+    let failed = rig.download(&file(rig.at, "big", share.size())).unwrap_err();
+    assert_eq!((failed.error.exit(), failed.part), (Exit::NoSpace, None));
+
+    // Not announced: it ends on the way, whoever writes (splice, or this process for the digest).
+    for md5 in [Md5Policy::Never, Md5Policy::Always] {
+        let mut wanted = wanted(rig.at, RequestKind::File, "big");
+        wanted.md5 = md5;
+        let failed = rig.download(&wanted).unwrap_err();
+        assert_eq!(failed.error.exit(), Exit::NoSpace, "{failed}");
+        fs::remove_file(failed.part.unwrap()).unwrap();
+    }
+
+    // In a folder.
+    fs::create_dir(rig.path("root")).unwrap();
+    for number in 0..50 {
+        fs::write(rig.path("root").join(number.to_string()), noise(100_000)).unwrap();
+    }
+    rig.shares.withdraw(PACKET);
+    rig.offer(&rig.path("root"));
+    let failed = rig.download(&wanted(rig.at, RequestKind::Folder, "root")).unwrap_err();
+    assert_eq!(failed.error.exit(), Exit::NoSpace, "{failed}");
+    assert!(!rig.inbox.path().join("root").exists());
 }
