@@ -1,9 +1,9 @@
 //! parse -> emit -> parse: the second reading says what the first said, and the third octets are the second.
 #![no_main]
 
+use feige_core::wire::ipmsg::Datagram;
 use feige_core::wire::ipmsg::feiq::{ImageFragment, without_font_octets};
 use feige_core::wire::ipmsg::key::{EncryptedBody, PublicKey};
-use feige_core::wire::ipmsg::Datagram;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
