@@ -182,7 +182,7 @@ fn parse_time(field: &[u8]) -> Result<Option<u64>, ParseError> {
     Ok(match hex(field).ok_or(ParseError::malformed(Field::Time))? {
         0 | u64::MAX => None,
         seconds @ ..=MOST_SECONDS => Some(seconds),
-        milliseconds => Some(milliseconds / 1000),
+        milliseconds => Some(milliseconds / 1000).filter(|&seconds| seconds <= MOST_SECONDS),
     })
 }
 
@@ -297,6 +297,7 @@ mod tests {
         assert_eq!(read("1:a:-1:-1:1:").modified, None);
         assert_eq!(read("1:a:0:0:1:").size, Some(0));
         assert_eq!(read("1:a:1:18cd1e2b8c0:1:").modified, Some(1_704_328_345), "milliseconds");
+        assert_eq!(read("1:a:1:65a0b0c0b0c0b0c0:1:").modified, None, "in no century");
         assert_eq!(read("1:a:1").attribute, Attribute::REGULAR);
         assert_eq!(read("1:a:1:0:100:").attribute.word(), 0x101, "kind 0 of iptux");
     }
