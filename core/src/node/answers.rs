@@ -25,7 +25,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// `None` for what is no decimal number: nobody could match it (R-IP-41).
+    /// `None` for what is no decimal number: nobody could match it (R-IP-10).
     pub(super) fn new(token: PacketToken<'_>) -> Option<Self> {
         token.number()?;
         let mut octets = [0; PacketToken::MAX];

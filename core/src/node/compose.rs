@@ -55,7 +55,7 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
                 let text = match &self.absence {
                     Some(absence) if !absence.text(utf8).is_empty() => absence.text(utf8),
                     Some(absence) => absence.title(utf8),
-                    // The official wording differs with the language; nobody reads it by program (R-IP-35).
+                    // The official wording differs with the language; nobody reads it by program (R-IP-37).
                     None => b"Not absence mode",
                 };
                 self.words(Command::SendAbsenceInfo, Options::NONE, utf8, packet_no, text, allow, buffer)
@@ -82,14 +82,14 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
         }
     }
 
-    /// The options of our entries (R-IP-30): what we can do, never that we could decipher.
+    /// The options of our entries (R-IP-21, R-IP-48): what we can do, never that we could decipher.
     pub(super) fn entry_options(&self) -> Options {
         let options = Options::FILE_ATTACH.with(Options::CAP_UTF8);
         if self.absence.is_some() { options.with(Options::ABSENCE) } else { options }
     }
 
     /// An entry. BR_* are in the legacy character set with a block in UTF-8 behind, ANSENTRY is in the set of the one
-    /// who asked (R-IP-32); a plain one has neither options nor block (R-IP-33).
+    /// who asked (R-IP-21); a plain one has neither options nor block (R-IP-33).
     fn entry(
         &self,
         command: Command,

@@ -9,7 +9,7 @@
 //! cannot push out anybody with whom a word was exchanged.
 //!
 //! **Memory**: about 370 octets for each of the `N` places. **Time**: look-ups linear in the members, 16 and more keys at a
-//! time; a look-up among 1,024 takes about a tenth of a microsecond. **Protocol**: R-IP-26 to 29.
+//! time; a look-up among 1,024 takes about a tenth of a microsecond. **Protocol**: R-IP-26 to 28.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
@@ -21,7 +21,7 @@ use crate::time::{Instant, earlier};
 use crate::wire::ipmsg::Options;
 
 /// An agent that moved shows up at another address; two network cards of one agent are heard within moments. Only after
-/// this silence at the old address is a new one believed (R-IP-24).
+/// this silence at the old address is a new one believed (R-IP-28).
 pub const MOVE_AFTER: Duration = Duration::from_secs(7);
 
 /// An agent on the network.
@@ -51,6 +51,8 @@ pub struct Member {
     pub proven: bool,
     /// Whether it is known from a list of hosts only.
     pub listed: bool,
+    /// How many entries of ours it did not answer since.
+    missed: u8,
     /// What is to be sent to it.
     pub(super) owed: Owed,
 }
@@ -123,11 +125,19 @@ pub(super) enum Change {
 /// What a member is to be sent, and when.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Owed {
-    /// When the first of it is due; `None`: nothing is owed.
-    pub(super) due: Option<Instant>,
+    /// When the answer to its entry is due; `None`: it is owed none.
+    answer: Option<Instant>,
+    /// What else it is owed, now.
     bits: u8,
     /// The most octets that an answer may have (R-IP-38); entries are never longer than this type can say.
     pub(super) allow: u16,
+}
+
+impl Owed {
+    /// When the first of it is due; `None`: nothing is owed.
+    fn due(&self) -> Option<Instant> {
+        if self.bits == 0 { self.answer } else { Some(Instant::START) }
+    }
 }
 
 /// One thing to be sent to a member.
@@ -146,15 +156,16 @@ pub(super) enum Debt {
 }
 
 impl Debt {
-    const ALL: [Self; 5] = [Self::Answer, Self::PlainEntry, Self::Entry, Self::Status, Self::Exit];
+    /// Those that are due at once.
+    const NOW: [Self; 4] = [Self::PlainEntry, Self::Entry, Self::Status, Self::Exit];
 
     const fn bit(self) -> u8 {
         match self {
-            Self::Answer => 1,
-            Self::PlainEntry => 2,
-            Self::Entry => 4,
-            Self::Status => 8,
-            Self::Exit => 16,
+            Self::Answer => 0,
+            Self::PlainEntry => 1,
+            Self::Entry => 2,
+            Self::Status => 4,
+            Self::Exit => 8,
         }
     }
 }
@@ -223,6 +234,7 @@ impl<const N: usize> MemberTable<N> {
     pub(super) fn touch(&mut self, now: Instant, index: usize) {
         if let Some(member) = self.members.get_mut(index) {
             member.last_seen = now;
+            member.missed = 0;
             if let Some(age) = self.ages.get_mut(index).filter(|age| **age != PROVEN) {
                 *age = seconds(now);
             }
@@ -254,7 +266,7 @@ impl<const N: usize> MemberTable<N> {
             if profile.listed || now.since(member.last_seen) <= MOVE_AFTER {
                 return Ok((Change::Alias, Some(index)));
             }
-            // R-IP-26: it is believed to have moved, and has to prove anew that it receives there.
+            // R-IP-28: it is believed to have moved, and has to prove anew that it receives there.
             let from = core::mem::replace(&mut member.at, at);
             member.proven = false;
             if let (Some(k), Some(age)) = (self.keys.get_mut(index), self.ages.get_mut(index)) {
@@ -280,6 +292,7 @@ impl<const N: usize> MemberTable<N> {
             last_seen: now,
             proven: false,
             listed: profile.listed,
+            missed: 0,
             owed: Owed::default(),
         };
         // All four have room or none has.
@@ -348,34 +361,47 @@ impl<const N: usize> MemberTable<N> {
         }
     }
 
-    /// Takes out one member that was silent for longer than `silence`, if there is one.
-    pub(super) fn expire_one(&mut self, now: Instant, silence: Duration) -> Option<Member> {
-        let index = self.members.iter().position(|member| now.since(member.last_seen) > silence)?;
+    /// Takes out one member that answered none of the last `rounds` entries, if there is one.
+    pub(super) fn expire_one(&mut self, rounds: u8) -> Option<Member> {
+        let index = self.members.iter().position(|member| member.missed >= rounds)?;
         self.take_out(index)
     }
 
-    /// The member in this row is to be sent something at `due`.
-    pub(super) fn owe(&mut self, index: usize, debt: Debt, due: Instant, allow: usize) {
-        let Some(member) = self.members.get_mut(index) else { return };
-        member.owed.bits |= debt.bit();
-        member.owed.allow = u16::try_from(allow).unwrap_or(u16::MAX);
-        member.owed.due = earlier(member.owed.due, Some(due));
-        self.soonest = earlier(self.soonest, Some(due));
-    }
-
-    /// Every member that `wants` it is to be sent something now.
-    pub(super) fn owe_all(&mut self, debt: Debt, now: Instant, wants: impl Fn(&Member) -> bool) {
-        for member in self.members.iter_mut().filter(|member| wants(member)) {
-            member.owed.bits |= debt.bit();
-            member.owed.allow = u16::MAX;
-            member.owed.due = Some(now);
-            self.soonest = Some(now);
+    /// The entry of the member in this row is to be answered at `due`.
+    pub(super) fn owe_answer(&mut self, index: usize, due: Instant, allow: usize) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.owed.answer = Some(due);
+            member.owed.allow = u16::try_from(allow).unwrap_or(u16::MAX);
+            self.soonest = earlier(self.soonest, Some(due));
         }
     }
 
-    /// Whether the member in this row waits for this already.
-    pub(super) fn owes(&self, index: usize, debt: Debt) -> bool {
-        self.members.get(index).is_some_and(|member| member.owed.bits & debt.bit() != 0)
+    /// Whether the member in this row waits for an answer already.
+    pub(super) fn owes_answer(&self, index: usize) -> bool {
+        self.members.get(index).is_some_and(|member| member.owed.answer.is_some())
+    }
+
+    /// The member in this row is to be sent something now.
+    pub(super) fn owe(&mut self, index: usize, debt: Debt) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.owed.bits |= debt.bit();
+            self.soonest = Some(Instant::START);
+        }
+    }
+
+    /// Every member that `wants` it is to be sent something now.
+    pub(super) fn owe_all(&mut self, debt: Debt, wants: impl Fn(&Member) -> bool) {
+        for member in self.members.iter_mut().filter(|member| wants(member)) {
+            member.owed.bits |= debt.bit();
+            self.soonest = Some(Instant::START);
+        }
+    }
+
+    /// An entry was sent that every member should answer.
+    pub(super) fn count_round(&mut self) {
+        for member in &mut self.members {
+            member.missed = member.missed.saturating_add(1);
+        }
     }
 
     /// When the first debt is due, or some time before; `None`: there is none.
@@ -388,22 +414,22 @@ impl<const N: usize> MemberTable<N> {
         if self.soonest.is_none_or(|soonest| now < soonest) {
             return None;
         }
-        let due = |member: &Member| member.owed.due.is_some_and(|due| due <= now);
+        let due = |member: &Member| member.owed.due().is_some_and(|due| due <= now);
         let Some(index) = self.members.iter().position(due) else {
-            self.soonest = self.members.iter().filter_map(|member| member.owed.due).min();
+            self.soonest = self.members.iter().filter_map(|member| member.owed.due()).min();
             return None;
         };
-        let owed = self.members.get(index)?.owed;
-        let debt = Debt::ALL.into_iter().find(|debt| owed.bits & debt.bit() != 0)?;
-        Some((index, debt))
+        let bits = self.members.get(index)?.owed.bits;
+        let debt = Debt::NOW.into_iter().find(|debt| bits & debt.bit() != 0);
+        Some((index, debt.unwrap_or(Debt::Answer)))
     }
 
     /// It was sent, or never will be.
     pub(super) fn paid(&mut self, index: usize, debt: Debt) {
         let Some(member) = self.members.get_mut(index) else { return };
-        member.owed.bits &= !debt.bit();
-        if member.owed.bits == 0 {
-            member.owed.due = None;
+        match debt {
+            Debt::Answer => member.owed.answer = None,
+            now => member.owed.bits &= !now.bit(),
         }
     }
 

@@ -35,7 +35,7 @@
 //!
 //! **Memory**: what its four capacities say; `Node<16, 8, 4096, 32>` fits into 12 KiB. **Time**: a datagram costs a
 //! look-up among the members, one in the table of what was seen, and its own length.
-//! **Protocol**: R-IP-26 to 54 and 126 to 129 in `docs/protocol/ipmsg.md`.
+//! **Protocol**: R-IP-26 to 58, 126, 127, 133 and 134 in `docs/protocol/ipmsg.md`.
 
 mod answers;
 mod compose;
@@ -61,7 +61,7 @@ pub use identity::{ABSENCE_MAX, BothSets, Identity, NAME_MAX, Name, Names, TITLE
 pub use members::{Kind, MOVE_AFTER, Member, MemberTable};
 pub use offers::{OFFERED_FOR, Offer, Offers, REPEAT_FOR, Refused};
 pub use outbox::{Delivery, Due, Outbox};
-pub use presence::{ANSWERS_WITHIN, NEXT_ENTRY, ROUNDS, SECOND_ENTRY, SECOND_EXIT, SILENCE};
+pub use presence::{ANSWERS_WITHIN, NEXT_ENTRY, ROUNDS, SECOND_ENTRY, SECOND_EXIT};
 pub use seen::{RETENTION, Seen, WAYS};
 
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -154,7 +154,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         taken
     }
 
-    /// Comes online: says so to everybody now, in 5 s, and every 180 s from then on (R-IP-30). To be called again when a
+    /// Comes online: says so to everybody now, in 5 s, and every 180 s from then on (R-IP-32). To be called again when a
     /// network interface appeared.
     pub fn announce(&mut self, now: Instant) {
         self.presence.announce(now);
@@ -176,7 +176,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         Ok(())
     }
 
-    /// Says goodbye, twice (R-IP-36). Poll until it waits for nothing, or for no longer than needed.
+    /// Says goodbye, twice (R-IP-30). Poll until it waits for nothing, or for no longer than needed.
     pub fn leave(&mut self, now: Instant) {
         self.presence.leave(now);
         self.list = ListClient::default();
@@ -197,7 +197,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// Sends a message to one address. It is resent until it is confirmed ([`Event::Delivered`]) or given up
     /// ([`Alarm::GaveUp`]), unless it goes to everybody or was written by a program.
     ///
-    /// To iptux the next message waits until the one before is confirmed: it drops what comes out of order (R-IP-49).
+    /// To iptux the next message waits until the one before is confirmed: it drops what comes out of order (R-IP-57).
     ///
     /// # Errors
     /// [`Full`], with [`Table::Datagram`] if the message is too long, else with [`Table::Outbox`].
@@ -278,7 +278,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         self.say_number(to, Command::DelMsg, token)
     }
 
-    /// "I do not want the files that this message offers" (R-IP-53).
+    /// "I do not want the files that this message offers" (R-IP-56).
     ///
     /// # Errors
     /// [`Full`] with [`Table::Answers`]: poll, then try again.
@@ -404,7 +404,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             Some(Due::GaveUp { to: Destination::Broadcast, .. }) | None => {}
         }
         if self.presence.expiry.is_some_and(|expiry| expiry <= now) {
-            if let Some(gone) = self.members.expire_one(now, SILENCE) {
+            if let Some(gone) = self.members.expire_one(ROUNDS) {
                 return Ok(Step::Alarm(Alarm::Expired(gone)));
             }
             self.presence.expiry = None;
@@ -421,12 +421,14 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         };
         let answer = Answer { to: Destination::Broadcast, utf8: false, allow: usize::MAX, say };
         let len = self.compose(&answer, self.next, buffer)?;
-        self.presence.told(now, round);
+        if self.presence.told(now, round) {
+            self.members.count_round();
+        }
         let greeted = &self.greeted;
-        self.members.owe_all(debt, now, |member| member.dialup() && !greeted.contains(&member.at));
+        self.members.owe_all(debt, |member| member.dialup() && !greeted.contains(&member.at));
         if round == Round::Entry {
             // R-IP-33: it did not hear the broadcast, which has options.
-            self.members.owe_all(Debt::PlainEntry, now, |member| member.client == Kind::Shiyeline);
+            self.members.owe_all(Debt::PlainEntry, |member| member.client == Kind::Shiyeline);
         }
         if round != Round::Status {
             self.greeting = 0;

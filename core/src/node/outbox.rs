@@ -8,7 +8,7 @@
 //!
 //! **Memory**: `BYTES` octets for datagrams, about 40 for each of the `SLOTS`. **Time**: [`Outbox::due`] is constant
 //! while nothing is due, otherwise linear in the slots; pushing is constant until the end of the arena is reached, then
-//! everything is moved to the front once. **Protocol**: R-IP-42 to 44, 49.
+//! everything is moved to the front once. **Protocol**: R-IP-42 to 44, 57.
 
 use core::cell::Cell;
 use core::net::SocketAddrV4;

@@ -1,29 +1,25 @@
 //! When we say that we are here, and that we leave.
 //!
-//! **Protocol**: R-IP-28, 30, 34, 36.
+//! **Protocol**: R-IP-30, 32, 34, 134.
 
 use core::time::Duration;
 
 use crate::time::{Instant, earlier};
 
-/// The first entry may have been lost, or a switch was still learning: once more (R-IP-30).
+/// The first entry may have been lost, or a switch was still learning: once more (R-IP-32).
 pub const SECOND_ENTRY: Duration = Duration::from_secs(5);
 
-/// From then on, so that whoever missed us learns of us, and whoever went silently is noticed (R-IP-30).
+/// From then on, so that whoever missed us learns of us, and whoever went silently is noticed (R-IP-32).
 pub const NEXT_ENTRY: Duration = Duration::from_secs(180);
 
-/// Between the two exits (R-IP-36).
+/// Between the two exits (R-IP-30).
 pub const SECOND_EXIT: Duration = Duration::from_millis(100);
 
-/// A member that answered none of this many entries is gone (R-IP-28).
-pub const ROUNDS: u64 = 3;
+/// A member that answered none of this many entries is gone (R-IP-134).
+pub const ROUNDS: u8 = 3;
 
 /// How long after an entry its answers arrive: delayed for up to 4.1 s, and some time on the way.
 pub const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-
-/// The silence after which a member is gone.
-pub const SILENCE: Duration =
-    Duration::from_secs(NEXT_ENTRY.as_secs().saturating_mul(ROUNDS).saturating_sub(ANSWERS_WITHIN.as_secs()));
 
 /// What the clock makes us say to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,14 +108,18 @@ impl Presence {
         }
     }
 
-    pub(super) fn told(&mut self, now: Instant, round: Round) {
+    /// It was said. Returns whether every member should have answered before the next time: the first entry and the
+    /// second, moments later, count as one.
+    pub(super) fn told(&mut self, now: Instant, round: Round) -> bool {
         match (&mut self.state, round) {
             (State::Online { next, rounds }, Round::Entry) => {
-                *next = now + if *rounds == 0 { SECOND_ENTRY } else { NEXT_ENTRY };
+                let counts = *rounds != 0;
+                *next = now + if counts { NEXT_ENTRY } else { SECOND_ENTRY };
                 *rounds = rounds.saturating_add(1);
                 // The entry tells the status too.
                 self.status = None;
                 self.expiry = Some(now + ANSWERS_WITHIN);
+                return counts;
             }
             (State::Leaving { next, left }, Round::Exit) => {
                 *next = now + SECOND_EXIT;
@@ -130,6 +130,7 @@ impl Presence {
             }
             _ => self.status = None,
         }
+        false
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

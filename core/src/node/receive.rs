@@ -149,7 +149,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 self.answer(now, sender, Say::Bare(Command::FeiqRespYou));
                 Ok(Some(Event::Opened { from }))
             }
-            // R-IP-52: with this bit a probe, without it a query that nobody has explained.
+            // R-IP-55: with this bit a probe, without it a query that nobody has explained.
             Command::FeiqDeviceQuery if header.options.contains(Options::SEND_CHECK) => {
                 self.answer(now, sender, Say::Bare(Command::FeiqRespYou));
                 Ok(None)
@@ -172,7 +172,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
     }
 
-    /// R-IP-29: our broadcasts come back to us, from any of our addresses.
+    /// R-IP-133: our broadcasts come back to us, from any of our addresses.
     fn is_echo(&self, header: &Header<'_>) -> bool {
         let Some(number) = header.packet_no.low32() else { return false };
         let ours = |utf8| {
@@ -211,7 +211,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             && self.limited(now, sender)
         {
             // R-IP-33: it answers nothing else.
-            self.members.owe(row, Debt::PlainEntry, now, usize::MAX);
+            self.members.owe(row, Debt::PlainEntry);
         }
         let mut sighting = Sighting {
             at: sender.from,
@@ -237,7 +237,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
     }
 
-    /// R-IP-31: after a random delay, so that a newcomer is not answered by all at once; longer the more there are.
+    /// R-IP-29: after a random delay, so that a newcomer is not answered by all at once; longer the more there are.
     fn answer_entry(&mut self, now: Instant, sender: Sender) {
         let known = self.members.len();
         let mask = if known < 50 {
@@ -250,9 +250,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         match sender.row {
             Some(row) if self.members.row(row).is_some_and(|member| member.at == sender.from) => {
                 // One answer serves all entries that come until it leaves.
-                if !self.members.owes(row, Debt::Answer) && self.limited(now, sender) {
+                if !self.members.owes_answer(row) && self.limited(now, sender) {
                     let delay = Duration::from_millis(self.random.next() & mask);
-                    self.members.owe(row, Debt::Answer, now + delay, sender.allow);
+                    self.members.owe_answer(row, now + delay, sender.allow);
                 }
             }
             // No place to remember it, or a second address of a member: at once.
@@ -276,7 +276,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             }
             return Ok(Some(Event::Message(incoming(sender, datagram))));
         }
-        // R-IP-41: duplicates too, what went to everybody or was written by a program never.
+        // R-IP-40, R-IP-49: duplicates too, what went to everybody or was written by a program never.
         let quiet = options.intersects(Options::BROADCAST.with(Options::AUTO_RET));
         if options.contains(Options::SEND_CHECK) && !quiet {
             self.confirm(sender, Command::RecvMsg, &header);
@@ -285,7 +285,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if self.absence.is_some() && !quiet {
             self.answer(now, sender, Say::AutoReply);
         }
-        // R-IP-37: it does not know us, or we do not know it.
+        // R-IP-36: it does not know us, or we do not know it.
         if sender.row.is_none() && self.presence.is_online() && !options.contains(Options::NO_ADD_LIST) {
             self.answer(now, sender, Say::Entry);
         }
@@ -374,7 +374,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         Some(to)
     }
 
-    /// RECVMSG and ANSREADMSG repeat the number as it was received; what is no number is not confirmed (R-IP-41).
+    /// RECVMSG and ANSREADMSG repeat the number as it was received; what is no number is not confirmed (R-IP-10).
     fn confirm(&mut self, sender: Sender, command: Command, header: &Header<'_>) {
         if let Some(token) = Token::new(header.packet_no) {
             self.push(sender, Say::Confirm(command, token));

@@ -1,0 +1,234 @@
+//! Entries, absence, members.
+
+use super::*;
+
+const ENTRY: &[u8] = b"1:100:alice:pc-a:18874369:Alice\0Dev\0\nUN:alice\nHN:pc-a\nNN:Alice\nGN:Dev\n\0";
+
+#[test]
+fn announces_itself_and_leaves() {
+    let mut node = node();
+    assert_eq!(poll(&mut node, at(0)).2, None, "nothing to do before it is announced");
+    node.announce(at(0));
+    let (trace, _) = run(&mut node, 0, 400_000);
+    let times: Vec<u64> = trace.iter().map(|(time, ..)| *time).collect();
+    assert_eq!(times, [0, 5_000, 185_000, 365_000]);
+    assert_eq!(trace[0].2, ENTRY);
+    assert_eq!(trace[0].1, Destination::Broadcast);
+    assert!(trace[3].2.starts_with(b"1:103:"));
+    node.leave(at(400_000));
+    let (trace, _) = run(&mut node, 400_000, u64::MAX);
+    assert_eq!(trace.iter().map(|(time, ..)| *time).collect::<Vec<_>>(), [400_000, 400_100]);
+    assert!(trace[1].2.starts_with(b"1:105:alice:pc-a:18874370:Alice\0"));
+    assert_eq!(poll(&mut node, at(500_000)).2, None);
+}
+
+#[test]
+fn entries_are_answered_once_after_a_while_in_the_askers_charset() {
+    let mut node = Small::new(identity(), PacketNo(100), 1);
+    node.announce(at(0));
+    let _ = sent(&mut node, at(0));
+    for _ in 0..3 {
+        let _ = node.handle_datagram(at(10), peer(7), b"1:7:bob:pc-b:18874369:Bob, who has a long nickname\0Ops\0");
+        let _ = node.handle_datagram(at(10), peer(8), b"1:7:eve:pc-e:2097153:Eve, who has a long nickname\0Ops\0");
+    }
+    assert_eq!(sent(&mut node, at(10)), []);
+    let (trace, _) = run(&mut node, 10, 1_034);
+    let mut answers: Vec<_> = trace.into_iter().map(|(_, to, octets)| (to, octets)).collect();
+    answers.sort_by_key(|(to, _)| std::format!("{to:?}"));
+    assert_eq!(answers.len(), 2);
+    let utf8 = ":飞:pc-a:27262979:阿飞\0组\0".as_bytes();
+    assert_eq!(answers[0].0, Destination::Unicast(peer(7)));
+    assert_eq!(&answers[0].1[5..], utf8);
+    assert_eq!(answers[1].0, Destination::Unicast(peer(8)));
+    assert_eq!(&answers[1].1[5..], b":\xb7\xc9:pc-a:18874371:\xb0\xa2\xb7\xc9\0\xd7\xe9\0");
+}
+
+#[test]
+fn who_was_never_announced_does_not_answer_entries() {
+    let mut node = node();
+    meet(&mut node, 7, b"1:7:bob:pc-b:1:Bob\0");
+    assert_eq!(run(&mut node, 0, 100_000).0, []);
+}
+
+#[test]
+fn the_names_of_an_entry_are_kept_and_changes_are_told() {
+    let mut node = node();
+    let entry = b"1:1:\x95\\:PC3:16777217:\x95\\\0\0\nUN:\xe8\xa1\xa8\nHN:PC3\nNN:\xe8\xa1\xa8\xe7\xa4\xba\n\0";
+    let Ok(Some(Event::Online(sighting))) = node.handle_datagram(at(0), peer(3), entry) else { panic!() };
+    assert_eq!(sighting.nick.text.as_bytes(), "表示".as_bytes());
+    let member = node.member_at(peer(3)).unwrap();
+    assert_eq!((member.user.as_bytes(), member.names_utf8, member.utf8()), ("表".as_bytes(), true, true));
+    assert!(matches!(node.handle_datagram(at(1), peer(3), entry), Ok(None)));
+    let away = b"1:1:\x95\\:PC3:16777476:\x95\\\0\0\nUN:\xe8\xa1\xa8\nHN:PC3\nNN:x[lunch]\n\0";
+    let Ok(Some(Event::Updated(sighting))) = node.handle_datagram(at(0), peer(3), away) else { panic!() };
+    assert!(sighting.absent && node.member_at(peer(3)).unwrap().absent());
+    assert!(matches!(node.handle_datagram(at(2), peer(3), b"1:2:x:PC3:2:"), Ok(Some(Event::Offline { .. }))));
+    assert_eq!(node.members().count(), 0);
+    assert!(matches!(node.handle_datagram(at(2), peer(3), b"1:2:x:PC3:2:"), Ok(None)));
+}
+
+/// R-IP-28.
+#[test]
+fn a_second_address_is_believed_after_silence() {
+    let mut node = node();
+    meet(&mut node, 7, b"1:7:Bob:PC-B:1:Bob\0");
+    assert!(matches!(node.handle_datagram(at(7_000), peer(8), b"1:8:bob:pc-b:1:Bob\0"), Ok(None)));
+    assert!(node.member_at(peer(8)).is_none());
+    let moved = node.handle_datagram(at(7_001), peer(8), b"1:9:bob:pc-b:1:Bob\0");
+    let Ok(Some(Event::Updated(sighting))) = moved else { panic!() };
+    assert_eq!(sighting.moved_from, Some(peer(7)));
+    assert_eq!(node.members().count(), 1);
+    // Somebody else behind the same address, at another port.
+    let other = SocketAddrV4::new(*peer(8).ip(), 2500);
+    assert!(matches!(node.handle_datagram(at(7_002), other, b"1:9:eve:pc-e:1:Eve\0"), Ok(Some(Event::Online(_)))));
+    // FeiQ on two cloned machines: the same names, different ids.
+    for (last, id) in [(20, "000C29DCD6D7"), (21, "000C29DCD6D8")] {
+        let entry = std::format!("1_lbt6_0#128#{id}#0#0#0#4001#9:5:u:h:6291457:n\0");
+        let event = node.handle_datagram(at(8_000), peer(last), entry.as_bytes());
+        assert!(matches!(event, Ok(Some(Event::Online(_)))));
+    }
+    assert_eq!(node.members().count(), 4);
+}
+
+/// R-IP-134.
+#[test]
+fn the_silent_expire_after_three_rounds() {
+    let mut node = node();
+    node.announce(at(0));
+    meet(&mut node, 7, b"1:7:bob:pc-b:1:Bob\0");
+    meet(&mut node, 8, b"1:7:eve:pc-e:1:Eve\0");
+    let (_, alarms) = run(&mut node, 0, 370_000);
+    assert!(alarms.is_empty());
+    let _ = node.handle_datagram(at(370_000), peer(8), b"1:9:eve:pc-e:3:Eve\0");
+    let (_, alarms) = run(&mut node, 370_000, 1_000_000);
+    let gone: Vec<_> = alarms
+        .iter()
+        .map(|(time, alarm)| match alarm {
+            Alarm::Expired(member) => (*time, member.at),
+            Alarm::GaveUp { .. } => unreachable!(),
+        })
+        .collect();
+    assert_eq!(gone, [(375_000, peer(7)), (915_000, peer(8))]);
+}
+
+/// R-IP-33.
+#[test]
+fn shiyeline_gets_an_entry_without_options() {
+    let mut node = node();
+    node.announce(at(0));
+    let _ = sent(&mut node, at(0));
+    let beacon = b"1@shiyeline:8574:WDAGUtilit:B070939D-A:1:B070939D-A\0\xc4\xda\x003b9d1aadecebe74f8ea1cb3af56538fc\0";
+    meet(&mut node, 9, beacon);
+    assert_eq!(sent(&mut node, at(0)), [to(9, b"1:101:alice:pc-a:1:Alice\0Dev\0")]);
+    let (trace, _) = run(&mut node, 1, 6_000);
+    let plain = trace.iter().filter(|(_, to, octets)| {
+        *to == Destination::Unicast(peer(9)) && octets.ends_with(b":alice:pc-a:1:Alice\0Dev\0")
+    });
+    assert_eq!(plain.count(), 1, "again with the next round");
+}
+
+/// R-IP-34.
+#[test]
+fn dial_up_members_and_greeted_addresses_are_told_by_unicast() {
+    let mut node = node();
+    node.greet(at(0), peer(50)).unwrap();
+    assert!(sent(&mut node, at(0))[0].1.starts_with(b"1:100:alice:pc-a:18874369:"));
+    meet(&mut node, 7, b"1_iptux 0.9.4:2:bob:bob-pc:65793:bob\0\0icon.png\0utf-8\0");
+    let _ = run(&mut node, 0, 2_000);
+    node.announce(at(3_000));
+    let receivers = |sent: Vec<(Destination, Vec<u8>)>| sent.into_iter().map(|(to, _)| to).collect::<Vec<_>>();
+    let all = [Destination::Broadcast, Destination::Unicast(peer(50)), Destination::Unicast(peer(7))];
+    assert_eq!(receivers(sent(&mut node, at(3_000))), all);
+    node.leave(at(4_000));
+    let exits = sent(&mut node, at(4_000));
+    assert!(exits.iter().all(|(_, octets)| octets.windows(10).any(|part| part == b":18874370:")));
+    assert_eq!(receivers(exits), all);
+}
+
+/// R-IP-35, 37, 58.
+#[test]
+fn absence() {
+    let mut node = node();
+    node.announce(at(0));
+    meet(&mut node, 7, b"1:7:bob:pc-b:18874369:Bob\0\0\nUN:bob\nHN:pc-b\nNN:Bob\n\0");
+    let _ = run(&mut node, 0, 2_000);
+    let both = |text: &'static [u8]| BothSets { utf8: text, legacy: text };
+    node.set_absence(at(3_000), Some(AbsenceNotice { title: both(b"lunch"), text: both(b"back at two") }));
+    let status = sent(&mut node, at(3_000));
+    assert_eq!(status.len(), 1);
+    assert!(
+        status[0]
+            .1
+            .ends_with(b":alice:pc-a:18874628:Alice[lunch]\0Dev\0\nUN:alice\nHN:pc-a\nNN:Alice[lunch]\nGN:Dev\n\0")
+    );
+    let message = b"1:8:bob:pc-b:288:are you there, dear colleague?\0";
+    assert!(matches!(node.handle_datagram(at(3_001), peer(7), message), Ok(Some(Event::Message(_)))));
+    let answers = sent(&mut node, at(3_001));
+    assert!(answers[0].1.ends_with(b":33:8\0"));
+    assert!(answers[1].1.ends_with(b":alice:pc-a:8396832:back at two\0"));
+    assert_eq!(answers.len(), 2);
+    // Again: confirmed again, not answered again. By a program: neither.
+    assert_eq!(node.handle_datagram(at(3_002), peer(7), message).unwrap_err(), Rejected::Duplicate);
+    assert_eq!(sent(&mut node, at(3_002)).len(), 1);
+    assert!(node.handle_datagram(at(3_003), peer(7), b"1:9:bob:pc-b:8480:I am a program as well, I fear\0").is_ok());
+    assert_eq!(sent(&mut node, at(3_003)), []);
+    let _ = node.handle_datagram(at(3_004), peer(7), b"1:10:bob:pc-b:80:");
+    assert!(sent(&mut node, at(3_004))[0].1.ends_with(b":8388689:back at two\0"));
+    node.set_absence(at(4_000), None);
+    assert!(sent(&mut node, at(4_000))[0].1.windows(10).any(|part| part == b":18874372:"));
+    let _ = node.handle_datagram(at(4_004), peer(7), b"1:11:bob:pc-b:80:");
+    assert!(sent(&mut node, at(4_004))[0].1.ends_with(b":8388689:Not absence mode\0"));
+    let _ = node.handle_datagram(at(4_004), peer(7), b"1:12:bob:pc-b:64:");
+    assert!(sent(&mut node, at(4_004))[0].1.ends_with(b":8388673:Feige 0.1\0"));
+}
+
+/// R-IP-133.
+#[test]
+fn our_own_broadcasts_are_recognised() {
+    let mut node = node();
+    node.announce(at(0));
+    let entry = sent(&mut node, at(0)).remove(0).1;
+    assert_eq!(node.handle_datagram(at(1), peer(1), &entry).unwrap_err(), Rejected::Own);
+    assert_eq!(node.members().count(), 0);
+}
+
+/// R-IP-120, 126, 127: one node asks another.
+#[test]
+fn a_list_of_hosts_in_parts() {
+    let mut server = Node::<32, 1, 256, 8>::new(plain_identity(), PacketNo(100), 1);
+    server.announce(at(0));
+    for last in 10..40 {
+        let entry = std::format!("1:{last}:user-with-a-long-name-{last}:host-{last}:2097153:Nick {last}\0Group\0");
+        assert!(server.handle_datagram(at(0), peer(last), entry.as_bytes()).is_ok());
+    }
+    let _ = run(&mut server, 0, 4_000);
+    let names = Names::new(b"bob", b"pc-b", b"", b"");
+    let identity = Identity { version: "1", software: "", utf8: names.clone(), legacy: names };
+    let mut client = Node::<64, 1, 256, 8>::new(identity, PacketNo(1), 2);
+    client.ask_list(at(5_000)).unwrap();
+    // The server trusts the client.
+    let _ = server.handle_datagram(at(5_000), peer(2), b"1:0:bob:pc-b:1:bob\0");
+    server.proven(at(5_000), *peer(2).ip());
+    let (mut added, mut parts) = (0, 0);
+    for _ in 0..20 {
+        for (_, octets) in sent(&mut client, at(5_000)) {
+            let _ = server.handle_datagram(at(5_000), peer(2), &octets);
+        }
+        for (_, octets) in
+            sent(&mut server, at(5_000)).into_iter().filter(|(to, _)| *to == Destination::Unicast(peer(2)))
+        {
+            assert!(octets.len() <= 1400);
+            if let Ok(Some(Event::Listed { added: more, .. })) = client.handle_datagram(at(5_000), peer(1), &octets) {
+                added += more;
+                parts += 1;
+            }
+        }
+    }
+    // Itself it leaves out.
+    assert_eq!((added, client.members().count()), (30, 30));
+    assert!(parts > 1, "{parts}");
+    assert!(client.members().all(|member| member.listed));
+    // Nobody asked this time.
+    let list = b"1:5:x:y:19:    0\x07    1\x07u\x07h\x071\x0710.0.0.1\x0730985\x07n\x07g\x07\0";
+    assert_eq!(client.handle_datagram(at(5_000), peer(1), list).unwrap_err(), Rejected::Unasked);
+}
