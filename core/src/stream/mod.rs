@@ -21,7 +21,7 @@
 //! [`ProtocolError`]; it cannot make it panic, grow, or write more than was announced. An answer that does not
 //! belong to the present want is ignored, and a count above what was wanted is taken for the most that was.
 //!
-//! **Memory**: a machine is about 100 octets and one buffer that the caller lends. The larger the buffer, the
+//! **Memory**: a machine is at most 144 octets, besides one buffer that the caller lends. The larger the buffer, the
 //! more small files travel in one read or write; 512 octets are enough for everything but very long names.
 //! **Time**: constant per call, but for looking at the octets of a request or header once.
 //! **Protocol**: the rules `R-IP-70` to `R-IP-97` in `docs/protocol/ipmsg.md`.

@@ -73,7 +73,7 @@ fn broken(error: ProtocolError) -> Ended {
 /// The machines are small: the buffer is what costs.
 #[test]
 fn sizes() {
-    assert!(size_of::<Server<'_>>() <= 192, "{}", size_of::<Server<'_>>());
-    assert!(size_of::<FileClient<'_>>() <= 224, "{}", size_of::<FileClient<'_>>());
-    assert!(size_of::<FolderClient<'_>>() <= 192, "{}", size_of::<FolderClient<'_>>());
+    assert!(size_of::<Server<'_>>() <= 144, "{}", size_of::<Server<'_>>());
+    assert!(size_of::<FileClient<'_>>() <= 144, "{}", size_of::<FileClient<'_>>());
+    assert!(size_of::<FolderClient<'_>>() <= 144, "{}", size_of::<FolderClient<'_>>());
 }
