@@ -6,6 +6,7 @@
 
 pub mod iptux;
 pub mod lab;
+pub mod netsim;
 pub mod peer;
 pub mod program;
 
