@@ -44,6 +44,7 @@ pub struct Origin {
 pub struct Inbox {
     pub(super) dir: Dir,
     path: PathBuf,
+    #[cfg(unix)]
     pub(super) modes: Modes,
 }
 
@@ -59,7 +60,12 @@ impl Inbox {
         let path = path.canonicalize().map_err(failed("open"))?;
         let dir =
             Dir::open_ambient_dir(&path, ambient_authority()).map_err(|error| StoreError::io("open", &path, error))?;
-        Ok(Self { dir, path, modes: Modes::of_this_process() })
+        Ok(Self {
+            dir,
+            path,
+            #[cfg(unix)]
+            modes: Modes::of_this_process(),
+        })
     }
 
     /// The folder's absolute path.
@@ -176,6 +182,7 @@ impl Inbox {
     }
 
     fn create_folder_part(&self, name: &str) -> io::Result<(Dir, String)> {
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "no access rights in numbers"))]
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         {
@@ -195,6 +202,7 @@ impl Inbox {
 }
 
 /// Access rights of what is published: what any other program of this user would give.
+#[cfg(unix)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Modes {
     /// Of a file.
@@ -203,8 +211,8 @@ pub(super) struct Modes {
     pub(super) folder: u32,
 }
 
+#[cfg(unix)]
 impl Modes {
-    #[cfg(unix)]
     fn of_this_process() -> Self {
         use rustix::fs::Mode;
         use std::sync::OnceLock;
@@ -218,11 +226,6 @@ impl Modes {
             u32::from(mask.bits())
         });
         Self { file: 0o666 & !mask, folder: 0o777 & !mask }
-    }
-
-    #[cfg(not(unix))]
-    fn of_this_process() -> Self {
-        Self { file: 0, folder: 0 }
     }
 }
 

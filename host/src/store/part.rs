@@ -116,6 +116,9 @@ impl Drop for FilePart<'_> {
     }
 }
 
+/// What an entry of a folder takes of the disk besides its octets, roughly.
+const BLOCK: u64 = 4096;
+
 /// A folder that is being received. Dropped before [`FolderPart::finish`], what has come stays as a part.
 #[derive(Debug)]
 pub struct FolderPart<'i> {
@@ -182,6 +185,8 @@ impl<'i> FolderPart<'i> {
     /// # Errors
     /// [`StoreError::TooBig`], [`StoreError::Full`] or [`StoreError::Io`].
     pub fn create(&mut self, name: &FileName, size: u64) -> Result<File, StoreError> {
+        // Even a file without octets takes something: count as most file systems do.
+        self.space.spend(&self.root, BLOCK)?;
         // Small files are not worth a question to the file system each.
         if size >= 1 << 20 {
             Space::fits(&self.root, size)?;
@@ -216,31 +221,46 @@ impl<'i> FolderPart<'i> {
         while !self.levels.is_empty() {
             self.leave(None);
         }
-        let name = self.publish().map_err(|error| StoreError::io("finish", self.path(), error))?;
-        Ok(self.inbox.path().join(name))
+        let kept = self.path();
+        self.publish().map_err(|error| StoreError::io("finish", kept, error))
     }
 
-    fn publish(&self) -> io::Result<String> {
-        let root = handle(&self.root)?;
-        set_time(&root, self.mtime);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            root.set_permissions(std::fs::Permissions::from_mode(self.inbox.modes.folder))?;
-        }
-        // One call for all the files: ten thousand single ones would take longer than the transfer.
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&root)?;
-        #[cfg(all(unix, not(target_os = "linux")))]
-        rustix::fs::sync();
-        let name = publish(&self.inbox.dir, &self.part, &self.name)?;
-        sync_folder(&self.inbox.dir);
-        Ok(name)
+    fn publish(self) -> io::Result<PathBuf> {
+        let Self { inbox, root, name, part, mtime, .. } = self;
+        settle(inbox, &root, mtime)?;
+        // Windows renames no folder that is open.
+        drop(root);
+        let name = publish(&inbox.dir, &part, &name)?;
+        sync_folder(&inbox.dir);
+        Ok(inbox.path().join(name))
     }
 
     fn here(&self) -> &Dir {
         self.levels.last().map_or(&self.root, |level| &level.dir)
     }
+}
+
+/// Gives a folder its time and access rights, and puts all that is in it on the disk.
+#[cfg(unix)]
+fn settle(inbox: &Inbox, folder: &Dir, mtime: Option<SystemTime>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = handle(folder)?;
+    set_time(&folder, mtime);
+    folder.set_permissions(std::fs::Permissions::from_mode(inbox.modes.folder))?;
+    // One call for all the files: ten thousand single ones would take longer than the transfer.
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&folder)?;
+    #[cfg(not(target_os = "linux"))]
+    rustix::fs::sync();
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn settle(_inbox: &Inbox, folder: &Dir, mtime: Option<SystemTime>) -> io::Result<()> {
+    if let Ok(folder) = handle(folder) {
+        set_time(&folder, mtime);
+    }
+    Ok(())
 }
 
 /// Writes all `octets` to `file`, from position `at` on.

@@ -11,9 +11,6 @@ use super::StoreError;
 /// After so many octets the free space is looked at again. Large enough to cost nothing.
 const STRIDE: u64 = 16 << 20;
 
-/// The reserve that is left to others is a hundredth of the disk, but never more than this.
-const LARGEST_RESERVE: u64 = 32 << 20;
-
 /// Watches the free space of one disk for one transfer.
 #[derive(Debug, Default)]
 pub struct Space {
@@ -49,6 +46,8 @@ impl Space {
 /// Octets that may still be written to the disk of `dir`; `None` where the system does not tell.
 #[cfg(unix)]
 fn free(dir: &Dir) -> Option<u64> {
+    /// The reserve that is left to others is a hundredth of the disk, but never more than this.
+    const LARGEST_RESERVE: u64 = 32 << 20;
     let disk = rustix::fs::fstatvfs(dir).ok()?;
     // Some file systems (and containers) report no size at all: then there is nothing to judge by.
     if disk.f_blocks == 0 {

@@ -222,3 +222,92 @@ mod linux {
         file.write_all_at(&octets, at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{self, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use feige_core::stream::{Opened, Target};
+
+    use super::*;
+
+    /// A file that is open already.
+    struct Plain(File);
+
+    impl Store for Plain {
+        type Error = io::Error;
+
+        fn open(&mut self, _: Target<'_>) -> io::Result<Opened<'_>> {
+            Ok(Opened::Ready)
+        }
+
+        fn load(&mut self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+            read_at(&self.0, into, at)
+        }
+
+        fn save(&mut self, at: u64, octets: &[u8]) -> io::Result<()> {
+            crate::store::write_at(&self.0, octets, at)
+        }
+
+        fn close(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Disk for Plain {
+        fn unseen(&self) -> Option<&File> {
+            Some(&self.0)
+        }
+
+        fn failed(&self, error: io::Error) -> io::Error {
+            error
+        }
+
+        fn moved(&mut self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn connection() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Socket::new(listener.accept().unwrap().0).unwrap(), far)
+    }
+
+    #[test]
+    fn a_buffer_sends_what_sendfile_cannot() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x"), "hello, world").unwrap();
+        let mut store = Plain(File::open(folder.path().join("x")).unwrap());
+        let (mut socket, mut far) = connection();
+        let mut fast = Fast::default();
+        assert_eq!(fast.send_by_buffer(&mut socket, &mut store, 7, 3).unwrap(), 3);
+        assert_eq!(fast.send_by_buffer(&mut socket, &mut store, 10, 99).unwrap(), 2);
+        assert_eq!(fast.send_by_buffer(&mut socket, &mut store, 12, 99).unwrap(), 0, "the file has no more");
+        drop(socket);
+        let mut got = String::new();
+        far.read_to_string(&mut got).unwrap();
+        assert_eq!(got, "world");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_splice_cannot_write_to_is_written_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        // Splicing to a file that is open for appending is not allowed.
+        let mut store = Plain(fs::OpenOptions::new().append(true).create_new(true).open(&path).unwrap());
+        let (mut socket, mut far) = connection();
+        let mut fast = Fast::default();
+        far.write_all(b"hello").unwrap();
+        assert_eq!(fast.receive(&mut socket, &mut store, 0, 5).unwrap(), 5);
+        assert!(matches!(fast.pipe, linux::Pipe::Useless));
+        far.write_all(b", world").unwrap();
+        assert_eq!(fast.receive(&mut socket, &mut store, 5, 7).unwrap(), 7);
+        drop(far);
+        assert_eq!(fast.receive(&mut socket, &mut store, 12, 1).unwrap(), 0, "the stream has no more");
+        assert_eq!(fs::read_to_string(path).unwrap(), "hello, world");
+    }
+}

@@ -211,7 +211,7 @@ impl SharedStore<'_> {
         let Granted { offer, share, charset } = granted;
         let name = share.name().to_owned();
         let fetch = Fetch { packet_no: offer.packet_no, id: offer.file_id, name, kind: request.kind, to: from };
-        // R-IP-81: who asks in UTF-8 is answered in UTF-8.
+        // R-IP-102: who asks in UTF-8 is answered in UTF-8.
         self.charset = if request.header.options.contains(Options::UTF8) { Charset::Utf8 } else { charset };
         self.name = self.charset.encode(share.name()).into_owned();
         match self.open(&share) {
