@@ -83,6 +83,7 @@ fn nothing_is_replaced() {
     assert_eq!(fs::read_to_string(inbox.path().join("a.txt")).unwrap(), "mine");
 }
 
+/// proves: R-IP-88
 #[test]
 fn whatever_the_name_the_file_is_in_the_folder() {
     let (folder, inbox) = inbox();
@@ -185,6 +186,7 @@ fn an_interrupted_file_goes_on_where_it_stopped() {
     assert_eq!(names(inbox.path()), ["x"]);
 }
 
+/// proves: R-IP-76
 #[test]
 fn a_part_is_taken_up_only_for_the_same_file_and_only_if_wanted() {
     let (_folder, inbox) = inbox();

@@ -23,7 +23,7 @@ use crate::store::{FilePart, FolderPart, Inbox, Origin, StoreError, set_time, wr
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
 
-/// FeiQ closes without an octet when it is asked too soon after its notice: it is asked again, so often …
+/// FeiQ closes without an octet when it is asked too soon after its offer: it is asked again (R-IP-99), so often …
 const ATTEMPTS: u32 = 4;
 /// … and after such a pause.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -155,7 +155,7 @@ pub fn download(
 }
 
 /// A connection to the peer: to the port that its datagrams come from and, if that is another and nobody listens
-/// there, to the usual one.
+/// there, to the usual one (R-IP-98).
 fn connect(from: SocketAddrV4, cancel: &Cancel) -> Result<Socket, TransferError> {
     let usual = SocketAddrV4::new(*from.ip(), PORT);
     let result = match Socket::connect(from, CONNECT_TIME, cancel) {

@@ -171,7 +171,10 @@ type Script = Box<dyn FnOnce(&mut TcpStream, &[u8]) + Send>;
 
 /// A server that plays one script per connection: reads a request, then does with the connection what it is told.
 fn script(scripts: Vec<Script>) -> (SocketAddrV4, JoinHandle<Vec<Vec<u8>>>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    script_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), scripts)
+}
+
+fn script_on(listener: TcpListener, scripts: Vec<Script>) -> (SocketAddrV4, JoinHandle<Vec<Vec<u8>>>) {
     let SocketAddr::V4(at) = listener.local_addr().unwrap() else { unreachable!("bound to IPv4") };
     let thread = thread::spawn(move || {
         let play = |script: Script| {
@@ -260,6 +263,7 @@ fn a_folder_arrives_whole() {
     assert_eq!(mtime(&rig.inbox.path().join("接收/空")), mtime(&root.join("空")));
 }
 
+/// proves: R-IP-90
 #[test]
 fn a_file_may_be_asked_for_as_a_folder() {
     let rig = Rig::new();
@@ -268,6 +272,7 @@ fn a_file_may_be_asked_for_as_a_folder() {
     assert_eq!(fs::read(downloaded.path).unwrap(), b"hello");
 }
 
+/// proves: R-IP-63, R-IP-70
 #[test]
 fn a_size_that_is_not_announced_is_found_out() {
     let contents = noise(300_000);
@@ -280,19 +285,37 @@ fn a_size_that_is_not_announced_is_found_out() {
     assert_eq!(server.join().unwrap(), [b"1:100:alice:wonder:96:65a0b0c0:1:0:\0"]);
 }
 
+/// An address and port of this machine at which nobody listens.
+fn nobody(address: Ipv4Addr) -> SocketAddrV4 {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    SocketAddrV4::new(address, listener.local_addr().unwrap().port())
+}
+
 #[test]
-fn the_port_may_be_another_than_that_of_the_datagrams() {
-    // Nobody listens on the port that the offer came from. (The usual port needs a namespace of its own: see the
-    // interop tests. Here only the error is looked at.)
+fn an_address_where_nobody_listens_is_told() {
     let rig = Rig::new();
-    let nobody = TcpListener::bind((Ipv4Addr::new(127, 9, 9, 9), 0)).unwrap();
-    let SocketAddr::V4(at) = nobody.local_addr().unwrap() else { unreachable!("bound to IPv4") };
-    drop(nobody);
-    let failed = rig.download(&file(at, "x", 5)).unwrap_err();
+    let failed = rig.download(&file(nobody(Ipv4Addr::new(127, 9, 9, 9)), "x", 5)).unwrap_err();
     assert_eq!(failed.error.exit(), Exit::Nobody, "{failed}");
     assert!(rig.inbox_names().is_empty());
 }
 
+/// proves: R-IP-98
+#[test]
+fn the_usual_port_is_tried_where_nobody_listens_at_that_of_the_datagram() {
+    use feige_core::wire::ipmsg::PORT;
+    let address = Ipv4Addr::new(127, 98, 0, 98);
+    let listener = match TcpListener::bind((address, PORT)) {
+        Ok(listener) => listener,
+        Err(error) => return eprintln!("skipped: port {PORT} of {address} is not free: {error}"),
+    };
+    let (_, server) = script_on(listener, vec![answer(b"hello".to_vec())]);
+    let rig = Rig::new();
+    let downloaded = rig.download(&file(nobody(address), "x", 5)).unwrap();
+    assert_eq!(fs::read(downloaded.path).unwrap(), b"hello");
+    assert_eq!(server.join().unwrap().len(), 1);
+}
+
+/// proves: R-IP-53, R-IP-77
 #[test]
 fn what_was_not_offered_is_refused() {
     let rig = Rig::new();
@@ -321,6 +344,7 @@ fn what_was_not_offered_is_refused() {
     assert!(rig.inbox_names().is_empty());
 }
 
+/// proves: R-IP-99
 #[test]
 fn a_peer_that_is_asked_too_early_is_asked_again() {
     let (at, server) = script(vec![answer(vec![]), answer(vec![]), answer(b"hello".to_vec())]);
@@ -341,6 +365,7 @@ fn a_short_file_is_kept_as_a_part() {
     assert!(!rig.inbox.path().join("x").exists());
 }
 
+/// proves: R-IP-79
 #[test]
 fn not_an_octet_more_than_announced_is_taken() {
     // Goes on until nobody listens any more.
@@ -352,6 +377,7 @@ fn not_an_octet_more_than_announced_is_taken() {
     server.join().unwrap();
 }
 
+/// proves: R-IP-88, R-IP-95
 #[test]
 fn a_folder_cannot_leave_the_folder() {
     let end = record(".:0:3:");
@@ -383,6 +409,7 @@ fn a_failed_folder_leaves_only_the_part() {
     assert!(!rig.inbox.path().join("ok").exists());
 }
 
+/// proves: R-IP-76
 #[test]
 fn a_cut_transfer_goes_on_where_it_was_cut() {
     let contents = noise(1_000_000);
@@ -432,6 +459,7 @@ fn a_file_that_shrank_is_not_served() {
     assert_eq!(fs::read(downloaded.path).unwrap(), b"hello");
 }
 
+/// proves: R-IP-89, R-IP-92
 #[cfg(unix)]
 #[test]
 fn links_and_unreadable_entries_of_a_folder_are_not_sent() {
@@ -451,6 +479,7 @@ fn links_and_unreadable_entries_of_a_folder_are_not_sent() {
     assert_eq!(names, [if readable { "closed" } else { "closed (Can't open)" }]);
 }
 
+/// proves: R-IP-72, R-IP-73, R-IP-74
 #[test]
 fn a_request_may_come_octet_by_octet_in_every_form() {
     let rig = Rig::new();
@@ -503,6 +532,7 @@ fn one_connection_too_many_is_closed_at_once() {
     }
 }
 
+/// proves: R-IP-78
 #[test]
 fn a_connection_that_says_nothing_is_dropped_at_its_deadline() {
     let rig = Rig::new();
