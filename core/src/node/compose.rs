@@ -36,9 +36,9 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
     ) -> Result<Option<usize>, BufferTooSmall> {
         let Answer { utf8, allow, .. } = *answer;
         match answer.say {
-            Say::Entry => self.entry(Command::BrEntry, false, true, packet_no, allow, buffer),
-            Say::Absence => self.entry(Command::BrAbsence, false, true, packet_no, allow, buffer),
-            Say::Exit => self.entry(Command::BrExit, false, true, packet_no, allow, buffer),
+            Say::Entry => self.entry(Command::BrEntry, utf8, true, packet_no, allow, buffer),
+            Say::Absence => self.entry(Command::BrAbsence, utf8, true, packet_no, allow, buffer),
+            Say::Exit => self.entry(Command::BrExit, utf8, true, packet_no, allow, buffer),
             Say::AnsEntry => self.entry(Command::AnsEntry, utf8, true, packet_no, allow, buffer),
             Say::PlainEntry => self.entry(Command::BrEntry, false, false, packet_no, allow, buffer),
             Say::AnsList(start) => self.host_list(start, utf8, packet_no, allow, buffer),
@@ -88,8 +88,14 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
         if self.absence.is_some() { options.with(Options::ABSENCE) } else { options }
     }
 
-    /// An entry. BR_* are in the legacy character set with a block in UTF-8 behind, ANSENTRY is in the set of the one
-    /// who asked (R-IP-21); a plain one has neither options nor block (R-IP-33).
+    /// Whether our names, or why we are away, look different in the two character sets.
+    pub(super) fn sets_differ(&self) -> bool {
+        let Identity { utf8, legacy, .. } = &self.identity;
+        utf8 != legacy || self.absence.as_ref().is_some_and(|absence| absence.title(true) != absence.title(false))
+    }
+
+    /// An entry, in one character set throughout (R-IP-21): BR_* to members that read UTF-8 with a block, ANSENTRY in
+    /// the set of the one who asked; a plain one has neither options nor block (R-IP-33).
     fn entry(
         &self,
         command: Command,
@@ -108,8 +114,14 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
             nick: text(&nick_utf8),
             group: text(self.identity.utf8.group.as_bytes()),
         };
-        let with_block = options && command != Command::AnsEntry;
+        // R-IP-21: of two sets in one datagram iptux understands neither. Where both are the same there is no harm.
+        let answer = command == Command::AnsEntry;
+        let with_block = options && !answer && (utf8 || !self.sets_differ());
         for short in [Short::Full, Short::NoGroup, Short::NoBlock] {
+            // The official programs look for UTF-8 in the block only.
+            if utf8 && !answer && short == Short::NoBlock {
+                break;
+            }
             let group = |group| if short == Short::Full { group } else { Default::default() };
             let body = EntryBody {
                 nick: &nick,
@@ -119,7 +131,16 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
             };
             let written = fit(allow, buffer, |writer| {
                 let options = if options { self.entry_options() } else { Options::NONE };
-                self.identity.header(writer, command, options, utf8, packet_no);
+                // R-IP-21: UTF8OPT never stands in a BR_*.
+                let options = if utf8 && answer { options.with(Options::UTF8) } else { options };
+                self.identity.header_as(
+                    writer,
+                    command,
+                    options,
+                    packet_no,
+                    names.user.as_bytes(),
+                    names.host.as_bytes(),
+                );
                 body.write(writer);
             })?;
             if written.is_some() {

@@ -39,7 +39,7 @@ pub struct Member {
     pub group: Name,
     /// Whether these names are in UTF-8; otherwise in a character set that nobody names.
     pub names_utf8: bool,
-    /// The options of its last entry.
+    /// The options of its last entry; with [`Options::CAP_UTF8`] for iptux if it says in its own way that it reads UTF-8.
     pub options: Options,
     /// What program it is.
     pub client: Kind,

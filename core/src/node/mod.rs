@@ -372,7 +372,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         // A round goes to the greeted addresses one by one.
         if let Some(&to) = self.greeted.get(self.greeting) {
             let say = if self.presence.is_online() { Say::Entry } else { Say::Exit };
-            let answer = Answer { to: Destination::Unicast(to), utf8: false, allow: usize::MAX, say };
+            let answer = Answer { to: Destination::Unicast(to), utf8: self.reads_utf8(to), allow: usize::MAX, say };
             let len = self.compose(&answer, self.next, buffer)?;
             self.greeting = self.greeting.saturating_add(1);
             if let Some(len) = len {
@@ -426,6 +426,10 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
         let greeted = &self.greeted;
         self.members.owe_all(debt, |member| member.dialup() && !greeted.contains(&member.at));
+        if round == Round::Status && self.sets_differ() {
+            // R-IP-21: nobody answers this broadcast.
+            self.members.owe_all(debt, Member::utf8);
+        }
         if round == Round::Entry {
             // R-IP-33: it did not hear the broadcast, which has options.
             self.members.owe_all(Debt::PlainEntry, |member| member.client == Kind::Shiyeline);

@@ -186,13 +186,16 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let header = datagram.header;
         let entry = Entry::of(datagram);
         let (user, host, nick, group) = (entry.user(), entry.host(), entry.nick(), entry.group());
+        // R-IP-104: what iptux reads, it says in its own way.
+        let named_utf8 = entry.iptux.is_some_and(|extras| extras.encoding.as_bytes().eq_ignore_ascii_case(b"utf-8"));
+        let options = if named_utf8 { header.options.with(Options::CAP_UTF8) } else { header.options };
         let profile = Profile {
             user: user.text.as_bytes(),
             host: host.text.as_bytes(),
             nick: nick.text.as_bytes(),
             group: group.text.as_bytes(),
-            names_utf8: user.utf8,
-            options: header.options,
+            names_utf8: user.utf8 || named_utf8,
+            options,
             client: kind(&header),
             feiq_id: feiq_id(&header),
             listed: false,
@@ -201,9 +204,13 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             Ok((change, row)) => (Some(change), row),
             Err(_) => (None, None),
         };
-        let utf8 = header.options.contains(Options::CAP_UTF8);
+        let utf8 = options.contains(Options::CAP_UTF8);
         if header.command == Command::BrEntry && self.presence.is_online() {
             self.answer_entry(now, Sender { row, utf8, ..sender });
+        }
+        if header.command == Command::AnsEntry && utf8 && self.presence.is_online() && self.sets_differ() {
+            // R-IP-21: it has seen our names in the legacy set only.
+            self.answer(now, Sender { row, utf8, ..sender }, Say::Absence);
         }
         if let (Some(row), Some(Change::New { .. } | Change::Moved { .. }), Kind::Shiyeline) =
             (row, change, profile.client)

@@ -43,6 +43,38 @@ fn entries_are_answered_once_after_a_while_in_the_askers_charset() {
     assert_eq!(&answers[1].1[5..], b":\xb7\xc9:pc-a:18874371:\xb0\xa2\xb7\xc9\0\xd7\xe9\0");
 }
 
+/// proves: R-IP-21
+#[test]
+fn no_datagram_is_in_two_charsets() {
+    let mut node = Small::new(identity(), PacketNo(100), 1);
+    node.announce(at(0));
+    // The broadcast that everybody hears is in the legacy set alone.
+    assert_eq!(sent(&mut node, at(0))[0].1, b"1:100:\xb7\xc9:pc-a:18874369:\xb0\xa2\xb7\xc9\0\xd7\xe9\0");
+    // Who answers it and reads UTF-8, which iptux says in its own way, is told the names in UTF-8.
+    let answers: [&[u8]; 2] = [
+        b"1:7:bob:pc-b:18874371:Bob, who has a long nickname\0Operations\0",
+        b"1_iptux 0.8.3:3:root:iptux-host:259:iptux nick\0iptux group\0icon-tux.png\0utf-8\0",
+    ];
+    let status = ":飞:pc-a:18874372:阿飞\0组\0\nUN:飞\nHN:pc-a\nNN:阿飞\nGN:组\n\0".as_bytes();
+    for (last, answer) in (7..).zip(answers) {
+        assert!(matches!(node.handle_datagram(at(10), peer(last), answer), Ok(Some(Event::Online(_)))));
+        let told = sent(&mut node, at(10));
+        assert_eq!((told.len(), told[0].0), (1, Destination::Unicast(peer(last))));
+        assert!(told[0].1.ends_with(status), "{}", told[0].1.escape_ascii());
+        assert!(node.member_at(peer(last)).unwrap().utf8());
+    }
+    // FeiQ does not.
+    meet(&mut node, 9, b"1_lbt6_0#128#F8B46AA55B28#0#0#0#4001#9:1:13652:DESKTOP:6291459:13652\0\0");
+    assert_eq!(sent(&mut node, at(11)), []);
+    // When the user goes away nobody answers, so both are told at once.
+    let title = BothSets { utf8: "午休".as_bytes(), legacy: b"\xce\xe7\xd0\xdd" };
+    node.set_absence(at(20), Some(AbsenceNotice { title, text: BothSets::default() }));
+    let told = sent(&mut node, at(20));
+    assert_eq!(told.len(), 3);
+    assert!(told[0].1.ends_with(b":18874628:\xb0\xa2\xb7\xc9[\xce\xe7\xd0\xdd]\0\xd7\xe9\0"));
+    assert!(told[1..].iter().all(|(_, octets)| octets.ends_with("NN:阿飞[午休]\nGN:组\n\0".as_bytes())));
+}
+
 #[test]
 fn who_was_never_announced_does_not_answer_entries() {
     let mut node = node();
