@@ -4,6 +4,7 @@
 //! offers. **Protocol**: R-IP-53, 54, 73, by way of [`feige_core::node::Offers`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,10 @@ impl Share {
     /// # Errors
     /// The system's; `InvalidInput` if it is neither a file nor a folder.
     pub fn of(path: &Path) -> io::Result<Self> {
+        // The name as the user wrote it, even if that is a link, unless it is `.` or the like.
+        let named = path.file_name();
         let path = path.canonicalize()?;
+        let name = named.or(path.file_name()).map_or_else(|| "root".into(), OsStr::to_string_lossy).into_owned();
         let (kind, size, modified) = if path.is_dir() {
             let (_, modified) = Walk::open(&path)?;
             (RequestKind::Folder, 0, modified)
@@ -41,8 +45,6 @@ impl Share {
             let file = OpenFile::open(&path)?;
             (RequestKind::File, file.size, file.mtime)
         };
-        // Only the root of all folders has no name.
-        let name = path.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy()).into_owned();
         Ok(Self { path, name, kind, size, modified: modified.map(seconds) })
     }
 

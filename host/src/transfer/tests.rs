@@ -590,6 +590,22 @@ fn no_space_is_told_before_the_peer_is_asked() {
 }
 
 #[test]
+fn a_share_has_the_name_that_the_user_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let name = |path: &str| Share::of(&folder.path().join(path)).unwrap().name().to_owned();
+    assert_eq!((name("data"), name("data/"), name("data/.")), ("data".into(), "data".into(), "data".into()));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("data", folder.path().join("link")).unwrap();
+        assert_eq!(name("link"), "link");
+    }
+    assert_eq!(name("data/.."), folder.path().file_name().unwrap().to_str().unwrap());
+    assert_eq!(Share::of(Path::new("/")).unwrap().name(), "root");
+    assert!(Share::of(&folder.path().join("none")).is_err());
+}
+
+#[test]
 fn offers_come_and_go_without_a_trace() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "x").unwrap();
