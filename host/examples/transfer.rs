@@ -73,6 +73,7 @@ fn fetch(from: SocketAddrV4, kind: &str, size: u64, name: &str, folder: &Path) -
         options: Options::UTF8,
     };
     let wanted = Wanted {
+        local: Ipv4Addr::UNSPECIFIED,
         from,
         header,
         kind,

@@ -32,6 +32,15 @@ impl Exit {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// The one with this code.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        use Exit::{Done, Failed, Incomplete, Interrupted, NoSpace, Nobody, Refused, Terminated, Usage};
+        [Done, Failed, Usage, Nobody, Refused, Incomplete, NoSpace, Interrupted, Terminated]
+            .into_iter()
+            .find(|exit| exit.code() == code)
+    }
 }
 
 impl From<Exit> for ExitCode {

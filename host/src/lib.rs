@@ -3,20 +3,23 @@
 //! | module | does |
 //! |---|---|
 //! | [`cli`] | the command line |
+//! | [`commands`] | the commands that use the network |
 //! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
 //! | [`charset`] | what peers write, and what they can read |
 //! | [`decode`] | explains datagrams |
+//! | [`control`] | how one instance asks another on this machine |
 //! | [`net`] | sockets |
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
-//! | [`store`] | files and folders on this machine's disks |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
 
 pub mod charset;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod control;
 pub mod decode;
 pub mod engine;
 pub mod exit;
@@ -29,6 +32,7 @@ use std::ffi::OsString;
 
 use cli::{Cli, Color, Command};
 use config::Early;
+use control::Request;
 use exit::{Exit, Failure};
 
 /// Runs the program with the arguments of `line`, of which the first is the program's name.
@@ -58,15 +62,23 @@ fn report(failure: &Failure) -> Exit {
     failure.exit
 }
 
-fn command(cli: Cli) -> Result<Exit, Failure> {
-    match cli.command {
+fn command(mut cli: Cli) -> Result<Exit, Failure> {
+    // Taken out, so that what is left can be lent with it.
+    let command = std::mem::replace(&mut cli.command, Command::Back);
+    match command {
+        Command::Listen(listen) => commands::listen(&cli, listen),
+        Command::Members(members) => commands::members(&cli, members.wait),
+        Command::Send(send) => commands::send(&cli, send),
+        Command::Offers => commands::ask(&cli, &Request::Offers),
+        Command::GetOffer(get) => commands::ask(&cli, &commands::get_offer(&get.which)),
+        Command::Away(away) => commands::ask(&cli, &Request::Away { text: away.text }),
+        Command::Back => commands::ask(&cli, &Request::Back),
+        Command::Decode(decode) => {
+            decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
+        }
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut cli::command(), "feige", &mut std::io::stdout());
             Ok(Exit::Done)
         }
-        Command::Decode(decode) => {
-            decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
-        }
-        _ => Err(Failure::new("not here yet")),
     }
 }

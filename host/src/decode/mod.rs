@@ -288,6 +288,7 @@ fn kind(attribute: Attribute) -> String {
 }
 
 fn extended(attributes: &ExtendedAttributes<'_>, fields: &mut Vec<(&'static str, Tree)>) {
+    let mut found = Vec::new();
     for attribute in attributes.iter() {
         let name = match attribute.id {
             ExtendedAttribute::CLIPBOARD_POSITION => "clipboard position",
@@ -307,7 +308,10 @@ fn extended(attributes: &ExtendedAttributes<'_>, fields: &mut Vec<(&'static str,
                 Tree::text(if name == "attribute" { format!("{id:x}={value}") } else { value.to_string() })
             }
         };
-        fields.push((name, value));
+        found.push((name, value));
+    }
+    if !found.is_empty() {
+        fields.push(("extended", Tree::Fields(found)));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::fmt::{self, Display};
 
+use feige_core::text::Printable;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-
-use crate::ui::safe::Safe;
 
 /// A value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tree {
+pub(super) enum Tree {
     /// A text, as it was decoded.
     Text(String),
     /// A number.
@@ -21,7 +20,7 @@ pub enum Tree {
 
 impl Tree {
     /// A text.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(super) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
@@ -29,15 +28,15 @@ impl Tree {
         match self {
             Self::Text(text) if text.contains('\n') => {
                 for line in text.lines() {
-                    write!(f, "\n{:indent$}| {}", "", Safe(line))?;
+                    write!(f, "\n{:indent$}| {}", "", Printable::line(line))?;
                 }
                 writeln!(f)
             }
-            Self::Text(text) => writeln!(f, "{}", Safe(text)),
+            Self::Text(text) => writeln!(f, "{}", Printable::line(text)),
             Self::Number(number) => writeln!(f, "{number}"),
             Self::List(trees) if trees.iter().all(|tree| matches!(tree, Self::Text(_))) => {
                 let mut texts = trees.iter().filter_map(|tree| match tree {
-                    Self::Text(text) => Some(Safe(text)),
+                    Self::Text(text) => Some(Printable::line(text)),
                     _ => None,
                 });
                 if let Some(first) = texts.next() {

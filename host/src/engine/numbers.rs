@@ -52,11 +52,20 @@ impl Numbers {
         if left > count / 2 && left <= MOST_AHEAD {
             return;
         }
-        if let Some(file) = &self.file {
-            // At worst a later run repeats a number.
-            let _ = reserve(file, next.0, count);
-        }
         self.end = next.0.wrapping_add(count);
+        if let Some(file) = &self.file
+            // At worst a later run repeats a number.
+            && let Ok(first) = reserve(file, next.0, count)
+        {
+            self.end = first.wrapping_add(count);
+        }
+    }
+    /// Gives back what was not used, unless somebody reserved more in the meantime.
+    pub fn give_back(&self, next: PacketNo) {
+        if let Some(file) = &self.file {
+            // At worst there is a gap.
+            let _ = replace(file, self.end, next.0);
+        }
     }
 }
 
@@ -71,6 +80,17 @@ fn reserve(path: &Path, at_least: u32, count: u32) -> io::Result<u32> {
     file.rewind()?;
     file.write_all(format!("{:10}\n", first.wrapping_add(count)).as_bytes())?;
     Ok(first)
+}
+
+/// Writes `next` if the file says `end`.
+fn replace(path: &Path, end: u32, next: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.lock()?;
+    if read(&file)? == Some(end) {
+        file.rewind()?;
+        file.write_all(format!("{next:10}\n").as_bytes())?;
+    }
+    Ok(())
 }
 
 fn read(file: &File) -> io::Result<Option<u32>> {
@@ -110,6 +130,21 @@ mod tests {
         numbers.keep_ahead(next, 64);
         let (later, _) = Numbers::reserve(Some(folder.path()), 64);
         assert!(later.first().0 >= next.0 + 64);
+    }
+
+    #[test]
+    fn what_was_not_used_is_given_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (numbers, _) = Numbers::reserve(Some(folder.path()), 1000);
+        let next = PacketNo(numbers.first().0 + 10);
+        numbers.give_back(next);
+        let (second, _) = Numbers::reserve(Some(folder.path()), 1000);
+        assert_eq!(second.first(), next);
+        let (third, _) = Numbers::reserve(Some(folder.path()), 1000);
+        second.give_back(second.first());
+        assert_eq!(third.first().0, second.first().0 + 1000, "somebody else reserved in the meantime");
+        let (fourth, _) = Numbers::reserve(Some(folder.path()), 1000);
+        assert_eq!(fourth.first().0, third.first().0 + 1000);
     }
 
     #[test]

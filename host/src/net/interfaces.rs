@@ -41,10 +41,11 @@ pub fn broadcast_of(bind: Ipv4Addr) -> Option<Ipv4Addr> {
     })
 }
 
-/// Whether an address is one of this machine's.
+/// Whether an address is one of this machine's. That the loopback network has a broadcast address is no
+/// interface's saying.
 #[must_use]
 pub fn is_local(address: Ipv4Addr) -> bool {
-    address.is_loopback()
+    (address.is_loopback() && address != Ipv4Addr::new(127, 255, 255, 255))
         || if_addrs::get_if_addrs()
             .unwrap_or_default()
             .iter()

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +37,9 @@ const FOLDER_BUFFER: usize = 256 << 10;
 /// What is to be fetched: what the offer said, and who we are.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
+    /// Our own address: offers are to addresses, so the connection has to come from the one that our datagrams
+    /// come from. Unspecified if the system may choose.
+    pub local: Ipv4Addr,
     /// The address and port that the offer came from; the connection goes to the same port of TCP.
     pub from: SocketAddrV4,
     /// Us, as in our datagrams to the same peer: the same version, user, host and, if it reads UTF-8, the option
@@ -156,11 +159,11 @@ pub fn download(
 
 /// A connection to the peer: to the port that its datagrams come from and, if that is another and nobody listens
 /// there, to the usual one (R-IP-98).
-fn connect(from: SocketAddrV4, cancel: &Cancel) -> Result<Socket, TransferError> {
+fn connect(local: Ipv4Addr, from: SocketAddrV4, cancel: &Cancel) -> Result<Socket, TransferError> {
     let usual = SocketAddrV4::new(*from.ip(), PORT);
-    let result = match Socket::connect(from, CONNECT_TIME, cancel) {
+    let result = match Socket::connect(local, from, CONNECT_TIME, cancel) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && from != usual => {
-            Socket::connect(usual, CONNECT_TIME, cancel)
+            Socket::connect(local, usual, CONNECT_TIME, cancel)
         }
         other => other,
     };
@@ -197,7 +200,7 @@ fn file(
     let (hash, meter) = (Hash::new(wanted.md5, wanted.size), Meter::new(offset, wanted.size));
     let mut store = FileStore { part, hash, mtime: time(wanted.modified), meter, tell };
     let result = store.hash.take_up(&store.part).map_err(TransferError::from).and_then(|()| {
-        let socket = connect(wanted.from, cancel)?;
+        let socket = connect(wanted.local, wanted.from, cancel)?;
         let mut buffer = [0; REQUEST_BUFFER];
         let announced = wanted.size.map_or(Announced::Unknown { limit: i64::MAX.unsigned_abs() }, Announced::Size);
         let metadata = Metadata { modified: wanted.modified, ..Metadata::default() };
@@ -333,7 +336,7 @@ fn folder(
 ) -> Result<Downloaded, Failed> {
     let meter = Meter::new(0, None);
     let mut store = FolderStore { wanted, name, inbox, root: Root::Nothing, file: None, meter, tell };
-    let result = connect(wanted.from, cancel).and_then(|socket| {
+    let result = connect(wanted.local, wanted.from, cancel).and_then(|socket| {
         let mut buffer = vec![0; FOLDER_BUFFER];
         let mut machine = FolderClient::new(clock.now(), &mut buffer, &request(wanted, 0), wanted.limits)
             .map_err(|_| TransferError::Aborted("the own name is too long for a request"))?;

@@ -1,7 +1,7 @@
 //! One TCP connection as the core's driver wants it: with time limits, and cancellable.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -94,9 +94,12 @@ impl Socket {
         Ok(Self { stream, limit: TICK })
     }
 
-    /// Connects to `to` within `time`, unless cancelled.
-    pub(super) fn connect(to: SocketAddrV4, time: Duration, cancel: &Cancel) -> io::Result<Self> {
+    /// Connects from the address `local` to `to` within `time`, unless cancelled.
+    pub(super) fn connect(local: Ipv4Addr, to: SocketAddrV4, time: Duration, cancel: &Cancel) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        if !local.is_unspecified() {
+            socket.bind(&SocketAddr::from((local, 0)).into())?;
+        }
         let stream = wait_connected(socket, to, time, cancel)?;
         Self::new(stream)
     }

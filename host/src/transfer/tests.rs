@@ -35,6 +35,7 @@ fn header(options: Options) -> Header<'static> {
 
 fn wanted(from: SocketAddrV4, kind: RequestKind, name: &str) -> Wanted<'_> {
     Wanted {
+        local: Ipv4Addr::UNSPECIFIED,
         from,
         header: header(Options::of_word(0)),
         kind,

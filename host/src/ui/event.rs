@@ -105,8 +105,8 @@ pub enum Event {
         path: PathBuf,
         /// Octets.
         size: u64,
-        /// The MD5 in hexadecimal; nothing for folders.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// The MD5 in hexadecimal; `null` for folders and for files so large that it would take noticeable time.
+        #[serde(default)]
         md5: Option<String>,
     },
     /// Somebody downloaded what we offered.
@@ -134,6 +134,13 @@ pub enum Event {
     },
     /// A sealed message of ours was opened.
     Opened {
+        /// Our number for it.
+        packet: u64,
+        /// By whom.
+        by: SocketAddrV4,
+    },
+    /// A sealed message of ours was thrown away unopened.
+    Discarded {
         /// Our number for it.
         packet: u64,
         /// By whom.

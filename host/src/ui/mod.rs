@@ -6,13 +6,14 @@
 pub mod event;
 pub mod json;
 pub mod plain;
-pub mod safe;
+mod progress;
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::net::SocketAddrV4;
 
 use crate::cli::OutputOptions;
 use event::{Event, Peer};
+use progress::Bars;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub struct Screen {
     quiet: bool,
     verbose: u8,
     gone: bool,
+    bars: Option<Bars>,
 }
 
 impl Screen {
@@ -46,6 +48,7 @@ impl Screen {
             quiet: options.quiet,
             verbose: options.verbose,
             gone: false,
+            bars: (!options.quiet && io::stderr().is_terminal()).then(Bars::default),
         }
     }
 
@@ -55,10 +58,18 @@ impl Screen {
         self.form == Form::Json
     }
 
-    /// Whether a bar can show how far a transfer is.
-    #[must_use]
-    pub fn shows_progress(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+    /// Shows how far the transfer `key` is, if somebody looks.
+    pub fn progress(&mut self, key: &str, name: &str, done: u64, total: Option<u64>) {
+        if let Some(bars) = &mut self.bars {
+            bars.update(key, name, done, total);
+        }
+    }
+
+    /// The transfer `key` ended.
+    pub fn progress_end(&mut self, key: &str) {
+        if let Some(bars) = &mut self.bars {
+            bars.end(key);
+        }
     }
 
     /// Whether nobody reads standard output any more: the reader of a pipe ended.
@@ -73,7 +84,7 @@ impl Screen {
             Form::Json => json::write(&mut self.out, event),
             Form::Plain { colour } => plain::write(&mut self.out, event, colour, self.quiet),
         };
-        self.notice(written);
+        self.notice(&written);
     }
 
     /// Writes the list of members.
@@ -82,14 +93,18 @@ impl Screen {
             Form::Json => members.iter().try_for_each(|peer| json::write(&mut self.out, &Event::Online(peer.clone()))),
             Form::Plain { colour } => plain::members(&mut self.out, members, colour),
         };
-        self.notice(written);
+        self.notice(&written);
     }
 
     /// Shows what was written.
     pub fn flush(&mut self) {
         if !self.out.buffer().is_empty() {
-            let written = self.out.flush();
-            self.notice(written);
+            let out = &mut self.out;
+            let written = match &self.bars {
+                Some(bars) => bars.suspend(|| out.flush()),
+                None => out.flush(),
+            };
+            self.notice(&written);
         }
     }
 
@@ -115,7 +130,7 @@ impl Screen {
         }
     }
 
-    fn notice(&mut self, written: io::Result<()>) {
+    fn notice(&mut self, written: &io::Result<()>) {
         if written.is_err() {
             self.gone = true;
         }

@@ -4,12 +4,12 @@ use std::fmt::{self, Display};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use feige_core::text::Printable;
 use indicatif::HumanBytes;
 
 use unicode_width::UnicodeWidthStr;
 
 use super::event::{Event, Kind, Peer};
-use super::safe::Safe;
 
 const NAME: Style = AnsiColor::Cyan.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -55,25 +55,34 @@ pub fn write(out: &mut impl Write, event: &Event, colour: bool, quiet: bool) -> 
                     (Kind::File, None) => "size unknown".to_owned(),
                 };
                 let slash = if file.kind == Kind::Dir { "/" } else { "" };
-                writeln!(out, "{:>5}  {}{slash}  {}", file.index, Safe(&file.name), paint.with(DIM, size))?;
+                writeln!(out, "{:>5}  {}{slash}  {}", file.index, Printable::line(&file.name), paint.with(DIM, size))?;
             }
             Ok(())
         }
         Event::Downloaded { name, path, size, md5 } => {
             let done = paint.with(GOOD, "downloaded");
-            write!(out, "{done} {} to {} ({}", Safe(name), Safe(&path.to_string_lossy()), HumanBytes(*size))?;
+            write!(
+                out,
+                "{done} {} to {} ({}",
+                Printable::line(name),
+                Printable::line(&path.to_string_lossy()),
+                HumanBytes(*size)
+            )?;
             match md5 {
                 Some(md5) => writeln!(out, ", MD5 {md5})"),
                 None => writeln!(out, ")"),
             }
         }
         Event::Served { name, to, size } => {
-            writeln!(out, "{} {} to {to} ({})", paint.with(GOOD, "sent"), Safe(name), HumanBytes(*size))
+            writeln!(out, "{} {} to {to} ({})", paint.with(GOOD, "sent"), Printable::line(name), HumanBytes(*size))
         }
-        Event::Failed { what, error } => writeln!(out, "{} {}: {}", paint.with(BAD, "failed"), Safe(what), Safe(error)),
+        Event::Failed { what, error } => {
+            writeln!(out, "{} {}: {}", paint.with(BAD, "failed"), Printable::line(what), Printable::line(error))
+        }
         Event::Delivered { to, .. } if !quiet => writeln!(out, "{} to {to}", paint.with(GOOD, "delivered")),
         Event::Delivered { .. } => Ok(()),
         Event::Opened { by, .. } => writeln!(out, "{} by {by}", paint.with(GOOD, "opened")),
+        Event::Discarded { by, .. } => writeln!(out, "{} unopened by {by}", paint.with(BAD, "thrown away")),
         Event::Released { by, .. } => writeln!(out, "{} by {by}", paint.with(BAD, "refused")),
     }
 }
@@ -89,8 +98,13 @@ pub fn members(out: &mut impl Write, members: &[Peer], colour: bool) -> io::Resu
         .map(|peer| {
             let nick = if peer.nick.is_empty() { &peer.user } else { &peer.nick };
             let away = if peer.away { " (away)" } else { "" };
-            let identity = format!("{}@{}", Safe(&peer.user), Safe(&peer.hostname));
-            [format!("{}{away}", Safe(nick)), Safe(&peer.group).to_string(), identity, peer.addr.to_string()]
+            let identity = format!("{}@{}", Printable::line(&peer.user), Printable::line(&peer.hostname));
+            [
+                format!("{}{away}", Printable::line(nick)),
+                Printable::line(&peer.group).to_string(),
+                identity,
+                peer.addr.to_string(),
+            ]
         })
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
@@ -117,14 +131,15 @@ impl Paint {
         Painted { style: self.colour.then_some(style), text }
     }
 
-    fn name(self, peer: &Peer) -> Painted<Safe<'_>> {
-        self.with(NAME, Safe(if peer.nick.is_empty() { &peer.user } else { &peer.nick }))
+    fn name(self, peer: &Peer) -> Painted<Printable<'_>> {
+        self.with(NAME, Printable::line(if peer.nick.is_empty() { &peer.user } else { &peer.nick }))
     }
 
     /// Name, identity, group and address.
     fn introduce(self, peer: &Peer) -> String {
         let comma = if peer.group.is_empty() { "" } else { ", " };
-        let (user, host, group) = (Safe(&peer.user), Safe(&peer.hostname), Safe(&peer.group));
+        let (user, host, group) =
+            (Printable::line(&peer.user), Printable::line(&peer.hostname), Printable::line(&peer.group));
         format!("{} ({user}@{host}{comma}{group}) {}", self.name(peer), self.with(DIM, peer.addr))
     }
 }
@@ -152,7 +167,7 @@ impl Display for Lines<'_> {
             if i > 0 {
                 f.write_str("\n    ")?;
             }
-            Safe(line).fmt(f)?;
+            Printable::line(line).fmt(f)?;
         }
         Ok(())
     }

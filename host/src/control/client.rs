@@ -1,0 +1,62 @@
+//! The asking side.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
+
+use super::{End, Line, Request, path};
+use crate::exit::{Exit, Failure};
+use crate::ui::Screen;
+
+/// A connection to the instance that has the port.
+pub struct Running {
+    stream: UnixStream,
+}
+
+impl Running {
+    /// Connects, if there is an instance with this address and port.
+    #[must_use]
+    pub fn find(bind: Ipv4Addr, port: u16) -> Option<Self> {
+        let stream = UnixStream::connect(path(bind, port)?).ok()?;
+        Some(Self { stream })
+    }
+
+    /// Asks, shows what happens, and returns the exit code.
+    ///
+    /// # Errors
+    /// A [`Failure`] with what the instance says, or that it went away.
+    pub fn ask(mut self, request: &Request, screen: &mut Screen) -> Result<Exit, Failure> {
+        self.exchange(request, screen).map_err(|error| Failure::new(format!("the running feige went away: {error}")))?
+    }
+
+    fn exchange(&mut self, request: &Request, screen: &mut Screen) -> io::Result<Result<Exit, Failure>> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.write_all(&line)?;
+        let mut members = Vec::new();
+        for line in BufReader::new(&self.stream).lines() {
+            match serde_json::from_str(&line?)? {
+                Line::Event(crate::ui::event::Event::Online(peer)) if matches!(request, Request::Members { .. }) => {
+                    members.push(peer);
+                }
+                Line::Event(event) => {
+                    screen.event(&event);
+                    screen.flush();
+                }
+                Line::End(End { message: Some(message), exit }) => {
+                    let exit = Exit::of_code(exit).unwrap_or(Exit::Failed);
+                    return Ok(Err(Failure { exit, message }));
+                }
+                Line::End(end) => {
+                    screen.members(&members);
+                    screen.flush();
+                    return Ok(Ok(end.code()));
+                }
+            }
+            if screen.is_gone() {
+                return Ok(Ok(Exit::Done));
+            }
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}

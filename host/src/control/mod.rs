@@ -1,0 +1,113 @@
+//! Talking to a running `feige listen` on the same machine.
+//!
+//! Only one program can have a port, and most programs of the family answer to port 2425, connect to TCP 2425
+//! and tell members apart by user and host, whatever port they hear from. A second instance on another port is
+//! therefore half deaf, and its leaving takes the first one off everybody's list. So `send`, `members`, `offers`,
+//! `get-offer`, `away` and `back` ask the instance that has the port, over a socket that only this account
+//! can open: one request, a line of JSON; then events, as `--json` prints them, and a last line with the
+//! exit code.
+
+#[cfg(unix)]
+mod client;
+#[cfg(unix)]
+mod server;
+
+#[cfg(unix)]
+pub use client::Running;
+#[cfg(unix)]
+pub use server::{Client, Server};
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// What an instance is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Request {
+    /// Send a message, files or folders.
+    Send(Send),
+    /// Announce, wait, list who is there.
+    Members {
+        /// How long to collect answers.
+        wait: Duration,
+    },
+    /// List what was offered.
+    Offers,
+    /// Download what was offered.
+    GetOffer {
+        /// Numbers of files; none means all.
+        which: Vec<u32>,
+    },
+    /// Be away.
+    Away {
+        /// What others read.
+        text: String,
+    },
+    /// Be back.
+    Back,
+}
+
+/// What to send to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Send {
+    /// An address, an address and port, a member's name, or `all`.
+    pub to: String,
+    /// The text; may be empty.
+    pub text: String,
+    /// Files and folders, with absolute paths.
+    pub files: Vec<PathBuf>,
+    /// Whether the message is sealed.
+    pub sealed: bool,
+    /// When to give up.
+    pub wait: Option<Duration>,
+}
+
+/// The last line of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The exit code.
+    pub exit: u8,
+    /// What to tell the user, if anything.
+    pub message: Option<String>,
+}
+
+/// A line of an answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// Something happened.
+    Event(crate::ui::event::Event),
+    /// It is over.
+    End(End),
+}
+
+impl End {
+    /// The exit code, if it is one of ours.
+    #[must_use]
+    pub fn code(&self) -> Exit {
+        Exit::of_code(self.exit).unwrap_or(Exit::Failed)
+    }
+}
+
+/// Where the instance that uses `bind` and `port` listens.
+///
+/// Networks of their own (containers) can share a file system, so the name has theirs in it where the
+/// system tells it.
+#[cfg(unix)]
+fn path(bind: Ipv4Addr, port: u16) -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+
+    let folder = match etcetera::choose_base_strategy().ok().and_then(|folders| folders.runtime_dir()) {
+        Some(folder) => folder.join("feige"),
+        None => crate::config::state_dir()?.join("run"),
+    };
+    let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    let network: String = network.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    let dash = if network.is_empty() { "" } else { "-" };
+    Some(folder.join(format!("{bind}-{port}{dash}{network}.sock")))
+}

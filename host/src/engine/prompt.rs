@@ -1,0 +1,94 @@
+//! The prompt of `feige listen` on a terminal.
+
+use std::io::BufRead;
+
+use super::{Notice, Notices};
+use crate::control::{Request, Send};
+
+/// What can be typed.
+pub(super) const HELP: &str = "\
+  get N…        download what was offered under these numbers (get all)
+  offers        list what was offered
+  open N        open a sealed message, and tell its sender
+  send WHO TEXT send a message
+  file WHO PATH send a file or folder
+  members       who is there
+  away [TEXT]   be away
+  back          be back
+  quit          leave";
+
+/// A line that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Nothing,
+    Help,
+    Quit,
+    Members,
+    Open(u32),
+    Ask(Request),
+}
+
+/// Reads lines on a thread of its own.
+pub(super) fn start(notices: Notices) {
+    let read = move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            notices.tell(Notice::Line(Some(line)));
+        }
+        notices.tell(Notice::Line(None));
+    };
+    // Without the thread there is no prompt; the other terminals remain.
+    let _ = std::thread::Builder::new().name("prompt".into()).stack_size(64 * 1024).spawn(read);
+}
+
+/// Reads a line.
+pub(super) fn parse(line: &str) -> Result<Command, String> {
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()));
+    let two = || rest.split_once(char::is_whitespace).map(|(who, what)| (who.to_owned(), what.trim().to_owned()));
+    let send = |to, text, files| Command::Ask(Request::Send(Send { to, text, files, sealed: false, wait: None }));
+    Ok(match word {
+        "" => Command::Nothing,
+        "help" | "?" => Command::Help,
+        "quit" | "exit" => Command::Quit,
+        "members" => Command::Members,
+        "offers" => Command::Ask(Request::Offers),
+        "get" if rest == "all" => Command::Ask(Request::GetOffer { which: Vec::new() }),
+        "get" => {
+            let numbers: Result<Vec<u32>, _> = rest.split_whitespace().map(str::parse).collect();
+            match numbers {
+                Ok(which) if !which.is_empty() => Command::Ask(Request::GetOffer { which }),
+                _ => return Err("get needs numbers, as `offers` shows them, or all".into()),
+            }
+        }
+        "open" => Command::Open(rest.parse().map_err(|_| "open needs the number of a sealed message")?),
+        "send" => {
+            let (who, text) = two().ok_or("send needs a member and a text")?;
+            send(who, text, Vec::new())
+        }
+        "file" => {
+            let (who, path) = two().ok_or("file needs a member and a path")?;
+            send(who, String::new(), vec![path.into()])
+        }
+        "away" => Command::Ask(Request::Away { text: if rest.is_empty() { "away".into() } else { rest.into() } }),
+        "back" => Command::Ask(Request::Back),
+        other => return Err(format!("{other} is not known; `help` lists what is")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_commands() {
+        assert_eq!(parse("  "), Ok(Command::Nothing));
+        assert_eq!(parse("get 1 2"), Ok(Command::Ask(Request::GetOffer { which: vec![1, 2] })));
+        assert_eq!(parse("get all"), Ok(Command::Ask(Request::GetOffer { which: vec![] })));
+        let Ok(Command::Ask(Request::Send(send))) = parse("send bob  two words ") else { panic!("send") };
+        assert_eq!((send.to.as_str(), send.text.as_str()), ("bob", "two words"));
+        for wrong in ["get", "get x", "open", "send bob", "file", "sned bob hi"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
