@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, DirBuilder, File, OpenOptions};
+use cap_std::fs::{Dir, DirBuilder, File, Metadata, OpenOptions};
 use feige_core::text::FileName;
 use md5::{Digest, Md5};
 
@@ -165,7 +165,7 @@ impl Inbox {
         // Between opening and locking, the other writer may have finished and given the file its name. And a second
         // name of the file (a hard link) would be written to as well.
         let (opened, named) = (file.metadata()?, self.dir.symlink_metadata(part)?);
-        let plain = opened.is_file() && opened.nlink() == 1;
+        let plain = opened.is_file() && opened.nlink() == 1 && is_ours(&opened);
         Ok((plain && (opened.dev(), opened.ino()) == (named.dev(), named.ino())).then_some(file))
     }
 
@@ -260,6 +260,18 @@ fn key(name: &str, origin: Origin) -> u64 {
 fn unguessable() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0u8)
+}
+
+/// Whether this user made the file: in a folder that all may write to, somebody else may have.
+#[cfg(unix)]
+fn is_ours(file: &Metadata) -> bool {
+    use cap_std::fs::MetadataExt;
+    file.uid() == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_ours(_file: &Metadata) -> bool {
+    true
 }
 
 /// Takes the file for this process alone; false if somebody has it. Where files cannot be locked, nobody has.

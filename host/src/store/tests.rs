@@ -172,6 +172,23 @@ fn links_and_pipes_that_were_planted_are_not_used() {
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_part_of_another_user_is_not_taken_up() {
+    use std::os::unix::fs::chown;
+    let (_folder, inbox) = inbox();
+    let mut part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
+    write(&mut part, b"evil");
+    let path = part.path();
+    drop(part);
+    if let Err(error) = chown(&path, Some(1), None) {
+        return eprintln!("skipped: only root can give a file away: {error}");
+    }
+    let part = inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap();
+    assert_eq!(part.len(), 0);
+    assert_ne!(part.path(), path);
+}
+
 #[test]
 fn an_interrupted_file_goes_on_where_it_stopped() {
     let (_folder, inbox) = inbox();

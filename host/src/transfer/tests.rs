@@ -546,7 +546,7 @@ fn a_connection_that_says_nothing_is_dropped_at_its_deadline() {
 }
 
 #[test]
-fn cancelling_ends_both_sides_soon_and_keeps_the_part() {
+fn cancelling_ends_a_download_soon_and_keeps_the_part() {
     let rig = Rig::new();
     let (at, _) = script(vec![Box::new(|stream: &mut TcpStream, _: &[u8]| {
         stream.write_all(b"hel").unwrap();
@@ -561,6 +561,39 @@ fn cancelling_ends_both_sides_soon_and_keeps_the_part() {
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(failed.error.exit(), Exit::Interrupted);
     assert_eq!(fs::read(failed.part.unwrap()).unwrap(), b"hel");
+}
+
+/// What a client of its own writes to have the file 1 of our message.
+const REQUEST: &[u8] = b"1:5:bob:host:96:65a0b0c0:1:0:\0";
+
+#[test]
+fn cancelling_ends_a_connection_that_is_served_by_a_reset() {
+    let rig = Rig::new();
+    rig.offer_file("x", &noise(20_000_000));
+    let mut stream = rig.connect();
+    stream.write_all(REQUEST).unwrap();
+    // Takes nothing, so that the server waits.
+    thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    rig.cancel.cancel();
+    assert!(matches!(rig.event(), Event::Failed { error: TransferError::Cancelled, .. }));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // An orderly end would look like the end of the file.
+    assert!(stream.read_to_end(&mut Vec::new()).is_err());
+}
+
+#[test]
+fn a_client_that_leaves_in_the_midst_is_told() {
+    let rig = Rig::new();
+    rig.offer_file("x", &noise(20_000_000));
+    let mut stream = rig.connect();
+    stream.write_all(REQUEST).unwrap();
+    stream.read_exact(&mut [0; 1000]).unwrap();
+    drop(stream);
+    match rig.event() {
+        Event::Failed { fetch, error } => assert_eq!((fetch.name.as_str(), error.exit()), ("x", Exit::Incomplete)),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
