@@ -72,7 +72,7 @@ impl Peer {
     /// # Panics
     /// If none comes.
     pub fn receive(&mut self, command: Command) -> Received {
-        self.receive_where(&format!("{command:?}"), SOON, |datagram| datagram.header.command == command)
+        self.receive_where(SOON, |datagram| datagram.header.command == command)
             .unwrap_or_else(|| panic!("no {command:?}, but {:?}", self.pending))
     }
 
@@ -80,12 +80,7 @@ impl Peer {
     ///
     /// # Panics
     /// If the socket fails.
-    pub fn receive_where(
-        &mut self,
-        _what: &str,
-        within: Duration,
-        wanted: impl Fn(&Datagram<'_>) -> bool,
-    ) -> Option<Received> {
+    pub fn receive_where(&mut self, within: Duration, wanted: impl Fn(&Datagram<'_>) -> bool) -> Option<Received> {
         if let Some(at) = self.pending.iter().position(|received| wanted(&received.datagram())) {
             return Some(self.pending.remove(at));
         }
@@ -122,17 +117,28 @@ impl Peer {
     pub fn accept(&self) -> TcpStream {
         let end = Instant::now() + SOON;
         loop {
-            match self.tcp.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).expect("a socket");
-                    stream.set_read_timeout(Some(SOON)).expect("a socket");
-                    return stream;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < end => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) => panic!("no connection: {error}"),
+            if let Some(stream) = self.try_accept() {
+                return stream;
             }
+            assert!(Instant::now() < end, "no connection");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The next connection, if there is one by now.
+    ///
+    /// # Panics
+    /// If the socket fails.
+    #[must_use]
+    pub fn try_accept(&self) -> Option<TcpStream> {
+        match self.tcp.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).expect("a socket");
+                stream.set_read_timeout(Some(SOON)).expect("a socket");
+                Some(stream)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) => panic!("no connection: {error}"),
         }
     }
 

@@ -1,0 +1,168 @@
+//! Two Feiges on two machines: what their users see of each other, large transfers, cuts.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::time::{Duration, Instant};
+
+use feige_core::wire::ipmsg::PORT;
+use feige_tests::lab::{Host, Lab};
+use feige_tests::or_skip;
+use feige_tests::program::{Program, SOON, run};
+
+/// Long enough for gigabytes on a machine that does other things too.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Where Bob is.
+const BOB: &str = "10.79.0.3";
+
+fn pair() -> Option<(Lab, Host, Host)> {
+    let mut lab = or_skip(Lab::new())?;
+    let (alice, bob) = (lab.host("alice"), lab.host("bob"));
+    Some((lab, alice, bob))
+}
+
+/// Bob, who takes what he is offered.
+fn listening(host: &Host, more: &[&str]) -> Program {
+    let first = ["--json", "--user", "bob", "--nick", "Bob", "listen", "--accept", "all", "--dir", "inbox"];
+    let mut program = Program::start(host, first.iter().chain(more));
+    program.event("ready");
+    program
+}
+
+#[test]
+fn members_come_and_go() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let mut listener = listening(&bob, &[]);
+    let mut other =
+        Program::start(&alice, ["--json", "--user", "alice", "--nick", "爱丽丝", "--group", "研发部", "listen"]);
+    let seen = listener.event("online");
+    assert_eq!((&seen["nick"], &seen["group"], &seen["user"]), (&"爱丽丝".into(), &"研发部".into(), &"alice".into()));
+    assert_eq!(seen["addr"], alice.at(PORT).to_string());
+    assert_eq!(other.event("online")["nick"], "Bob");
+    other.interrupt();
+    assert_eq!(other.end(SOON).code, Some(130));
+    assert_eq!(listener.event("offline")["addr"], alice.at(PORT).to_string());
+}
+
+#[test]
+fn a_message_is_delivered_by_name_and_by_address() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let mut listener = listening(&bob, &[]);
+    for who in ["10.79.0.3", "10.79.0.3:2425", "Bob", "bob"] {
+        let text = format!("你好 {who}");
+        let ended = run(&alice, SOON, ["--json", "--nick", "爱丽丝", "send", who, &text]);
+        assert_eq!(ended.code, Some(0), "{who}: {}", ended.said);
+        let message = listener.event("message");
+        assert_eq!((&message["text"], &message["from"]["nick"]), (&text.into(), &"爱丽丝".into()));
+        assert!(ended.events.iter().any(|event| event["event"] == "delivered"), "{}", ended.said);
+    }
+}
+
+#[test]
+fn nobody_there_is_exit_3() {
+    let Some((_lab, alice, _bob)) = pair() else { return };
+    for who in [BOB, "10.79.0.99", "nobody-of-this-name"] {
+        let ended = run(&alice, Duration::from_secs(60), ["send", who, "hello"]);
+        assert_eq!(ended.code, Some(3), "{who}: {}", ended.said);
+    }
+    let ended = run(&alice, SOON, ["members", "--wait", "500ms"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.said);
+}
+
+#[test]
+fn a_sealed_message_is_confirmed_when_it_is_opened() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let mut listener = listening(&bob, &[]);
+    let mut send = Program::start(&alice, ["--json", "send", BOB, "--sealed", "only for you"]);
+    let message = listener.event("message");
+    assert_eq!((&message["text"], &message["sealed"]), (&"only for you".into(), &true.into()));
+    let delivered = send.event("delivered");
+    assert_eq!(send.event("opened")["packet"], delivered["packet"]);
+    assert_eq!(send.end(SOON).code, Some(0));
+}
+
+#[test]
+fn listen_ends_when_it_was_asked_to() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let listener = listening(&bob, &["--once"]);
+    assert_eq!(run(&alice, SOON, ["send", BOB, "hello"]).code, Some(0));
+    assert_eq!(listener.end(SOON).code, Some(0));
+
+    let listener = listening(&bob, &["--once"]);
+    fs::write(alice.path("a.txt"), "abc").unwrap();
+    let ended = run(&alice, SOON, ["send", BOB, "--file", "a.txt"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert_eq!(listener.end(SOON).code, Some(0));
+    assert_eq!(fs::read(bob.path("inbox/a.txt")).unwrap(), b"abc");
+
+    let before = Instant::now();
+    let ended = listening(&bob, &["--for", "1500ms"]).end(SOON);
+    assert_eq!(ended.code, Some(0));
+    assert!(before.elapsed() >= Duration::from_millis(1400));
+}
+
+#[test]
+fn refused_files_are_exit_4() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let mut listener = Program::start(&bob, ["--json", "listen", "--accept", "none"]);
+    listener.event("ready");
+    fs::write(alice.path("a.txt"), "abc").unwrap();
+    let ended = run(&alice, SOON, ["send", BOB, "--file", "a.txt"]);
+    assert_eq!(ended.code, Some(4), "{}", ended.said);
+}
+
+#[test]
+fn five_gibibytes_with_holes() {
+    const SIZE: u64 = 5 << 30;
+    let Some((_lab, alice, bob)) = pair() else { return };
+    // Marks around every boundary at which a number could wrap, and at both ends.
+    let marks = [0, (1 << 31) - 8, (1 << 31), (1 << 32) - 8, 1 << 32, (1 << 32) + 4096, SIZE - 8];
+    let mut file = File::create(alice.path("large.img")).unwrap();
+    file.set_len(SIZE).unwrap();
+    for (number, mark) in (1_u64..).zip(marks) {
+        file.seek(SeekFrom::Start(mark)).unwrap();
+        file.write_all(&number.to_be_bytes()).unwrap();
+    }
+    let mut listener = listening(&bob, &["--once"]);
+    let send = Program::start(&alice, ["--json", "send", BOB, "--file", "large.img"]);
+    let done = listener.event_where("downloaded", LONG, |_| true);
+    assert_eq!(done["size"], SIZE);
+    let ended = send.end(LONG);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let mut received = File::open(bob.path("inbox/large.img")).unwrap();
+    assert_eq!(received.metadata().unwrap().len(), SIZE);
+    for (number, mark) in (1_u64..).zip(marks) {
+        let mut octets = [0; 8];
+        received.seek(SeekFrom::Start(mark)).unwrap();
+        received.read_exact(&mut octets).unwrap();
+        assert_eq!(u64::from_be_bytes(octets), number, "at {mark}");
+    }
+    // Between the marks there is nothing but zeros: what borders on them, and a piece out of each long hole.
+    for from in marks.iter().map(|mark| mark + 8).chain([1 << 30, 3 << 30, 9 << 29]) {
+        let mut octets = [1; 4080];
+        received.seek(SeekFrom::Start(from)).unwrap();
+        let zeros = usize::try_from((SIZE - from).min(4080)).unwrap();
+        let zeros = if marks.contains(&from) { 0 } else { zeros };
+        received.read_exact(&mut octets[..zeros]).unwrap();
+        assert!(octets[..zeros].iter().all(|&octet| octet == 0), "after {from}");
+    }
+}
+
+#[test]
+fn ten_thousand_files_in_a_folder() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let content = |number: u32| number.to_le_bytes().repeat(usize::try_from(number % 300).unwrap());
+    for number in 0..10_000_u32 {
+        let folder = alice.path("many").join(format!("文件夹 {}", number / 1000));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{number}.dat")), content(number)).unwrap();
+    }
+    let mut listener = listening(&bob, &["--once"]);
+    let ended = run(&alice, LONG, ["send", BOB, "--file", "many"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert_eq!(listener.event("downloaded")["name"], "many");
+    for number in 0..10_000_u32 {
+        let path = bob.path("inbox/many").join(format!("文件夹 {}", number / 1000)).join(format!("{number}.dat"));
+        assert!(fs::read(&path).unwrap() == content(number), "{}", path.display());
+    }
+}
