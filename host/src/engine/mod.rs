@@ -61,6 +61,9 @@ const BATCHES: usize = 16;
 /// How long leaving may take: two copies of BR_EXIT (R-IP-34).
 const LEAVING: Duration = Duration::from_millis(400);
 
+/// Lines are shown at most this often.
+const SHOW: Duration = Duration::from_millis(5);
+
 const UDP: Token = Token(0);
 const TCP: Token = Token(1);
 const WAKE: Token = Token(2);
@@ -306,10 +309,16 @@ impl Engine {
     pub fn run(mut self) -> Result<Exit, Failure> {
         let mut events = Events::with_capacity(64);
         let mut more = true;
+        let mut shown = Instant::START;
         loop {
             let now = self.clock.now();
             self.tick(now);
-            self.screen.flush();
+            // At once, unless lines come so fast that nobody could read them: then many with one write.
+            let crowded = self.screen.is_waiting() && now.since(shown) < SHOW;
+            if self.screen.is_waiting() && !crowded {
+                self.screen.flush();
+                shown = now;
+            }
             if self.screen.is_gone() {
                 self.exit.get_or_insert(Ok(Exit::Done));
             }
@@ -317,7 +326,12 @@ impl Engine {
                 self.leave(&mut events);
                 return exit;
             }
-            let timeout = if more { Some(Duration::ZERO) } else { self.deadline().map(|at| at.since(now)) };
+            let next = self.deadline().map(|at| at.since(now));
+            let timeout = match next {
+                _ if more => Some(Duration::ZERO),
+                next if crowded => Some(next.unwrap_or(SHOW).min(SHOW)),
+                next => next,
+            };
             self.wait(&mut events, timeout)?;
             more = self.react(&events, more);
         }

@@ -96,6 +96,12 @@ impl Screen {
         self.notice(&written);
     }
 
+    /// Whether something was written that does not show yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.out.buffer().is_empty()
+    }
+
     /// Shows what was written.
     pub fn flush(&mut self) {
         if !self.out.buffer().is_empty() {
