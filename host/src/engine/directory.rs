@@ -22,6 +22,8 @@ pub struct Known {
     pub reads_utf8: bool,
     /// The character set that its octets fitted.
     pub learned: Option<Charset>,
+    /// Whether it is a Feige; nothing as long as it was not asked.
+    pub feige: Option<bool>,
 }
 
 impl Known {
@@ -70,7 +72,9 @@ impl Directory {
         }
         let reads_utf8 = sighting.header.options.contains(Options::CAP_UTF8);
         let declared = if reads_utf8 { Some(Charset::Utf8) } else { of_program(self.policy, &sighting.header) };
-        let mut learned = self.members.get(&sighting.at).and_then(|known| known.learned);
+        let before = self.members.get(&sighting.at);
+        let mut learned = before.and_then(|known| known.learned);
+        let feige = before.and_then(|known| known.feige);
         let names = [sighting.user, sighting.host, sighting.nick, sighting.group];
         // The legacy part of an entry says what its sender falls back to, even if it reads UTF-8.
         for name in names.iter().filter(|name| !name.utf8) {
@@ -85,7 +89,7 @@ impl Directory {
         let version = String::from_utf8_lossy(sighting.header.version.as_bytes()).into_owned();
         let peer = Peer { user, hostname, nick, group, addr: sighting.at, version, away: sighting.absent };
         if sighting.kept {
-            self.members.insert(sighting.at, Known { peer: peer.clone(), declared, reads_utf8, learned });
+            self.members.insert(sighting.at, Known { peer: peer.clone(), declared, reads_utf8, learned, feige });
         }
         peer
     }
@@ -129,6 +133,13 @@ impl Directory {
             addr: at,
             version: String::from_utf8_lossy(header.version.as_bytes()).into_owned(),
             away: false,
+        }
+    }
+
+    /// A member said what program it is.
+    pub fn runs(&mut self, at: SocketAddrV4, software: &str) {
+        if let Some(known) = self.members.get_mut(&at) {
+            known.feige = Some(software.starts_with("Feige "));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use feige_core::node::{Alarm, Delivery, Event as NodeEvent, Incoming};
 use feige_core::time::Instant;
@@ -13,6 +14,18 @@ use crate::charset::without_font;
 use crate::cli::Accept;
 use crate::exit::{Exit, Failure};
 use crate::ui::event::{Event, Kind, OfferedFile, Peer};
+
+/// A file of this many octets is worth a question about resuming, and …
+const WORTH_RESUMING: u64 = 1 << 20;
+/// … the answer is worth this time.
+const HESITATION: Duration = Duration::from_millis(300);
+
+/// Downloads that wait for the answer to a question.
+pub(super) struct Hesitation {
+    pub(super) until: Instant,
+    pub(super) from: SocketAddrV4,
+    indices: Vec<u32>,
+}
 
 /// Sealed messages that were not opened yet.
 #[derive(Default)]
@@ -88,6 +101,11 @@ impl Engine {
                 let declared = utf8.then_some(crate::charset::Charset::Utf8);
                 let text = self.directory.policy().decode(text.as_bytes(), declared, None).into_owned();
                 self.screen.detail(|| format!("{from} runs {text}"));
+                self.directory.runs(*from, &text);
+                if self.directory.at(*from).is_some_and(|known| known.feige == Some(true)) {
+                    self.offers.resumes(*from);
+                }
+                self.stop_hesitating(|hesitation| hesitation.from == *from);
             }
             _ => {}
         }
@@ -136,7 +154,7 @@ impl Engine {
         if !files.is_empty() {
             let indices: Vec<u32> = files.iter().map(|file| file.index).collect();
             self.publish(&Event::Offer { from, packet, files });
-            self.decide(incoming, &indices);
+            self.decide(now, incoming, &indices);
         }
         if may_end && !incoming.auto() && matches!(self.mode, Mode::Listen { once: true, .. }) {
             self.exit.get_or_insert(Ok(Exit::Done));
@@ -157,6 +175,7 @@ impl Engine {
             Some(known) => (known.charset(), known.reads_utf8),
             None => (None, incoming.utf8()),
         };
+        let resumes = known.is_some_and(|known| known.feige == Some(true));
         let mut files = Vec::new();
         for attachment in Attachments::new(incoming.attachments) {
             let attachment = match attachment {
@@ -184,20 +203,23 @@ impl Engine {
                 mtime: attachment.modified.and_then(|time| i64::try_from(time).ok()).unwrap_or(0),
                 kind,
             };
-            self.offers.push(Offered::new(from.clone(), packet_no, file.clone(), charset, utf8, false));
+            self.offers.push(Offered::new(from.clone(), packet_no, file.clone(), charset, utf8, resumes));
             files.push(file);
         }
         files
     }
 
     /// Downloads, declines, or leaves it to the user.
-    fn decide(&mut self, incoming: &Incoming<'_>, indices: &[u32]) {
+    fn decide(&mut self, now: Instant, incoming: &Incoming<'_>, indices: &[u32]) {
         match self.mode {
             Mode::Listen { accept: Accept::All, .. } => {
-                for &index in indices {
-                    self.offers.want(index);
-                }
-                self.start_downloads();
+                let (from, indices) = (incoming.from, indices.to_vec());
+                let asked = self.ask_whether_it_resumes(incoming, &indices);
+                self.hesitating.push(Hesitation { until: if asked { now + HESITATION } else { now }, from, indices });
+            }
+            Mode::Listen { accept: Accept::Ask, .. } => {
+                // Until the user has decided, it has answered.
+                self.ask_whether_it_resumes(incoming, indices);
             }
             Mode::Listen { accept: Accept::None, .. } => {
                 if let Some(packet_no) = incoming.token().low32().map(PacketNo) {
@@ -208,6 +230,28 @@ impl Engine {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Asks the sender of large files what it is: only from a Feige a file can be continued for certain, and others
+    /// that could be one answer as well. Returns whether it was asked.
+    fn ask_whether_it_resumes(&mut self, incoming: &Incoming<'_>, indices: &[u32]) -> bool {
+        let known = self.directory.at(incoming.from);
+        let candidate = known.is_some_and(|known| known.reads_utf8 && known.feige.is_none());
+        let large = indices.iter().filter_map(|&index| self.offers.at(index)).any(|offered| {
+            offered.file.kind == Kind::File && offered.file.size.is_none_or(|size| size >= WORTH_RESUMING)
+        });
+        candidate && large && self.node.ask_info(incoming.from).is_ok()
+    }
+
+    /// Starts the downloads that wait no longer.
+    pub(super) fn stop_hesitating(&mut self, over: impl Fn(&Hesitation) -> bool) {
+        let over: Vec<Hesitation> = self.hesitating.extract_if(.., |hesitation| over(hesitation)).collect();
+        for index in over.iter().flat_map(|hesitation| &hesitation.indices) {
+            self.offers.want(*index);
+        }
+        if !over.is_empty() {
+            self.start_downloads();
         }
     }
 

@@ -147,6 +147,7 @@ pub struct Engine {
     notice: Receiver<Notice>,
     jobs: Vec<Job>,
     sealed: incoming::Sealed,
+    hesitating: Vec<incoming::Hesitation>,
     away: bool,
     mode: Mode,
     screen: Screen,
@@ -264,6 +265,7 @@ impl Engine {
             notice,
             jobs: Vec::new(),
             sealed: incoming::Sealed::default(),
+            hesitating: Vec::new(),
             away: false,
             mode,
             screen,
@@ -369,6 +371,7 @@ impl Engine {
         // What others did not answer decides jobs, and jobs give the node something to send.
         self.transmit(now);
         self.alarmed(now);
+        self.stop_hesitating(|hesitation| hesitation.until <= now);
         self.work(now);
         self.transmit(now);
         self.flush();
@@ -382,7 +385,8 @@ impl Engine {
     fn deadline(&self) -> Option<Instant> {
         let now = self.clock.now();
         let jobs = self.jobs.iter().filter_map(|job| job.deadline(now)).min();
-        [self.node.next_deadline(), jobs, self.until].into_iter().flatten().min()
+        let downloads = self.hesitating.iter().map(|hesitation| hesitation.until).min();
+        [self.node.next_deadline(), jobs, downloads, self.until].into_iter().flatten().min()
     }
 
     fn hear_broadcasts(&mut self, index: usize) {

@@ -139,6 +139,13 @@ impl Offers {
         self.files.values().any(|offered| !matches!(offered.state, State::Open))
     }
 
+    /// This peer is known to continue a file where it is asked to.
+    pub fn resumes(&mut self, from: SocketAddrV4) {
+        for offered in self.files.values_mut().filter(|offered| offered.from.addr == from) {
+            offered.resumes = true;
+        }
+    }
+
     /// Whether a download runs.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{Notice, Notices};
 use crate::control::{Request, Send};
 
 /// What can be typed.
-pub(super) const HELP: &str = "\
+pub(super) const HELP: &str = "Commands:
   get N…        download what was offered under these numbers (get all)
   offers        list what was offered
   open N        open a sealed message, and tell its sender

@@ -56,7 +56,8 @@ impl Engine {
         };
         self.publish(&event);
         self.fetch_ended(index, Exit::Done, &event);
-        if matches!(self.mode, Mode::Listen { once: true, .. }) && !self.offers.is_busy() {
+        if matches!(self.mode, Mode::Listen { once: true, .. }) && !self.offers.is_busy() && self.hesitating.is_empty()
+        {
             self.exit.get_or_insert(Ok(Exit::Done));
         }
     }
@@ -135,6 +136,9 @@ impl Engine {
             }
             Ok(prompt::Command::Members) => {
                 let members = self.directory.everybody();
+                if members.is_empty() {
+                    self.screen.note("nobody is there");
+                }
                 self.screen.members(&members);
             }
             Ok(prompt::Command::Ask(request)) => self.submit(request, Origin::Prompt),
