@@ -5,6 +5,7 @@
 #   scripts/bench-transfer.sh [RUNS]           default 5; the peers take turns, the medians are printed
 #   SIZE=256 scripts/bench-transfer.sh         size of the file in MiB, default 1024
 #   FILES=1000 scripts/bench-transfer.sh       files of 4 KiB in the folder, default 10000
+#   FEIGE_BIN=PATH scripts/bench-transfer.sh   another program than the one built here
 #
 # Needs root (namespaces, control groups), and for the peers: vsftpd, lftp, nc, tar; what is missing is left out, by name.
 # Both ends share the machine; sources and targets are in memory (/dev/shm). Congestion control is cubic, by route.
@@ -17,8 +18,9 @@ SIZE=${SIZE:-1024}
 FILES=${FILES:-10000}
 [ "$(id -u)" = 0 ] || { echo "bench-transfer: needs root for its network namespaces; nothing was measured" >&2; exit 2; }
 
-cargo build --quiet --release -p feige --examples
-bin=${CARGO_TARGET_DIR:-target}/release/examples
+cargo build --quiet --release -p feige --bins --examples
+bin=$(realpath "${CARGO_TARGET_DIR:-target}")/release
+feige=${FEIGE_BIN:-$bin/feige}
 work=$(mktemp -d /dev/shm/feige-bench.XXXXXX)
 tag=fb$$
 server=${tag}s client=${tag}c
@@ -67,27 +69,30 @@ in_group() {
 
 now() { date +%s%N; }
 
-# measure NAME OCTETS READY SERVER -- CLIENT: both are functions that end in in_group. READY is a port that the server
-# will listen on.
+# measure NAME OCTETS WHERE PORT FIRST SECOND: starts the function FIRST, waits until something listens at PORT of the
+# namespace WHERE, then times the function SECOND until both have ended. Both end in in_group.
 measure() {
-    local name=$1 octets=$2 port=$3 serve=$4 fetch=$5 start end cpu
+    local name=$1 octets=$2 where=$3 port=$4 first=$5 second=$6 start end cpu
     rm -rf "$work/in" && mkdir "$work/in"
     : >"$work/rss"
     cpu=$(($(used s) + $(used c)))
-    ($serve) >/dev/null 2>"$work/server.log" &
+    ($first) >"$work/first.log" 2>&1 &
     serving=$!
-    until ip netns exec "$server" ss -Hltn "sport = :$port" | grep -q .; do
-        kill -0 "$serving" 2>/dev/null || { cat "$work/server.log" >&2; return 1; }
+    until ip netns exec "$where" ss -Hltn "sport = :$port" | grep -q .; do
+        kill -0 "$serving" 2>/dev/null || { cat "$work/first.log" >&2; return 1; }
         sleep 0.02
     done
     start=$(now)
-    ($fetch) >/dev/null 2>"$work/client.log" || { cat "$work/client.log" >&2; return 1; }
-    end=$(now)
+    ($second) >"$work/second.log" 2>&1 || { cat "$work/first.log" "$work/second.log" >&2; return 1; }
     if [ "$name" = vsftpd+lftp ]; then
-        # A server that stays: the process behind bash, ip and time.
+        # A server that stays.
+        end=$(now)
         ip netns pids "$server" | xargs -r kill 2>/dev/null || true
+        wait "$serving" || true
+    else
+        wait "$serving" || { cat "$work/first.log" "$work/second.log" >&2; return 1; }
+        end=$(now)
     fi
-    wait "$serving" || true
     serving=
     cpu=$(($(used s) + $(used c) - cpu))
     awk -v n="$name" -v o="$octets" -v t=$((end - start)) -v c="$cpu" -v r="$(grep -E '^[0-9]+$' "$work/rss" | sort -n | tail -1)" \
@@ -101,18 +106,23 @@ for i in $(seq 0 99); do mkdir "$work/out/folder/$i"; done
 head -c $((FILES * 4096)) /dev/urandom | (cd "$work/out/folder" && split -b 4096 -a 6 -d - f &&
     i=0 && for file in f*; do echo "$file $((i++ % 100))/"; done | xargs -n 2 mv)
 
-feige_serve() { in_group s "$server" "$bin/transfer" serve $here:2425 $there "$work/out/file"; }
-feige_fetch() { in_group c "$client" "$bin/transfer" fetch $here:2425 file "$octets" file "$work/in"; }
-plain_serve() { in_group s "$server" "$bin/plain" send $here:2500 "$work/out/file"; }
-plain_fetch() { in_group c "$client" "$bin/plain" receive $here:2500 "$work/in/file"; }
+# The program as people use it: one listens, the other sends.
+feige_listen() { cd "$work/home" && HOME=$work/home in_group c "$client" "$feige" --json --config "$work/home/c.toml" listen --accept all --once --dir "$work/in"; }
+feige_send() { cd "$work/home" && HOME=$work/home in_group s "$server" "$feige" --json --config "$work/home/s.toml" send $there --wait 60s --file "$work/out/$1"; }
+feige_file() { feige_send file; }
+feige_folder() { feige_send folder; }
+# The same transfer without members and messages.
+bare_serve() { in_group s "$server" "$bin/examples/transfer" serve $here:2425 $there "$work/out/file"; }
+bare_fetch() { in_group c "$client" "$bin/examples/transfer" fetch $here:2425 file "$octets" file "$work/in"; }
+plain_serve() { in_group s "$server" "$bin/examples/plain" send $here:2500 "$work/out/file"; }
+plain_fetch() { in_group c "$client" "$bin/examples/plain" receive $here:2500 "$work/in/file"; }
 ftp_serve() { in_group s "$server" vsftpd "$work/vsftpd.conf"; }
 ftp_fetch() { in_group c "$client" lftp -c "set net:max-retries 1; open ftp://anonymous:@$here; get file -o $work/in/file"; }
-dir_serve() { in_group s "$server" "$bin/transfer" serve $here:2425 $there "$work/out/folder"; }
-dir_fetch() { in_group c "$client" "$bin/transfer" fetch $here:2425 folder 0 folder "$work/in"; }
 tar_serve() { in_group s "$server" bash -c "tar -C $work/out -c folder | nc -N -l $here 2501"; }
 tar_fetch() { in_group c "$client" bash -c "nc -d $here 2501 | tar -C $work/in -x"; }
 
-mkdir -p "$work/empty"
+mkdir -p "$work/empty" "$work/home"
+touch "$work/home/c.toml" "$work/home/s.toml"
 cat >"$work/vsftpd.conf" <<CONF
 listen=YES
 background=NO
@@ -129,13 +139,14 @@ chmod -R a+rX "$work"
 have() { command -v "$1" >/dev/null || { echo "bench-transfer: no $1, left out" >&2; return 1; }; }
 : >"$work/results"
 for _ in $(seq "$RUNS"); do
-    measure feige "$octets" 2425 feige_serve feige_fetch
+    measure feige "$octets" "$client" 2425 feige_listen feige_file
     cmp "$work/out/file" "$work/in/file"
-    measure plain "$octets" 2500 plain_serve plain_fetch
-    if have vsftpd && have lftp; then measure vsftpd+lftp "$octets" 21 ftp_serve ftp_fetch; fi
-    measure feige-folder $((FILES * 4096)) 2425 dir_serve dir_fetch
+    measure bare "$octets" "$server" 2425 bare_serve bare_fetch
+    measure plain "$octets" "$server" 2500 plain_serve plain_fetch
+    if have vsftpd && have lftp; then measure vsftpd+lftp "$octets" "$server" 21 ftp_serve ftp_fetch; fi
+    measure feige-folder $((FILES * 4096)) "$client" 2425 feige_listen feige_folder
     diff -rq "$work/out/folder" "$work/in/folder"
-    if have nc && have tar; then measure 'tar|nc' $((FILES * 4096)) 2501 tar_serve tar_fetch; fi
+    if have nc && have tar; then measure 'tar|nc' $((FILES * 4096)) "$server" 2501 tar_serve tar_fetch; fi
 done
 
 column() { awk -F'\t' -v n="$1" -v c="$2" '$1 == n { print $c }' "$work/results" | sort -g | awk '{ v[NR] = $1 } END { if (NR) print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'; }
