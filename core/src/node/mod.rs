@@ -176,10 +176,17 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         Ok(())
     }
 
-    /// Says goodbye, twice (R-IP-30). Poll until it waits for nothing, or for no longer than needed.
+    /// Says goodbye, twice (R-IP-30). Poll until [`Node::has_left`].
     pub fn leave(&mut self, now: Instant) {
         self.presence.leave(now);
         self.list = ListClient::default();
+    }
+
+    /// Whether there is no goodbye to be said, or none any more. What is still waiting then, answers and repetitions, can
+    /// be left unsaid.
+    #[must_use]
+    pub const fn has_left(&self) -> bool {
+        self.presence.is_silent()
     }
 
     /// Whether we announced ourselves and did not leave.

@@ -13,7 +13,7 @@ pub const SECOND_ENTRY: Duration = Duration::from_secs(5);
 pub const NEXT_ENTRY: Duration = Duration::from_secs(180);
 
 /// Between the two exits (R-IP-30).
-pub const SECOND_EXIT: Duration = Duration::from_millis(100);
+pub const SECOND_EXIT: Duration = Duration::from_millis(30);
 
 /// A member that answered none of this many entries is gone (R-IP-134).
 pub const ROUNDS: u8 = 3;
@@ -88,6 +88,10 @@ impl Presence {
         if self.is_online() {
             self.status = Some(now);
         }
+    }
+
+    pub(super) const fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent)
     }
 
     pub(super) const fn is_online(&self) -> bool {

@@ -58,7 +58,7 @@ const MANY_NUMBERS: u32 = 4096;
 /// Batches handled before other things get their turn.
 const BATCHES: usize = 16;
 
-/// How long leaving may take: two copies of BR_EXIT (R-IP-34).
+/// How long leaving may take: two copies of BR_EXIT (R-IP-30), and the end of the transfers.
 const LEAVING: Duration = Duration::from_millis(400);
 
 /// Lines are shown at most this often.
@@ -532,7 +532,8 @@ impl Engine {
             let left = LEAVING.saturating_sub(now.since(start));
             let next = self.node.next_deadline().map(|at| at.since(now));
             let busy = self.offers.is_running();
-            if left.is_zero() || (next.is_none() && !busy) {
+            // Answers that are due later have lost their meaning.
+            if left.is_zero() || (self.node.has_left() && !busy) {
                 return;
             }
             let timeout = next.unwrap_or(left).min(left);

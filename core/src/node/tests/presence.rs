@@ -16,8 +16,10 @@ fn announces_itself_and_leaves() {
     assert_eq!(trace[0].1, Destination::Broadcast);
     assert!(trace[3].2.starts_with(b"1:103:"));
     node.leave(at(400_000));
+    assert!(!node.has_left() && !node.is_online());
     let (trace, _) = run(&mut node, 400_000, u64::MAX);
-    assert_eq!(trace.iter().map(|(time, ..)| *time).collect::<Vec<_>>(), [400_000, 400_100]);
+    assert_eq!(trace.iter().map(|(time, ..)| *time).collect::<Vec<_>>(), [400_000, 400_030]);
+    assert!(node.has_left());
     assert!(trace[1].2.starts_with(b"1:105:alice:pc-a:18874370:Alice\0"));
     assert_eq!(poll(&mut node, at(500_000)).2, None);
 }
