@@ -60,6 +60,8 @@ const BATCHES: usize = 16;
 
 /// How long leaving may take: two copies of BR_EXIT (R-IP-30), and the end of the transfers.
 const LEAVING: Duration = Duration::from_millis(400);
+/// How long downloads may take to put down what came; they look up every quarter of a second.
+const PUTTING_DOWN: Duration = Duration::from_secs(2);
 
 /// Lines are shown at most this often.
 const SHOW: Duration = Duration::from_millis(5);
@@ -529,9 +531,9 @@ impl Engine {
             self.flush_clients();
             self.screen.flush();
             self.numbers.give_back(self.node.next_packet_no());
-            let left = LEAVING.saturating_sub(now.since(start));
             let next = self.node.next_deadline().map(|at| at.since(now));
             let busy = self.offers.is_running();
+            let left = if busy { PUTTING_DOWN } else { LEAVING }.saturating_sub(now.since(start));
             // Answers that are due later have lost their meaning.
             if left.is_zero() || (self.node.has_left() && !busy) {
                 return;

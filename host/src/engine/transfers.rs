@@ -1,7 +1,5 @@
 //! Downloads, what is served, the prompt, and other instances: all that comes from other threads and sockets.
 
-use std::path::Path;
-
 use super::job::{Origin, Work};
 use super::{Engine, Mode, Notice, prompt};
 use crate::exit::{Exit, Failure};
@@ -43,8 +41,7 @@ impl Engine {
         let downloaded = match result {
             Ok(downloaded) => downloaded,
             Err(failed) => {
-                let kept = failed.part.as_deref().map(kept).unwrap_or_default();
-                return self.download_failed(index, failed.error.exit(), &format!("{failed}{kept}"));
+                return self.download_failed(index, failed.error.exit(), &failed.to_string());
             }
         };
         let Some(offered) = self.offers.ended(index, true) else { return };
@@ -145,10 +142,6 @@ impl Engine {
             Err(message) => self.screen.note(&message),
         }
     }
-}
-
-fn kept(part: &Path) -> String {
-    format!("; what came is kept in {}, and goes on from there when it is fetched again", part.display())
 }
 
 #[cfg(unix)]
