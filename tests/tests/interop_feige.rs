@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use feige_core::wire::ipmsg::PORT;
@@ -165,4 +166,56 @@ fn ten_thousand_files_in_a_folder() {
         let path = bob.path("inbox/many").join(format!("文件夹 {}", number / 1000)).join(format!("{number}.dat"));
         assert!(fs::read(&path).unwrap() == content(number), "{}", path.display());
     }
+}
+
+#[test]
+fn a_transfer_that_was_cut_goes_on_where_it_ended() {
+    const SIZE: u64 = 1 << 30;
+    let Some((_lab, alice, bob)) = pair() else { return };
+    // No two mebibytes alike, so that a piece in the wrong place shows.
+    let block: Vec<u8> = (0..1_u32 << 18).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let mut file = File::create(alice.path("image.bin")).unwrap();
+    for number in 0..SIZE >> 20 {
+        file.write_all(&number.to_be_bytes()).unwrap();
+        file.write_all(&block[8..]).unwrap();
+    }
+    let mut listener = listening(&bob, &[]);
+    let mut send = Program::start(&alice, ["--json", "send", BOB, "--file", "image.bin"]);
+    // The receiver dies without a word once a good part has arrived.
+    let end = Instant::now() + LONG;
+    while stored(&bob.path("inbox")) < SIZE / 8 {
+        assert!(Instant::now() < end, "nothing arrives: {listener}{send}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    listener.kill();
+    assert!(!bob.path("inbox/image.bin").exists(), "not under its final name before it is whole");
+    let stored = stored(&bob.path("inbox"));
+    send.kill();
+
+    let before = sent(&alice);
+    let mut listener = listening(&bob, &["--once"]);
+    let ended = run(&alice, LONG, ["--json", "send", BOB, "--file", "image.bin"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert_eq!(listener.event("downloaded")["size"], SIZE);
+    let again = sent(&alice) - before;
+    assert!(again < SIZE - stored / 2, "{again} octets went over the wire although {stored} were there already");
+    let mut received = File::open(bob.path("inbox/image.bin")).unwrap();
+    assert_eq!(received.metadata().unwrap().len(), SIZE);
+    let mut octets = vec![0; 1 << 20];
+    for number in 0..SIZE >> 20 {
+        received.read_exact(&mut octets).unwrap();
+        assert!(octets[..8] == number.to_be_bytes() && octets[8..] == block[8..], "mebibyte {number}");
+    }
+}
+
+/// The size of all files that lie in a folder, whatever their names.
+fn stored(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file)).map(|file| file.len()).sum()
+}
+
+/// How many octets a host has put on its wire.
+fn sent(host: &Host) -> u64 {
+    let output = host.command("cat").arg("/sys/class/net/eth0/statistics/tx_bytes").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
