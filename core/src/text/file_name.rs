@@ -144,7 +144,7 @@ mod tests {
     use std::format;
     use std::string::ToString;
 
-    /// R-IP-88.
+    /// proves: R-IP-88
     #[test]
     fn nearest_safe_names() {
         for (received, safe) in [

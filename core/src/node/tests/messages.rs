@@ -1,7 +1,7 @@
 //! Messages, confirmations, receipts, offers.
 
 use super::*;
-use crate::wire::ipmsg::{FileKind, FileRequest};
+use crate::wire::ipmsg::{FileKind, FileRequest, MAX_DATAGRAM};
 
 const HELLO: Message<'static> = Message {
     text: b"hello",
@@ -13,7 +13,7 @@ const HELLO: Message<'static> = Message {
     auto: false,
 };
 
-/// R-IP-42.
+/// proves: R-IP-42
 #[test]
 fn five_equal_copies_a_second_apart_then_it_gives_up() {
     let mut node = node();
@@ -52,7 +52,7 @@ fn confirmations_of_every_kind_are_understood() {
     }
 }
 
-/// R-IP-51.
+/// proves: R-IP-51
 #[test]
 fn several_recipients_share_a_number_and_confirm_one_by_one() {
     let mut node = node();
@@ -94,7 +94,7 @@ fn options_of_messages() {
     assert_eq!(echo.unwrap_err(), Rejected::Own);
 }
 
-/// R-IP-10, 40, 49, 52.
+/// proves: R-IP-10, R-IP-40, R-IP-49, R-IP-52
 #[test]
 fn every_copy_is_confirmed_and_the_first_is_shown() {
     let mut node = node();
@@ -125,7 +125,7 @@ fn every_copy_is_confirmed_and_the_first_is_shown() {
     }
 }
 
-/// R-IP-36.
+/// proves: R-IP-36
 #[test]
 fn unknown_senders_are_told_of_us() {
     let mut node = node();
@@ -139,7 +139,19 @@ fn unknown_senders_are_told_of_us() {
     assert_eq!(sent(&mut node, at(1)), [to(7, b"1:103:alice:pc-a:33:6\0")]);
 }
 
-/// R-IP-48.
+/// proves: R-IP-9
+#[test]
+fn nothing_longer_than_everybody_receives_is_sent() {
+    let mut node = Node::<4, 4, 20_000, 8>::new(plain_identity(), PacketNo(100), 1);
+    let text = [b'x'; MAX_DATAGRAM];
+    let fits = MAX_DATAGRAM - b"1:100:alice:pc-a:288:\0".len();
+    assert_eq!(node.send(at(0), peer(7), &Message { text: &text, ..HELLO }), Err(Full(Table::Datagram)));
+    assert_eq!(node.send(at(0), peer(7), &Message { text: &text[..=fits], ..HELLO }), Err(Full(Table::Datagram)));
+    node.send(at(0), peer(7), &Message { text: &text[..fits], ..HELLO }).unwrap();
+    assert_eq!(sent(&mut node, at(0))[0].1.len(), MAX_DATAGRAM);
+}
+
+/// proves: R-IP-48
 #[test]
 fn what_cannot_be_read_is_not_confirmed() {
     let mut node = node();
@@ -153,7 +165,7 @@ fn what_cannot_be_read_is_not_confirmed() {
     assert_eq!(sent(&mut node, at(2)), []);
 }
 
-/// R-IP-44.
+/// proves: R-IP-44
 #[test]
 fn receipts() {
     let mut node = node();
@@ -198,7 +210,7 @@ fn receipts_of_others() {
     assert!(matches!(node.handle_datagram(at(700), peer(7), b"1:6:u:h:97:100\0"), Ok(Some(Event::Released { .. }))));
 }
 
-/// R-IP-57.
+/// proves: R-IP-57
 #[test]
 fn iptux_gets_messages_in_order() {
     let mut node = node();
@@ -211,7 +223,7 @@ fn iptux_gets_messages_in_order() {
     assert_eq!(sent(&mut node, at(10)), [to(7, b"1:101:alice:pc-a:288:hello\0")]);
 }
 
-/// R-IP-46, 47, 55.
+/// proves: R-IP-46, R-IP-47, R-IP-55
 #[test]
 fn feiq() {
     let mut node = node();
@@ -256,7 +268,7 @@ fn a_small_buffer_loses_nothing() {
     assert_eq!(pieces, whole);
 }
 
-/// R-IP-53, 54, 56, 73.
+/// proves: R-IP-53, R-IP-54, R-IP-56, R-IP-73
 #[test]
 fn offers() {
     let mut offers = Offers::<3>::new();

@@ -24,6 +24,7 @@ fn announces_itself_and_leaves() {
     assert_eq!(poll(&mut node, at(500_000)).2, None);
 }
 
+/// proves: R-IP-29
 #[test]
 fn entries_are_answered_once_after_a_while_in_the_askers_charset() {
     let mut node = Small::new(identity(), PacketNo(100), 1);
@@ -101,7 +102,7 @@ fn the_names_of_an_entry_are_kept_and_changes_are_told() {
     assert!(matches!(node.handle_datagram(at(2), peer(3), b"1:2:x:PC3:2:"), Ok(None)));
 }
 
-/// R-IP-28.
+/// proves: R-IP-26, R-IP-28
 #[test]
 fn a_second_address_is_believed_after_silence() {
     let mut node = node();
@@ -124,7 +125,7 @@ fn a_second_address_is_believed_after_silence() {
     assert_eq!(node.members().count(), 4);
 }
 
-/// R-IP-134.
+/// proves: R-IP-134
 #[test]
 fn the_silent_expire_after_three_rounds() {
     let mut node = node();
@@ -145,7 +146,7 @@ fn the_silent_expire_after_three_rounds() {
     assert_eq!(gone, [(375_000, peer(7)), (915_000, peer(8))]);
 }
 
-/// R-IP-33.
+/// proves: R-IP-33
 #[test]
 fn shiyeline_gets_an_entry_without_options() {
     let mut node = node();
@@ -161,7 +162,7 @@ fn shiyeline_gets_an_entry_without_options() {
     assert_eq!(plain.count(), 1, "again with the next round");
 }
 
-/// R-IP-34.
+/// proves: R-IP-34
 #[test]
 fn dial_up_members_and_greeted_addresses_are_told_by_unicast() {
     let mut node = node();
@@ -179,7 +180,7 @@ fn dial_up_members_and_greeted_addresses_are_told_by_unicast() {
     assert_eq!(receivers(exits), all);
 }
 
-/// R-IP-35, 37, 58.
+/// proves: R-IP-35, R-IP-37, R-IP-58
 #[test]
 fn absence() {
     let mut node = node();
@@ -216,7 +217,7 @@ fn absence() {
     assert!(sent(&mut node, at(4_004))[0].1.ends_with(b":8388673:Feige 0.1\0"));
 }
 
-/// R-IP-133.
+/// proves: R-IP-133
 #[test]
 fn our_own_broadcasts_are_recognised() {
     let mut node = node();

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(names(b":\x07:"), [""; 0]);
     }
 
-    /// R-IP-61.
+    /// proves: R-IP-61
     #[test]
     fn colons_in_names() {
         assert_eq!(names(b"1:::a:5:0:1:\x07"), [":a"]);

@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(header(b"000c:up:0:3:").kind(), FileKind::ReturnParent);
     }
 
-    /// R-IP-67.
+    /// proves: R-IP-67
     #[test]
     fn names_with_single_colons() {
         let log = header(b"002a:12:30:15.log:000000003:1:14=65a0b0c0:");

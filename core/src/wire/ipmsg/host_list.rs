@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(buffer[len], 0xa5);
     }
 
-    /// R-IP-122.
+    /// proves: R-IP-122
     #[test]
     fn ports_are_swapped_or_not() {
         assert_eq!(port_from_wire(30985), 2425);

@@ -42,5 +42,5 @@ pub use version::{Client, FeiqVersion, Platform, VersionInfo};
 /// The port of the family, UDP and TCP.
 pub const PORT: u16 = 2425;
 
-/// The longest datagram that every relative receives whole (iptux reads 8,192 octets).
+/// The longest datagram that every relative receives whole (R-IP-9: iptux reads 8,192 octets).
 pub const MAX_DATAGRAM: usize = 8192;

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(FileRequest::scan(encrypted), RequestScan::EnoughIfSilent, "colons prove nothing");
     }
 
-    /// R-IP-70.
+    /// proves: R-IP-70
     #[test]
     fn writes_one_form_for_both_kinds() {
         let header = Header {

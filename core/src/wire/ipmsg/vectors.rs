@@ -93,6 +93,7 @@ fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     buffer[..len].to_vec()
 }
 
+/// proves: R-IP-1, R-IP-2, R-IP-6, R-IP-7
 #[test]
 fn every_datagram_is_read_as_its_file_says() {
     let vectors = vectors(DATAGRAMS);
@@ -135,6 +136,7 @@ fn every_datagram_is_written_as_it_was_read() {
     }
 }
 
+/// proves: R-IP-4, R-IP-5
 #[test]
 fn what_is_malformed_says_why() {
     for (number, error) in [
@@ -271,7 +273,7 @@ fn own_entries() {
     assert_eq!(entry.group(), Label { text: "".into(), utf8: true });
 }
 
-/// R-IP-8.
+/// proves: R-IP-8
 #[test]
 fn names_to_send() {
     let sent = |name: &str, place| sendable(name.as_bytes(), place).collect::<Vec<_>>();
@@ -324,7 +326,7 @@ fn packet_numbers() {
     }
 }
 
-/// R-IP-43.
+/// proves: R-IP-43
 #[test]
 fn acknowledgements() {
     for number in ["V30", "V31", "V32", "V33"] {
