@@ -5,6 +5,7 @@
 #   scripts/bench-transfer.sh [RUNS]           default 5; the peers take turns, the medians are printed
 #   SIZE=256 scripts/bench-transfer.sh         size of the file in MiB, default 1024
 #   FILES=1000 scripts/bench-transfer.sh       files of 4 KiB in the folder, default 10000
+#   DIR=/var/tmp scripts/bench-transfer.sh     sources and targets on a disk instead of in memory
 #   FEIGE_BIN=PATH scripts/bench-transfer.sh   another program than the one built here
 #
 # Needs root (namespaces, control groups), and for the peers: vsftpd, lftp, nc, tar; what is missing is left out, by name.
@@ -21,7 +22,7 @@ FILES=${FILES:-10000}
 cargo build --quiet --release -p feige --bins --examples
 bin=$(realpath "${CARGO_TARGET_DIR:-target}")/release
 feige=${FEIGE_BIN:-$bin/feige}
-work=$(mktemp -d /dev/shm/feige-bench.XXXXXX)
+work=$(mktemp -d "${DIR:-/dev/shm}/feige-bench.XXXXXX")
 tag=fb$$
 server=${tag}s client=${tag}c
 here=10.79.0.1 there=10.79.0.2
