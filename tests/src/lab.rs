@@ -93,6 +93,22 @@ impl Host {
         Self { namespace: namespace.to_owned(), ip, home: tempfile::tempdir().expect("a home folder") }
     }
 
+    /// Whether so many octets can be stored in its home folder.
+    ///
+    /// # Errors
+    /// [`Missing`] if not.
+    ///
+    /// # Panics
+    /// If the file system does not say how much room it has.
+    pub fn has_room(&self, octets: u64) -> Result<(), Missing> {
+        let system = rustix::fs::statvfs(self.home()).expect("a file system");
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        if free >= octets {
+            return Ok(());
+        }
+        Err(Missing(format!("{} MiB are needed in {}, {} are free", octets >> 20, self.home().display(), free >> 20)))
+    }
+
     /// Its address.
     #[must_use]
     pub const fn ip(&self) -> Ipv4Addr {
