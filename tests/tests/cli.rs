@@ -1,6 +1,7 @@
 //! The command line of the real program, on loopback: what is printed, and how it ends.
 //!
 //! Each test has addresses and a port of its own, so that they can run beside each other.
+#![cfg(target_os = "linux")]
 
 use std::net::Ipv4Addr;
 use std::process::{Command, Output};

@@ -2,6 +2,7 @@
 //!
 //! The forms were captured from running clients: the official IP Messenger for Windows, FeiQ, iptux, libipmsg, ipmsg-rs,
 //! mattn's go-ipmsg and others. Each test uses loopback addresses of its own, so all can run at once; none needs root.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::io::{Read as _, Write as _};

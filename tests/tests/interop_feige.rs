@@ -1,4 +1,5 @@
 //! Two Feiges on two machines: what their users see of each other, large transfers, cuts.
+#![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};

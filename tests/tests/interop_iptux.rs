@@ -1,6 +1,7 @@
 //! Feige and a real iptux 0.8.3, side by side in network namespaces: what each shows its user of the other.
 //!
 //! Not tried: a folder towards iptux, because that version crashes on receiving any.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::path::Path;
