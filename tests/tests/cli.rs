@@ -39,10 +39,17 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
-/// The options that keep an instance on loopback, on a port of the test's own: nobody else hears its broadcasts.
+/// A port of the test's own, below those that the system gives away, and another one in each run: several can go on
+/// at a time on one machine.
+fn port(test: u8) -> u16 {
+    let run = u16::try_from(std::process::id() % 600).expect("small");
+    20_000 + run * 20 + u16::from(test)
+}
+
+/// The options that keep an instance on loopback, on a port of its own: nobody else hears its broadcasts.
 fn at(address: &str) -> [String; 6] {
     let address: Ipv4Addr = address.parse().expect("an address");
-    let port = 24_000 + u16::from(address.octets()[2]);
+    let port = port(address.octets()[2]);
     let options = ["--bind", &address.to_string(), "--broadcast", "127.255.255.255", "--port", &port.to_string()];
     options.map(str::to_owned)
 }
@@ -128,7 +135,7 @@ fn messages_arrive_by_address_by_name_and_for_all() {
     let seen = alice.event_where("online", Duration::from_secs(10), |event| event["user"] == "bob");
     assert_eq!(seen["nick"], "鲍勃");
     assert_eq!(seen["hostname"], "pc2");
-    assert_eq!(seen["addr"], "127.1.3.2:24003");
+    assert_eq!(seen["addr"], format!("127.1.3.2:{}", port(3)));
 
     let sender = ["--user", "carl", "--nick", "Carl"];
     let send = |arguments: &[&str]| {
@@ -188,7 +195,7 @@ fn another_terminal_works_through_the_running_instance() {
     assert!(out(&sent).contains("\"event\":\"delivered\""));
     let message = bob.event("message");
     assert_eq!(message["from"]["nick"], "Alice", "the running instance sent it");
-    assert_eq!(message["from"]["addr"], "127.1.5.1:24005");
+    assert_eq!(message["from"]["addr"], format!("127.1.5.1:{}", port(5)));
 
     assert_eq!(code(&run(&homes[0], &with(&["away"], &networks[0], &["at lunch"]))), 0);
     let away = bob.event("absence");
@@ -260,10 +267,11 @@ fn listening_ends_when_told_so() {
     let networks = [at("127.1.8.1"), at("127.1.8.2")];
     let timed = run(&homes[0], &with(&["listen"], &networks[0], &["--for", "500ms"]));
     assert_eq!(code(&timed), 0);
-    assert_eq!(out(&timed), "ready on 127.1.8.1 port 24008\n");
+    assert_eq!(out(&timed), format!("ready on 127.1.8.1 port {}\n", port(8)));
 
     let mut once = listen(&homes[0], &networks[0], &["--once", "--for", "20s"]);
-    assert_eq!(code(&run(&homes[1], &with(&["send"], &networks[1], &["127.1.8.1", "one"]))), 0);
+    let sent = run(&homes[1], &with(&["send"], &networks[1], &["127.1.8.1", "one"]));
+    assert_eq!(code(&sent), 0, "{}{}\n{}", out(&sent), err(&sent), once.said());
     assert_eq!(once.event("message")["text"], "one");
     assert_eq!(once.end(Duration::from_secs(5)).code, Some(0));
 

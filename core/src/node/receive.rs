@@ -175,6 +175,11 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// R-IP-133: our broadcasts come back to us, from any of our addresses.
     fn is_echo(&self, header: &Header<'_>) -> bool {
         let Some(number) = header.packet_no.low32() else { return false };
+        // What wants to be confirmed was never broadcast. It comes from another agent of our name whose numbers began
+        // in the same second.
+        if header.command == Command::SendMsg && header.options.contains(Options::SEND_CHECK) {
+            return false;
+        }
         let ours = |utf8| {
             let names = self.identity.names(utf8);
             header.user.as_bytes() == names.user.as_bytes() && header.host.as_bytes() == names.host.as_bytes()

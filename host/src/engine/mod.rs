@@ -392,6 +392,9 @@ impl Engine {
     }
 
     fn hear_broadcasts(&mut self, index: usize) {
+        // In the order in which they were sent: a peer that confirms our message and leaves says the one to us and the
+        // other to everybody.
+        while self.receive(None) {}
         while self.receive(Some(index)) {}
     }
 

@@ -225,6 +225,9 @@ fn our_own_broadcasts_are_recognised() {
     let entry = sent(&mut node, at(0)).remove(0).1;
     assert_eq!(node.handle_datagram(at(1), peer(1), &entry).unwrap_err(), Rejected::Own);
     assert_eq!(node.members().count(), 0);
+    // Another agent of our name, started in the same second: its numbers are ours, its messages are not.
+    let twin = node.handle_datagram(at(2), peer(7), b"1:100:alice:pc-a:288:hello\0");
+    assert!(matches!(twin, Ok(Some(Event::Message(_)))), "{twin:?}");
 }
 
 /// R-IP-120, 126, 127: one node asks another.
