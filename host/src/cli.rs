@@ -40,6 +40,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   feige listen --accept all --dir ~/Downloads   stay online, print messages, fetch what is offered
+  feige tui                                     the same on a full screen
   feige members                                 who is there
   feige send alice \"lunch?\"                     a message, done when it was acknowledged
   feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
@@ -48,6 +49,7 @@ Examples:
 const LONG_HELP: &str = "\
 Examples:
   feige listen --accept all --dir ~/Downloads   stay online, print messages, fetch what is offered
+  feige tui                                     the same on a full screen
   feige members                                 who is there
   feige send alice \"lunch?\"                     a message, done when it was acknowledged
   feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
@@ -180,6 +182,8 @@ impl CharsetOption {
 pub enum Command {
     /// Stay online: print members, messages and offers, and download what is accepted.
     Listen(Listen),
+    /// The same on a full screen: members, conversations and transfers side by side.
+    Tui(Tui),
     /// List who is there.
     Members(Members),
     /// Send a message, files or folders.
@@ -222,6 +226,28 @@ pub struct Listen {
     /// End after the first message or finished download.
     #[arg(long, env = "FEIGE_ONCE", value_parser = BoolishValueParser::new())]
     pub once: bool,
+    /// Be away, with this text as automatic answer.
+    #[arg(long, env = "FEIGE_STATUS", value_name = "TEXT")]
+    pub status: Option<String>,
+}
+
+/// `feige tui`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  feige tui                                  members on the left, the conversation on the right
+  feige tui --dir ~/Downloads                downloads go there
+  feige tui --nick Alice --group Dev
+
+Up and Down choose a member, Enter sends, Ctrl-G downloads what is offered, F1 shows all keys and commands,
+Ctrl-C leaves. While it runs, `feige send` and the others in other terminals work through it.")]
+pub struct Tui {
+    /// Which offers to download.
+    #[arg(long, env = "FEIGE_ACCEPT", default_value = "ask")]
+    pub accept: Accept,
+    /// Where downloads go.
+    #[arg(long, env = "FEIGE_DIR", value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
     /// Be away, with this text as automatic answer.
     #[arg(long, env = "FEIGE_STATUS", value_name = "TEXT")]
     pub status: Option<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::{self, Accept, Cli, NetworkOptions, Which};
 use crate::control::{Request, Send};
 use crate::engine::job::Origin;
-use crate::engine::{Engine, Mode};
+use crate::engine::{self, Engine, Mode};
 use crate::exit::{Exit, Failure};
 use crate::ui::Screen;
 
@@ -28,6 +28,23 @@ pub fn listen(cli: &Cli, listen: cli::Listen) -> Result<Exit, Failure> {
         engine.set_away(Some(status));
     }
     engine.end_after(listen.time);
+    engine.run()
+}
+
+/// `feige tui`
+///
+/// # Errors
+/// A [`Failure`]: there is no terminal, or as [`Engine::start`].
+pub fn tui(cli: &Cli, tui: cli::Tui) -> Result<Exit, Failure> {
+    if cli.output.json || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(Failure::usage("the full screen needs a terminal; `feige listen` does without one"));
+    }
+    let screen = Screen::full(&cli.output, &engine::nick(&cli.network));
+    let mode = Mode::Listen { accept: tui.accept, dir: tui.dir, once: false, prompt: true };
+    let mut engine = Engine::start(&cli.network, mode, screen)?;
+    if let Some(status) = &tui.status {
+        engine.set_away(Some(status));
+    }
     engine.run()
 }
 

@@ -67,6 +67,7 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
     let command = std::mem::replace(&mut cli.command, Command::Back);
     match command {
         Command::Listen(listen) => commands::listen(&cli, listen),
+        Command::Tui(tui) => commands::tui(&cli, tui),
         Command::Members(members) => commands::members(&cli, members.wait),
         Command::Send(send) => commands::send(&cli, send),
         Command::Offers => commands::ask(&cli, &Request::Offers),

@@ -60,6 +60,9 @@ impl Engine {
     pub(super) fn happened(&mut self, now: Instant, event: &NodeEvent<'_>) {
         match event {
             NodeEvent::Online(sighting) => {
+                for from in [sighting.moved_from, sighting.evicted].into_iter().flatten() {
+                    self.screen.gone(from, (sighting.moved_from == Some(from)).then_some(sighting.at));
+                }
                 let peer = self.directory.sighted(sighting);
                 self.publish(&Event::Online(peer));
             }
@@ -133,7 +136,7 @@ impl Engine {
         if incoming.encrypted() {
             let what = format!("message of {}", from.nick);
             let error = "it is encrypted, and we never said that we could read that".to_owned();
-            self.publish(&Event::Failed { what, error });
+            self.publish(&Event::Failed { what, error, index: None, packet: None, to: None });
             return;
         }
         let text = self.directory.decode(incoming.from, incoming.text.as_bytes(), &incoming.header);

@@ -24,10 +24,27 @@ const RETRY: Duration = Duration::from_secs(15);
 pub enum Origin {
     /// The command line of this instance, which ends with the job.
     Own,
-    /// The prompt.
-    Prompt,
+    /// Whoever sits in front of this instance. The full screen numbers its wishes; the prompt does not.
+    Person(Option<u32>),
     /// Another instance.
     Client(usize),
+}
+
+impl Origin {
+    /// Whether it sees on the screen what happens.
+    #[must_use]
+    pub const fn is_person(self) -> bool {
+        matches!(self, Self::Person(_))
+    }
+
+    /// The number of the wish on the full screen.
+    #[must_use]
+    pub const fn wish(self) -> Option<u32> {
+        match self {
+            Self::Person(wish) => wish,
+            _ => None,
+        }
+    }
 }
 
 /// Something to do.

@@ -80,6 +80,7 @@ impl Engine {
         let now = self.clock.now();
         let legacy = self.directory.policy().legacy();
         self.away = text.is_some();
+        self.screen.away(text);
         let Some(text) = text else { return self.node.set_absence(now, None) };
         let encoded = legacy.encode(text);
         let both = BothSets { utf8: text.as_bytes(), legacy: &encoded };
@@ -189,7 +190,7 @@ impl Engine {
                             self.reply(job.origin, &Event::Online(peer));
                         }
                     }
-                    Origin::Own | Origin::Prompt => self.screen.members(&members),
+                    Origin::Own | Origin::Person(_) => self.screen.members(&members),
                 }
                 Some(if exit == Exit::Done { Ok(exit) } else { Err(Failure::nobody("nobody answers")) })
             }
@@ -202,7 +203,7 @@ impl Engine {
                         Err(failure) => return Some(Err(failure)),
                     }
                 }
-                if let Err(failure) = self.send(now, sending) {
+                if let Err(failure) = self.send(now, job.origin, sending) {
                     return Some(Err(failure));
                 }
                 sending.expire(now);
@@ -256,7 +257,7 @@ impl Engine {
     }
 
     /// Sends to those to whom it was not sent yet, as far as there is room.
-    fn send(&mut self, now: Instant, sending: &mut Sending) -> Result<(), Failure> {
+    fn send(&mut self, now: Instant, origin: Origin, sending: &mut Sending) -> Result<(), Failure> {
         let several = sending.unsent.len() + sending.targets.len() > 1;
         while let Some(&at) = sending.unsent.first() {
             let known = self.directory.at(at);
@@ -287,6 +288,7 @@ impl Engine {
                 }
             };
             sending.packet_no = Some(packet_no);
+            self.screen.sent(origin.wish(), at, packet_no.0.into(), &sending.request);
             sending.unsent.remove(0);
             let mut files = Vec::new();
             for (share, id) in sending.shares.iter().zip(FIRST_ID..) {
@@ -328,7 +330,9 @@ impl Engine {
         });
         if deaf {
             let error = "no answer".to_owned();
-            self.tell(packet_no, to, &Event::Failed { what: format!("message to {to}"), error });
+            let what = format!("message to {to}");
+            let packet = Some(packet_no.0.into());
+            self.tell(packet_no, to, &Event::Failed { what, error, index: None, packet, to: Some(to) });
         }
     }
 
@@ -375,7 +379,7 @@ impl Engine {
             }
         }
         for origin in origins {
-            if origin != Origin::Prompt {
+            if !origin.is_person() {
                 self.reply(origin, event);
             }
         }
@@ -384,7 +388,7 @@ impl Engine {
     /// Tells whoever asked.
     pub(super) fn reply(&mut self, origin: Origin, event: &Event) {
         match origin {
-            Origin::Own | Origin::Prompt => self.screen.event(event),
+            Origin::Own | Origin::Person(_) => self.screen.event(event),
             Origin::Client(client) => self.tell_client(client, event),
         }
     }
@@ -393,11 +397,7 @@ impl Engine {
     pub(super) fn finish(&mut self, origin: Origin, ended: Ended) {
         match origin {
             Origin::Own => self.exit = Some(ended),
-            Origin::Prompt => {
-                if let Err(failure) = ended {
-                    self.screen.note(&failure.message);
-                }
-            }
+            Origin::Person(wish) => self.screen.ended(wish, &ended),
             Origin::Client(client) => match ended {
                 Ok(exit) => self.end_client(client, exit, None),
                 Err(failure) => self.end_client(client, failure.exit, Some(failure.message)),

@@ -101,6 +101,8 @@ pub enum Notice {
     Fetched(u32, Result<transfer::Downloaded, transfer::Failed>),
     /// Something happened to what we serve.
     Serving(transfer::Event),
+    /// The person at the full screen wants something.
+    Person(crate::ui::tui::Action),
     /// A line at the prompt; nothing at its end.
     Line(Option<String>),
 }
@@ -224,9 +226,11 @@ impl Engine {
         });
         #[cfg(unix)]
         let signals = {
-            use signal_hook::consts::{SIGINT, SIGTERM};
-            let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])
-                .map_err(|error| system("watch for signals", &error))?;
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+            // A window is closed without asking; a listener without one may go on (nohup).
+            let wanted: &[i32] = if screen.is_full() { &[SIGINT, SIGTERM, SIGHUP] } else { &[SIGINT, SIGTERM] };
+            let mut signals =
+                signal_hook_mio::v1_0::Signals::new(wanted).map_err(|error| system("watch for signals", &error))?;
             registry.register(&mut signals, SIGNAL, Interest::READABLE).map_err(|error| system("watch", &error))?;
             signals
         };
@@ -288,7 +292,13 @@ impl Engine {
             engine.screen.event(&ready);
             engine.announce();
             if matches!(engine.mode, Mode::Listen { prompt: true, .. }) {
-                prompt::start(engine.notices.clone());
+                let notices = engine.notices.clone();
+                if engine.screen.is_full() {
+                    let tell = move |action| notices.tell(Notice::Person(action));
+                    engine.screen.open(tell).map_err(|error| system("use the terminal", &error))?;
+                } else {
+                    prompt::start(notices);
+                }
             }
         }
         Ok(engine)
@@ -507,7 +517,7 @@ impl Engine {
     #[cfg(unix)]
     fn signalled(&mut self) {
         for signal in self.signals.pending() {
-            let exit = if signal == signal_hook::consts::SIGTERM { Exit::Terminated } else { Exit::Interrupted };
+            let exit = if signal == signal_hook::consts::SIGINT { Exit::Interrupted } else { Exit::Terminated };
             self.exit = Some(Ok(exit));
         }
     }
@@ -611,18 +621,28 @@ fn broadcast_sockets(options: &NetworkOptions, local: SocketAddrV4) -> Vec<Ipv4A
     addresses
 }
 
-/// Our names, in UTF-8 and in the character set of those that do not read it.
-fn names(options: &NetworkOptions, legacy: Charset) -> (Names, Names) {
+fn user(options: &NetworkOptions) -> String {
     let account = || {
         ["USER", "LOGNAME", "USERNAME"]
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
             .unwrap_or_else(|| "feige".to_owned())
     };
+    options.user.clone().unwrap_or_else(account)
+}
+
+/// The name that others see of us.
+#[must_use]
+pub fn nick(options: &NetworkOptions) -> String {
+    options.nick.clone().unwrap_or_else(|| user(options))
+}
+
+/// Our names, in UTF-8 and in the character set of those that do not read it.
+fn names(options: &NetworkOptions, legacy: Charset) -> (Names, Names) {
     let machine = || gethostname::gethostname().to_string_lossy().into_owned();
-    let user = options.user.clone().unwrap_or_else(account);
+    let user = user(options);
     let host = options.hostname.clone().unwrap_or_else(machine);
-    let nick = options.nick.clone().unwrap_or_else(|| user.clone());
+    let nick = nick(options);
     let encode = |charset: Charset| {
         Names::new(
             &charset.encode(&user),

@@ -3,8 +3,9 @@
 use super::job::{Origin, Work};
 use super::{Engine, Mode, Notice, prompt};
 use crate::exit::{Exit, Failure};
-use crate::transfer::{Downloaded, Event as Served, Failed};
-use crate::ui::event::Event;
+use crate::transfer::{Downloaded, Event as Served, Failed, Fetch};
+use crate::ui::event::{Event, Transfer};
+use crate::ui::tui::Action;
 
 impl Engine {
     /// Starts downloads that were asked for, as far as there may be more at a time.
@@ -22,15 +23,16 @@ impl Engine {
                 Notice::Fetching(index, progress) => {
                     if let Some(offered) = self.offers.at(index) {
                         let name = offered.file.name.clone();
-                        self.screen.progress(&format!("get {index}"), &name, progress.done, progress.total);
+                        self.screen.progress(Transfer::Download { index }, &name, progress.done, progress.total);
                     }
                 }
                 Notice::Fetched(index, result) => {
-                    self.screen.progress_end(&format!("get {index}"));
+                    self.screen.progress_end(Transfer::Download { index });
                     self.fetched(index, result);
                     self.start_downloads();
                 }
                 Notice::Serving(event) => self.served(event),
+                Notice::Person(action) => self.act(action),
                 Notice::Line(None) => self.exit = Some(Ok(Exit::Done)),
                 Notice::Line(Some(line)) => self.line(&line),
             }
@@ -50,6 +52,7 @@ impl Engine {
             path: downloaded.path,
             size: downloaded.size,
             md5: downloaded.md5.map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect()),
+            index,
         };
         self.publish(&event);
         self.fetch_ended(index, Exit::Done, &event);
@@ -61,7 +64,13 @@ impl Engine {
 
     fn download_failed(&mut self, index: u32, exit: Exit, error: &str) {
         let Some(offered) = self.offers.ended(index, false) else { return };
-        let event = Event::Failed { what: offered.file.name, error: error.to_owned() };
+        let event = Event::Failed {
+            what: offered.file.name,
+            error: error.to_owned(),
+            index: Some(index),
+            packet: None,
+            to: None,
+        };
         self.publish(&event);
         self.fetch_ended(index, exit, &event);
     }
@@ -79,7 +88,7 @@ impl Engine {
             }
         }
         for origin in origins {
-            if origin != Origin::Prompt {
+            if !origin.is_person() {
                 self.reply(origin, event);
             }
         }
@@ -89,24 +98,29 @@ impl Engine {
         let now = self.clock.now();
         match event {
             Served::Progress(fetch, progress) => {
-                let key = format!("put {} {} {}", fetch.packet_no.0, fetch.id, fetch.to);
-                self.screen.progress(&key, &fetch.name, progress.done, progress.total);
+                self.screen.progress(upload(&fetch), &fetch.name, progress.done, progress.total);
             }
             Served::Served { fetch, totals } => {
-                self.screen.progress_end(&format!("put {} {} {}", fetch.packet_no.0, fetch.id, fetch.to));
-                let event = Event::Served { name: fetch.name, to: fetch.to, size: totals.octets };
+                self.screen.progress_end(upload(&fetch));
+                let event = Event::Served {
+                    name: fetch.name,
+                    to: fetch.to,
+                    size: totals.octets,
+                    packet: fetch.packet_no.0.into(),
+                    id: fetch.id,
+                };
                 self.each_target(fetch.packet_no, fetch.to, |target, _| target.served(fetch.id));
                 self.tell(fetch.packet_no, fetch.to, &event);
             }
             Served::Failed { fetch, error } => {
-                self.screen.progress_end(&format!("put {} {} {}", fetch.packet_no.0, fetch.id, fetch.to));
+                self.screen.progress_end(upload(&fetch));
                 self.each_target(fetch.packet_no, fetch.to, |target, _| target.broke(now));
                 let what = format!("{} to {}", fetch.name, fetch.to.ip());
-                self.tell(fetch.packet_no, fetch.to, &Event::Failed { what, error: error.to_string() });
+                self.serving_failed(&fetch, what, error.to_string());
             }
             Served::Skipped { fetch, path, error } => {
                 let what = path.display().to_string();
-                self.tell(fetch.packet_no, fetch.to, &Event::Failed { what, error: error.to_string() });
+                self.serving_failed(&fetch, what, error.to_string());
             }
             Served::NotOffered { from, packet_no, id, .. } => {
                 self.screen.detail(|| {
@@ -117,6 +131,25 @@ impl Engine {
                 self.screen.detail(|| format!("{from} connected and did not ask for anything: {error}"));
             }
             Served::TooMany { from, refusal } => self.screen.note(&format!("feige: {from} refused: {refusal}")),
+        }
+    }
+
+    fn serving_failed(&mut self, fetch: &Fetch, what: String, error: String) {
+        let packet = Some(fetch.packet_no.0.into());
+        self.tell(fetch.packet_no, fetch.to, &Event::Failed { what, error, index: None, packet, to: Some(fetch.to) });
+    }
+
+    /// The person at the full screen wants something.
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Ask(wish, request) => self.submit(request, Origin::Person(Some(wish))),
+            Action::Open(number) => {
+                if let Err(Failure { message, .. }) = self.open_sealed(number) {
+                    self.screen.note(&message);
+                }
+            }
+            Action::Quit => self.exit = Some(Ok(Exit::Done)),
+            Action::Broken(why) => self.exit = Some(Err(Failure::new(why))),
         }
     }
 
@@ -138,10 +171,14 @@ impl Engine {
                 }
                 self.screen.members(&members);
             }
-            Ok(prompt::Command::Ask(request)) => self.submit(request, Origin::Prompt),
+            Ok(prompt::Command::Ask(request)) => self.submit(request, Origin::Person(None)),
             Err(message) => self.screen.note(&message),
         }
     }
+}
+
+fn upload(fetch: &Fetch) -> Transfer {
+    Transfer::Upload { packet: fetch.packet_no.0, id: fetch.id, to: fetch.to }
 }
 
 #[cfg(unix)]

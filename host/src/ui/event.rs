@@ -54,6 +54,33 @@ pub enum Kind {
     Dir,
 }
 
+/// A transfer under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transfer {
+    /// We download what was offered under this number.
+    Download {
+        /// Our number of the offer.
+        index: u32,
+    },
+    /// Somebody downloads from us.
+    Upload {
+        /// Our number of the message that offered it.
+        packet: u32,
+        /// Our number of it in that message.
+        id: u32,
+        /// Who.
+        to: SocketAddrV4,
+    },
+}
+
+impl Transfer {
+    /// Whether we receive.
+    #[must_use]
+    pub const fn is_download(self) -> bool {
+        matches!(self, Self::Download { .. })
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -108,6 +135,9 @@ pub enum Event {
         /// The MD5 in hexadecimal; `null` for folders and for files so large that it would take noticeable time.
         #[serde(default)]
         md5: Option<String>,
+        /// Our number of the offer.
+        #[serde(default)]
+        index: u32,
     },
     /// Somebody downloaded what we offered.
     Served {
@@ -117,6 +147,12 @@ pub enum Event {
         to: SocketAddrV4,
         /// Octets.
         size: u64,
+        /// Our number of the message that offered it.
+        #[serde(default)]
+        packet: u64,
+        /// Our number of it in that message.
+        #[serde(default)]
+        id: u32,
     },
     /// Something that was asked for did not work.
     Failed {
@@ -124,6 +160,15 @@ pub enum Event {
         what: String,
         /// Why.
         error: String,
+        /// Our number of the offer, if it was a download.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        index: Option<u32>,
+        /// Our number of the message, if it was one of ours or a file that it offered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        packet: Option<u64>,
+        /// To whom, if it was such a message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<SocketAddrV4>,
     },
     /// A message of ours arrived.
     Delivered {

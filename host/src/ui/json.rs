@@ -61,10 +61,11 @@ mod tests {
         assert!(offer.contains(
             "\"packet\":9,\"files\":[{\"index\":1,\"id\":0,\"name\":\"a.txt\",\"size\":3,\"mtime\":7,\"kind\":\"dir\"}]"
         ));
-        let downloaded = Event::Downloaded { name: "a".into(), path: "b/a".into(), size: 1, md5: Some("0f".into()) };
+        let downloaded =
+            Event::Downloaded { name: "a".into(), path: "b/a".into(), size: 1, md5: Some("0f".into()), index: 2 };
         assert_eq!(
             line(&downloaded),
-            "{\"event\":\"downloaded\",\"name\":\"a\",\"path\":\"b/a\",\"size\":1,\"md5\":\"0f\"}\n"
+            "{\"event\":\"downloaded\",\"name\":\"a\",\"path\":\"b/a\",\"size\":1,\"md5\":\"0f\",\"index\":2}\n"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! What the user sees: lines for people ([`plain`]) or for programs ([`json`]), of the same [`event::Event`]s.
+//! What the user sees: lines for people ([`plain`]) or for programs ([`json`]), or a full screen ([`tui`]), of the
+//! same [`event::Event`]s.
 //!
 //! Results go to standard output and are flushed when there is nothing more to do; everything else goes to
 //! standard error.
@@ -7,13 +8,17 @@ pub mod event;
 pub mod json;
 pub mod plain;
 mod progress;
+pub mod tui;
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::net::SocketAddrV4;
 
 use crate::cli::OutputOptions;
-use event::{Event, Peer};
+use crate::control;
+use crate::exit::{Exit, Failure};
+use event::{Event, Peer, Transfer};
 use progress::Bars;
+use tui::{Action, Panel, Update};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub struct Screen {
     verbose: u8,
     gone: bool,
     bars: Option<Bars>,
+    /// The full screen, in the place of all others.
+    panel: Option<Panel>,
 }
 
 impl Screen {
@@ -49,7 +56,60 @@ impl Screen {
             verbose: options.verbose,
             gone: false,
             bars: (!options.quiet && io::stderr().is_terminal()).then(Bars::default),
+            panel: None,
         }
+    }
+
+    /// A full screen for somebody with this name; it opens with [`Self::open`].
+    #[must_use]
+    pub fn full(options: &OutputOptions, me: &str) -> Self {
+        let screen = Self::new(options);
+        let colour = matches!(screen.form, Form::Plain { colour: true });
+        Self { bars: None, panel: Some(Panel::new(me, colour)), ..screen }
+    }
+
+    /// Whether this is a full screen.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.panel.is_some()
+    }
+
+    /// Takes the terminal for the full screen; `tell` is called from another thread with what the person wants.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub fn open(&mut self, tell: impl Fn(Action) + Send + Sync + 'static) -> io::Result<()> {
+        self.panel.as_mut().map_or(Ok(()), |panel| panel.open(tell))
+    }
+
+    /// Tells the full screen, and says whether there is one.
+    fn tell(&self, update: Update<'_>) -> bool {
+        self.panel.as_ref().inspect(|panel| panel.tell(update)).is_some()
+    }
+
+    /// A message of ours is under way: to whom, its number, and what it is.
+    pub fn sent(&mut self, wish: Option<u32>, to: SocketAddrV4, packet: u64, request: &control::Send) {
+        self.tell(Update::Sent { wish, to, packet, request });
+    }
+
+    /// Something that a person wished for ended.
+    pub fn ended(&mut self, wish: Option<u32>, how: &Result<Exit, Failure>) {
+        let error = how.as_ref().err().map(|failure| failure.message.as_str());
+        if let Some(wish) = wish {
+            self.tell(Update::Ended { wish, how: error.map_or(Ok(()), Err) });
+        } else if let Some(error) = error {
+            self.note(error);
+        }
+    }
+
+    /// We are away with this text, or here.
+    pub fn away(&mut self, text: Option<&str>) {
+        self.tell(Update::Away(text));
+    }
+
+    /// A member is at another address now, or was forgotten.
+    pub fn gone(&mut self, from: SocketAddrV4, to: Option<SocketAddrV4>) {
+        self.tell(Update::Gone { from, to });
     }
 
     /// Whether one JSON object per line is written, for a program.
@@ -58,17 +118,19 @@ impl Screen {
         self.form == Form::Json
     }
 
-    /// Shows how far the transfer `key` is, if somebody looks.
-    pub fn progress(&mut self, key: &str, name: &str, done: u64, total: Option<u64>) {
+    /// Shows how far a transfer is, if somebody looks.
+    pub fn progress(&mut self, transfer: Transfer, name: &str, done: u64, total: Option<u64>) {
+        self.tell(Update::Progress { transfer, name, done, total });
         if let Some(bars) = &mut self.bars {
-            bars.update(key, name, done, total);
+            bars.update(transfer, name, done, total);
         }
     }
 
-    /// The transfer `key` ended.
-    pub fn progress_end(&mut self, key: &str) {
+    /// A transfer ended.
+    pub fn progress_end(&mut self, transfer: Transfer) {
+        self.tell(Update::ProgressEnd(transfer));
         if let Some(bars) = &mut self.bars {
-            bars.end(key);
+            bars.end(transfer);
         }
     }
 
@@ -80,6 +142,9 @@ impl Screen {
 
     /// Writes an event; it shows at the next [`Self::flush`].
     pub fn event(&mut self, event: &Event) {
+        if self.tell(Update::Event(event)) {
+            return;
+        }
         let written = match self.form {
             Form::Json => json::write(&mut self.out, event),
             Form::Plain { colour } => plain::write(&mut self.out, event, colour, self.quiet),
@@ -89,6 +154,9 @@ impl Screen {
 
     /// Writes the list of members.
     pub fn members(&mut self, members: &[Peer]) {
+        if self.is_full() {
+            return;
+        }
         let written = match self.form {
             Form::Json => members.iter().try_for_each(|peer| json::write(&mut self.out, &Event::Online(peer.clone()))),
             Form::Plain { colour } => plain::members(&mut self.out, members, colour),
@@ -116,7 +184,7 @@ impl Screen {
 
     /// Says something that is not a result, unless `--quiet`.
     pub fn note(&mut self, text: &str) {
-        if !self.quiet {
+        if !self.quiet && !self.tell(Update::Note { text, bad: true }) {
             self.flush();
             anstream::eprintln!("{text}");
         }
@@ -125,13 +193,16 @@ impl Screen {
     /// Says something for those who want to know more (`-v`).
     pub fn detail(&mut self, text: impl FnOnce() -> String) {
         if self.verbose > 0 {
-            anstream::eprintln!("feige: {}", text());
+            let text = text();
+            if !self.tell(Update::Note { text: &text, bad: false }) {
+                anstream::eprintln!("feige: {text}");
+            }
         }
     }
 
     /// Shows a datagram (`-vv`).
     pub fn datagram(&self, direction: &str, peer: SocketAddrV4, octets: &[u8]) {
-        if self.verbose > 1 {
+        if self.verbose > 1 && !self.is_full() {
             anstream::eprintln!("feige: {direction} {peer} {}", octets.escape_ascii());
         }
     }

@@ -59,7 +59,7 @@ pub fn write(out: &mut impl Write, event: &Event, colour: bool, quiet: bool) -> 
             }
             Ok(())
         }
-        Event::Downloaded { name, path, size, md5 } => {
+        Event::Downloaded { name, path, size, md5, .. } => {
             let done = paint.with(GOOD, "downloaded");
             write!(
                 out,
@@ -73,10 +73,10 @@ pub fn write(out: &mut impl Write, event: &Event, colour: bool, quiet: bool) -> 
                 None => writeln!(out, ")"),
             }
         }
-        Event::Served { name, to, size } => {
+        Event::Served { name, to, size, .. } => {
             writeln!(out, "{} {} to {to} ({})", paint.with(GOOD, "sent"), Printable::line(name), HumanBytes(*size))
         }
-        Event::Failed { what, error } => {
+        Event::Failed { what, error, .. } => {
             writeln!(out, "{} {}: {}", paint.with(BAD, "failed"), Printable::line(what), Printable::line(error))
         }
         Event::Delivered { to, .. } if !quiet => writeln!(out, "{} to {to}", paint.with(GOOD, "delivered")),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::event::Transfer;
 use feige_core::text::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -13,13 +14,13 @@ const PATIENCE: Duration = Duration::from_millis(800);
 #[derive(Default)]
 pub(super) struct Bars {
     multi: Option<MultiProgress>,
-    bars: HashMap<String, (Instant, Option<ProgressBar>)>,
+    bars: HashMap<Transfer, (Instant, Option<ProgressBar>)>,
 }
 
 impl Bars {
-    /// Shows how far the transfer `key` is.
-    pub(super) fn update(&mut self, key: &str, name: &str, done: u64, total: Option<u64>) {
-        let (since, bar) = self.bars.entry(key.to_owned()).or_insert_with(|| (Instant::now(), None));
+    /// Shows how far a transfer is.
+    pub(super) fn update(&mut self, transfer: Transfer, name: &str, done: u64, total: Option<u64>) {
+        let (since, bar) = self.bars.entry(transfer).or_insert_with(|| (Instant::now(), None));
         if since.elapsed() < PATIENCE {
             return;
         }
@@ -43,8 +44,8 @@ impl Bars {
     }
 
     /// The transfer ended.
-    pub(super) fn end(&mut self, key: &str) {
-        if let Some((_, Some(bar))) = self.bars.remove(key) {
+    pub(super) fn end(&mut self, transfer: Transfer) {
+        if let Some((_, Some(bar))) = self.bars.remove(&transfer) {
             bar.finish_and_clear();
         }
     }
