@@ -14,6 +14,7 @@ pub mod netsim;
 pub mod peer;
 #[cfg(target_os = "linux")]
 pub mod program;
+pub mod terminal;
 
 use std::fmt;
 use std::io::Write as _;
