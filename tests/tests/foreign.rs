@@ -202,9 +202,9 @@ fn offered() -> Offered {
 }
 
 impl Offered {
-    /// The octets of `p:f…` in a request with this header.
+    /// The octets of `P:F…` (packet and file) in a request with this header.
     fn request(&self, header: &str, body: &str, file: usize) -> Vec<u8> {
-        let body = body.replace('p', &format!("{:x}", self.packet)).replace('f', &format!("{:x}", self.ids[file]));
+        let body = body.replace('P', &format!("{:x}", self.packet)).replace('F', &format!("{:x}", self.ids[file]));
         format!("{header}{body}").into_bytes()
     }
 
@@ -229,13 +229,13 @@ fn connect_from(from: Ipv4Addr, to: SocketAddrV4) -> TcpStream {
 #[test]
 fn every_form_of_a_file_request_is_served() {
     let forms = [
-        ("official, feiq, ipmsg-rs", "1:7:bob:bob-pc:96:", "p:f:0:\0"),
-        ("iptux, libipmsg", "1_iptux 0.8.3:7:bob:bob-pc:96:", "p:f:0\0"),
-        ("iptux towards iptux", "1_iptux 0.8.3:7:bob:bob-pc:2097248:", "p:f:0\0"),
-        ("mattn, no terminator", "1:7:bob:bob-pc:96:", "p:f:0"),
-        ("FeiQ, no terminator", "1_lbt80_47#128#74E6E238FE3E#0#0#0#4000#9:7:king:KING-PC:96:", "p:f:0:"),
-        ("Windows with UTF-8", "1:7:bob:bob-pc:8388704:", "p:f:0:\0"),
-        ("leading zeros", "1:7:bob:bob-pc:96:", "00p:0f:00000000:\0"),
+        ("official, feiq, ipmsg-rs", "1:7:bob:bob-pc:96:", "P:F:0:\0"),
+        ("iptux, libipmsg", "1_iptux 0.8.3:7:bob:bob-pc:96:", "P:F:0\0"),
+        ("iptux towards iptux", "1_iptux 0.8.3:7:bob:bob-pc:2097248:", "P:F:0\0"),
+        ("mattn, no terminator", "1:7:bob:bob-pc:96:", "P:F:0"),
+        ("FeiQ, no terminator", "1_lbt80_47#128#74E6E238FE3E#0#0#0#4000#9:7:king:KING-PC:96:", "P:F:0:"),
+        ("Windows with UTF-8", "1:7:bob:bob-pc:8388704:", "P:F:0:\0"),
+        ("leading zeros", "1:7:bob:bob-pc:96:", "00P:0F:00000000:\0"),
     ];
     let offered = offered();
     for (name, header, body) in forms {
@@ -249,18 +249,18 @@ fn every_form_of_a_file_request_is_served() {
         let single: Vec<&[u8]> = octets.chunks(1).collect();
         assert_eq!(offered.ask(&single), b"contents", "{name}, octet by octet");
     }
-    let from_two = offered.request("1:7:bob:bob-pc:96:", "p:f:2:\0", 0);
+    let from_two = offered.request("1:7:bob:bob-pc:96:", "P:F:2:\0", 0);
     assert_eq!(offered.ask(&[&from_two]), b"ntents", "from an offset on");
 }
 
 #[test]
 fn every_form_of_a_folder_request_is_served() {
     let forms = [
-        ("official", "1:7:bob:bob-pc:98:", "p:f:\0"),
-        ("feiq, ipmsg-rs, Mac", "1:7:bob:bob-pc:98:", "p:f:0:\0"),
-        ("iptux", "1_iptux 0.8.3:7:bob:bob-pc:2097250:", "p:f:0\0"),
-        ("libipmsg", "1:7:bob:bob-pc:98:", "p:f\0"),
-        ("mattn, no terminator", "1:7:bob:bob-pc:98:", "p:f"),
+        ("official", "1:7:bob:bob-pc:98:", "P:F:\0"),
+        ("feiq, ipmsg-rs, Mac", "1:7:bob:bob-pc:98:", "P:F:0:\0"),
+        ("iptux", "1_iptux 0.8.3:7:bob:bob-pc:2097250:", "P:F:0\0"),
+        ("libipmsg", "1:7:bob:bob-pc:98:", "P:F\0"),
+        ("mattn, no terminator", "1:7:bob:bob-pc:98:", "P:F"),
     ];
     let offered = offered();
     for (name, header, body) in forms {
@@ -298,13 +298,13 @@ fn shape(mut stream: &[u8]) -> Vec<String> {
 #[test]
 fn others_get_nothing() {
     let mut offered = offered();
-    let right = offered.request("1:7:bob:bob-pc:96:", "p:f:0:\0", 0);
+    let right = offered.request("1:7:bob:bob-pc:96:", "P:F:0:\0", 0);
     // From another address; for another packet; for another file; a folder as a file; no request at all.
     let stranger = connect_from(Ipv4Addr::new(127, 99, 99, 99), offered.ours);
     assert_eq!(request(stranger, &[&right]).unwrap_or_default(), b"");
     for wrong in [
-        offered.request("1:7:bob:bob-pc:96:", "77:f:0:\0", 0),
-        offered.request("1:7:bob:bob-pc:96:", "p:77f:0:\0", 0),
+        offered.request("1:7:bob:bob-pc:96:", "77:F:0:\0", 0),
+        offered.request("1:7:bob:bob-pc:96:", "P:77F:0:\0", 0),
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\0".to_vec(),
         vec![b'x'; 5000],
     ] {
