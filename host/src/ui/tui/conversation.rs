@@ -205,6 +205,16 @@ impl Sent {
         true
     }
 
+    /// Nobody confirmed it. Returns whether that is news: it did not arrive before.
+    pub(super) fn lost(&mut self, at: SocketAddrV4) -> bool {
+        let Some(target) = self.target(at) else { return false };
+        let news = target.fate == Fate::UnderWay;
+        if news {
+            target.fate = Fate::NotDelivered;
+        }
+        news
+    }
+
     /// A file of it was fetched.
     pub(super) fn fetched(&mut self, at: SocketAddrV4, id: u32) -> bool {
         let Some(target) = self.target(at) else { return false };

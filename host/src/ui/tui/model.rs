@@ -337,11 +337,16 @@ impl Model {
         let text = format!("{what}: {error}");
         match about {
             Some((packet, to)) => {
-                // What became of the message itself is told when the wish ends.
-                let found = self.members.near_mut(to).find_map(|member| {
-                    member.conversation.change_sent(|sent| sent.packet == Some(packet)).then_some(member.at)
+                let mut lost = false;
+                self.change_sent(packet, to, |sent| {
+                    // What arrived cannot be lost: then it is about a file.
+                    lost = sent.lost(to);
+                    true
                 });
-                self.push(moment, found, What::Note { text, bad: true });
+                if !lost {
+                    let place = self.members.near_mut(to).next().map(|member| member.at);
+                    self.push(moment, place, What::Note { text, bad: true });
+                }
             }
             None => self.push(moment, None, What::Note { text, bad: true }),
         }

@@ -133,7 +133,10 @@ fn rows(model: &Model, look: Look, entry: &Entry, before: Option<&Entry>, width:
 fn fate(sent: &Sent, look: Look) -> Span<'static> {
     let (all, delivered) = (sent.targets.len(), sent.delivered());
     let files = sent.files.len();
+    // A confirmation may come after it was given up.
+    let late = files == 0 && all > 0 && delivered == all;
     if let Some(reason) = &sent.failed
+        && !late
         && (all <= 1 || delivered == 0)
         && !matches!(sent.targets.first(), Some(target) if target.fate == Fate::Opened)
     {

@@ -182,8 +182,23 @@ fn a_message_that_nobody_confirms_says_so() {
     let (number, request) = wish(rig.enter("hello"));
     let Request::Send(send) = request else { panic!("{request:?}") };
     rig.apply(Update::Sent { wish: Some(number), to: at(2), packet: 40, request: &send });
+    let failed = |what: &str, error: &str| Event::Failed {
+        what: what.into(),
+        error: error.into(),
+        index: None,
+        packet: Some(40),
+        to: Some(at(2)),
+    };
+    rig.event(&failed("message to 10.0.0.2:2425", "no answer"));
+    assert!(rig.shown().contains("you: hello  ✗ not delivered"));
+    assert!(!rig.shown().contains("no answer"), "said once is enough");
     rig.apply(Update::Ended { wish: number, how: Err("10.0.0.2 did not answer") });
     assert!(rig.shown_at((90, 12)).contains("you: hello  ✗ not delivered: 10.0.0.2 did not answer"));
+    // It arrived after all, and then a file of it breaks.
+    rig.event(&Event::Delivered { packet: 40, to: at(2) });
+    assert!(rig.shown().contains("you: hello  ✓ delivered"));
+    rig.event(&failed("a.txt to 10.0.0.2", "the connection broke"));
+    assert!(rig.shown_at((90, 12)).contains("* a.txt to 10.0.0.2: the connection broke"));
     // One that could not even be sent.
     let (number, _) = wish(rig.enter("/file nothing"));
     rig.apply(Update::Ended { wish: number, how: Err("there is no such file") });
