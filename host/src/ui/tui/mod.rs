@@ -52,6 +52,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A panic was printed: nobody may draw over it.
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
+/// The terminal is ours, and to be given back: once, because doing so moves the cursor.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
 /// The full screen.
 pub struct Panel {
     shared: Arc<Shared>,
@@ -95,6 +98,7 @@ impl Panel {
     pub fn open(&mut self, tell: impl Fn(Action) + Send + Sync + 'static) -> io::Result<()> {
         let tell = Arc::new(tell);
         terminal::enable_raw_mode()?;
+        TAKEN.store(true, Ordering::SeqCst);
         let begin = || {
             execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
             Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(16 * 1024, io::stdout())))
@@ -199,6 +203,9 @@ impl Shared {
 
 /// Gives the terminal back. If it is gone, there is nothing to give back.
 fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ = terminal::disable_raw_mode();
     let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
 }
