@@ -67,8 +67,12 @@ impl Engine {
                 self.publish(&Event::Online(peer));
             }
             NodeEvent::Updated(sighting) => {
+                let before = self.directory.at(sighting.at).map(|known| known.peer.clone());
                 let peer = self.directory.sighted(sighting);
-                self.publish(&Event::Absence(peer));
+                // Peers write some entries with other option bits than others: nothing that anybody has to see.
+                if before.as_ref() != Some(&peer) {
+                    self.publish(&Event::Absence(peer));
+                }
             }
             NodeEvent::Offline { at, user, host } => {
                 let peer = self.directory.remove(*at).unwrap_or_else(|| {
