@@ -1,6 +1,8 @@
 //! The datagram sockets, with batches of datagrams in and out.
 //!
-//! On Linux one system call moves a batch (`recvmmsg`, `sendmmsg`); elsewhere one datagram.
+//! On Linux one system call moves a batch (`recvmmsg`, `sendmmsg`), and datagrams of one length to one address, such as
+//! the confirmations of a burst of messages, pass through the system as one (UDP segmentation offload); elsewhere
+//! one call moves one datagram.
 //!
 //! **Memory**: the buffers are reserved once and touched only by datagrams that need them: a batch of short
 //! datagrams costs one page each.
@@ -17,6 +19,9 @@ pub const BATCH: usize = 32;
 const RECEIVE: usize = 64 * 1024;
 /// The longest datagram that we send.
 const SEND: usize = feige_core::wire::ipmsg::MAX_DATAGRAM;
+/// Longer datagrams are not segmented for us: a segment with its headers must fit into a frame of the interface.
+#[cfg(target_os = "linux")]
+const SEGMENT: usize = 1200;
 /// What the kernel may queue for us: some ten thousand short datagrams, so that a burst that arrives while
 /// the program does not run is not lost.
 const RECEIVE_QUEUE: usize = 4 * 1024 * 1024;
@@ -144,6 +149,9 @@ pub struct Outbox {
     octets: Vec<u8>,
     addressed: [(SocketAddrV4, usize); BATCH],
     count: usize,
+    /// Whether this system can segment.
+    #[cfg(target_os = "linux")]
+    segments: bool,
     #[cfg(target_os = "linux")]
     headers: nix::sys::socket::MultiHeaders<nix::sys::socket::SockaddrIn>,
 }
@@ -156,6 +164,8 @@ impl Outbox {
             octets: vec![0; BATCH * SEND],
             addressed: [(NOBODY, 0); BATCH],
             count: 0,
+            #[cfg(target_os = "linux")]
+            segments: true,
             #[cfg(target_os = "linux")]
             headers: nix::sys::socket::MultiHeaders::preallocate(BATCH, None),
         }
@@ -199,10 +209,21 @@ impl Outbox {
 
     #[cfg(target_os = "linux")]
     fn send_some(&mut self, socket: &UdpSocket, first: usize) -> io::Result<usize> {
+        use nix::errno::Errno;
         use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmmsg};
         use std::io::IoSlice;
         use std::os::fd::AsRawFd;
 
+        let run = self.run(first);
+        if run > 1 && self.segments {
+            match self.send_segments(socket, first, run) {
+                // An old kernel, or an interface that cannot compute checksums: never mind.
+                Err(error) if matches!(error, Errno::EINVAL | Errno::EIO) => {
+                    self.segments = false;
+                }
+                result => return Ok(result?),
+            }
+        }
         if self.count - first == 1 {
             let (to, length) = self.addressed[first];
             let start = first * SEND;
@@ -229,6 +250,32 @@ impl Outbox {
             MsgFlags::MSG_DONTWAIT,
         )?;
         Ok(sent.count())
+    }
+
+    /// How many datagrams from `first` on have one length and go to one address, so that they can be sent as segments.
+    #[cfg(target_os = "linux")]
+    fn run(&self, first: usize) -> usize {
+        let same = self.addressed[first];
+        if !(1..=SEGMENT).contains(&same.1) {
+            return 1;
+        }
+        self.addressed[first..self.count].iter().take_while(|&&addressed| addressed == same).count()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_segments(&self, socket: &UdpSocket, first: usize, run: usize) -> nix::Result<usize> {
+        use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+        use std::io::IoSlice;
+        use std::os::fd::AsRawFd;
+
+        let (to, length) = self.addressed[first];
+        let mut lent = self.octets.chunks_exact(SEND).skip(first);
+        let slices: [IoSlice<'_>; BATCH] =
+            std::array::from_fn(|_| IoSlice::new(lent.next().map_or(&[], |octets| &octets[..length])));
+        let segment = u16::try_from(length).unwrap_or(u16::MAX);
+        let control = [ControlMessage::UdpGsoSegments(&segment)];
+        let to = SockaddrIn::from(to);
+        sendmsg(socket.as_raw_fd(), &slices[..run], &control, MsgFlags::MSG_DONTWAIT, Some(&to)).map(|_| run)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -281,6 +328,28 @@ mod tests {
         }
         assert!(!inbox.receive(&b).expect("nothing there"));
         assert_eq!(inbox.iter().count(), 0);
+    }
+
+    #[test]
+    fn datagrams_of_one_length_stay_datagrams() {
+        let (a, b, to) = pair();
+        let mut outbox = Outbox::new();
+        let lengths = [5, 5, 5, 9, 9, 5, 1200, 1200, 1300, 1300, 0, 0];
+        for (index, length) in lengths.into_iter().enumerate() {
+            outbox.slot()[..length].fill(u8::try_from(index).expect("small"));
+            outbox.push(to, length);
+        }
+        outbox.flush(&a, |to, error| panic!("{to}: {error}"));
+        let mut inbox = Inbox::new();
+        let mut seen = Vec::new();
+        while seen.len() < lengths.len() {
+            inbox.receive(&b).expect("datagrams");
+            for (_, octets) in inbox.iter() {
+                assert!(octets.iter().all(|&octet| usize::from(octet) == seen.len()));
+                seen.push(octets.len());
+            }
+        }
+        assert_eq!(seen, lengths);
     }
 
     #[test]
