@@ -218,7 +218,7 @@ impl Outbox {
         if run > 1 && self.segments {
             match self.send_segments(socket, first, run) {
                 // An old kernel, or an interface that cannot compute checksums: never mind.
-                Err(error) if matches!(error, Errno::EINVAL | Errno::EIO) => {
+                Err(Errno::EINVAL | Errno::EIO) => {
                     self.segments = false;
                 }
                 result => return Ok(result?),
