@@ -1,5 +1,8 @@
 //! `feige decode`: explains a datagram, a file request or a folder stream field by field.
 
+mod feiq;
+mod hosts;
+mod key;
 mod options;
 mod tree;
 
@@ -8,6 +11,7 @@ use std::io::{Read, Write};
 
 use feige_core::text::Text;
 use feige_core::wire::ParseError;
+use feige_core::wire::ipmsg::host_list::requested_index;
 use feige_core::wire::ipmsg::{
     Attachment, Attribute, Client, Command, Datagram, Entry, EscapedName, ExtendedAttribute, ExtendedAttributes,
     FileKind, FileRequest, FolderHeader, FolderScan, Label, Options, PacketToken, Platform, VersionInfo,
@@ -17,6 +21,9 @@ use crate::charset::{Charset, Policy, without_font};
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use tree::Tree;
+
+/// Named values, in the order in which they stand in the datagram.
+type Fields = Vec<(&'static str, Tree)>;
 
 /// More than this is read neither from a file nor from standard input; only the beginning is explained.
 const MOST: u64 = 1 << 20;
@@ -84,6 +91,11 @@ fn count(octets: &[u8]) -> Tree {
     Tree::Number(octets.len() as u64)
 }
 
+/// Says that something is not of its form.
+fn fault(error: ParseError) -> (&'static str, Tree) {
+    ("fault", Tree::text(error.to_string()))
+}
+
 /// Explains with the character set of one datagram.
 struct Explainer {
     policy: Policy,
@@ -124,48 +136,68 @@ impl Explainer {
 
     fn datagram(&self, datagram: &Datagram<'_>, octets: &[u8]) -> Tree {
         let header = &datagram.header;
-        let options = options::names(header.command, header.options).into_iter().map(Tree::Text).collect();
+        let client = header.client();
         let mut fields = vec![
             ("version", Tree::text(self.decode(header.version.as_bytes()))),
-            ("program", Tree::text(program(header.client()))),
+            ("program", Tree::text(program(client))),
+        ];
+        if let Client::Feiq(version) = &client {
+            fields.push(("FeiQ", feiq::version(version)));
+        }
+        fields.extend([
             ("packet", packet(header.packet_no)),
             ("user", self.text(header.user.as_bytes())),
             ("host", self.text(header.host.as_bytes())),
             ("command", Tree::text(format!("{} ({:#04x})", header.command.name(), header.command.code()))),
-            ("options", Tree::List(options)),
-        ];
-        self.body(datagram, octets, &mut fields);
+            ("options", options::list(header.command, header.options)),
+        ]);
+        if let Err(error) = self.body(datagram, octets, &mut fields) {
+            fields.push(("body", self.text(datagram.body)));
+            fields.push(fault(error));
+        }
         Tree::Fields(fields)
     }
 
-    fn body(&self, datagram: &Datagram<'_>, octets: &[u8], fields: &mut Vec<(&'static str, Tree)>) {
+    fn body(&self, datagram: &Datagram<'_>, octets: &[u8], fields: &mut Fields) -> Result<(), ParseError> {
         let encrypted = datagram.header.options.contains(Options::ENCRYPT);
         match datagram.header.command {
             command if command.is_entry() => self.entry(&Entry::of(datagram), fields),
-            Command::SendMsg if encrypted => fields.push(("encrypted", self.text(datagram.body))),
+            Command::SendMsg if encrypted => {
+                key::encrypted(datagram.body, fields)?;
+                // R-IP-114: inside the body with this option, else in clear behind it.
+                if !datagram.header.options.contains(Options::ENC_EXT_MSG) {
+                    self.attachments(datagram, fields);
+                }
+            }
             Command::SendMsg => {
                 let text = self.decode(datagram.body);
                 fields.push(("text", Tree::text(without_font(&text))));
                 fields.push(("charset", Tree::text(self.charset_of(datagram.body))));
-                let files: Vec<Tree> = datagram.attachments().map(|attachment| self.attachment(attachment)).collect();
-                if !files.is_empty() {
-                    fields.push(("files", Tree::List(files)));
-                }
+                self.attachments(datagram, fields);
             }
             Command::RecvMsg | Command::ReadMsg | Command::DelMsg | Command::AnsReadMsg | Command::ReleaseFiles => {
-                fields.push(("refers to", packet(PacketToken(Text::new(datagram.body)))));
+                let token = PacketToken(Text::new(datagram.body));
+                fields.push(("refers to", packet(token)));
+                // What is taken for the number, where that is another: behind junk, or cut to 32 bits (R-IP-43).
+                if let Some(number) = datagram.acknowledged().map(|number| u64::from(number.0))
+                    && token.number() != Some(number)
+                {
+                    fields.push(("acknowledges", Tree::Number(number)));
+                }
             }
-            Command::GetFileData | Command::GetDirFiles => match FileRequest::parse(octets) {
-                Ok(request) => {
-                    fields.push(("offered in", Tree::Number(u64::from(request.packet_no.0))));
-                    fields.push(("file id", Tree::Number(u64::from(request.id.hex))));
-                    fields.push(("offset", Tree::Number(request.offset)));
-                }
-                Err(error) => {
-                    fields.push(("body", self.text(datagram.body)));
-                    fields.push(("fault", Tree::text(error.to_string())));
-                }
-            },
+            Command::GetFileData | Command::GetDirFiles if encrypted => key::encrypted(datagram.body, fields)?,
+            Command::GetFileData | Command::GetDirFiles => {
+                let request = FileRequest::parse(octets)?;
+                fields.push(("offered in", Tree::Number(u64::from(request.packet_no.0))));
+                fields.push(("file id", Tree::Number(u64::from(request.id.hex))));
+                fields.push(("offset", Tree::Number(request.offset)));
+            }
+            Command::GetList => fields.push(("from index", Tree::Number(requested_index(datagram.body).into()))),
+            Command::AnsList => self.host_list(datagram.body, fields)?,
+            Command::GetPubKey => key::asked(datagram.body, fields)?,
+            Command::AnsPubKey => key::answered(datagram.body, fields)?,
+            Command::FeiqSendImage => feiq::fragment(datagram, fields)?,
+            Command::FeiqImageAck => feiq::acknowledgement(datagram.body, fields)?,
             command => {
                 if !datagram.body.is_empty() {
                     fields.push(("body", self.text(datagram.body)));
@@ -178,6 +210,14 @@ impl Explainer {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn attachments(&self, datagram: &Datagram<'_>, fields: &mut Fields) {
+        let files: Vec<Tree> = datagram.attachments().map(|attachment| self.attachment(attachment)).collect();
+        if !files.is_empty() {
+            fields.push(("files", Tree::List(files)));
+        }
     }
 
     fn charset_of(&self, octets: &[u8]) -> &'static str {
@@ -188,7 +228,7 @@ impl Explainer {
         }
     }
 
-    fn entry(&self, entry: &Entry<'_>, fields: &mut Vec<(&'static str, Tree)>) {
+    fn entry(&self, entry: &Entry<'_>, fields: &mut Fields) {
         fields.push(("nick", self.text(entry.nick.as_bytes())));
         fields.push(("group", self.text(entry.group.as_bytes())));
         if let Some(block) = &entry.block {
@@ -222,7 +262,7 @@ impl Explainer {
     fn attachment(&self, attachment: Result<Attachment<'_>, ParseError>) -> Tree {
         let attachment = match attachment {
             Ok(attachment) => attachment,
-            Err(error) => return Tree::Fields(vec![("fault", Tree::text(error.to_string()))]),
+            Err(error) => return Tree::Fields(vec![fault(error)]),
         };
         let mut fields = vec![
             ("id", Tree::Number(u64::from(attachment.id))),
@@ -287,7 +327,7 @@ fn kind(attribute: Attribute) -> String {
     text
 }
 
-fn extended(attributes: &ExtendedAttributes<'_>, fields: &mut Vec<(&'static str, Tree)>) {
+fn extended(attributes: &ExtendedAttributes<'_>, fields: &mut Fields) {
     let mut found = Vec::new();
     for attribute in attributes.iter() {
         let name = match attribute.id {
@@ -320,8 +360,7 @@ fn program(client: Client<'_>) -> String {
         Client::IpMessenger => "IP Messenger, a rebuild or a small relative".to_owned(),
         Client::Iptux { version } => format!("iptux {}", version.as_bytes().escape_ascii()),
         Client::Feiq(version) => {
-            let (id, code) = (version.id.as_bytes().escape_ascii(), version.code.as_bytes().escape_ascii());
-            format!("FeiQ, generation {}, code {code}, id {id}", version.generation)
+            format!("FeiQ, generation {}", version.generation)
         }
         Client::Shiyeline => "内网通".to_owned(),
         _ => "unknown".to_owned(),
@@ -330,12 +369,13 @@ fn program(client: Client<'_>) -> String {
 
 fn official(version: VersionInfo) -> String {
     let platform = match version.platform {
-        Platform::Windows32 => "Windows (32 bits)",
-        Platform::Windows64 => "Windows (64 bits)",
-        Platform::Mac => "macOS",
-        Platform::Ios => "iOS",
-        Platform::Android => "Android",
-        _ => "an unknown platform",
+        Platform::Windows32 => "Windows (32 bits)".to_owned(),
+        Platform::Windows64 => "Windows (64 bits)".to_owned(),
+        Platform::Mac => "macOS".to_owned(),
+        Platform::Ios => "iOS".to_owned(),
+        Platform::Android => "Android".to_owned(),
+        Platform::Unknown(number) => format!("an unknown platform ({number:#010x})"),
+        _ => "an unknown platform".to_owned(),
     };
     let (stage, revision) = match version.revision {
         revision @ 0..50 => ("a", revision),
@@ -390,69 +430,4 @@ fn folder_stream(octets: &[u8], policy: Policy) -> Option<Tree> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(octets: &[u8]) -> String {
-        explain(octets, Policy::new(None)).expect("of the family").to_string()
-    }
-
-    #[track_caller]
-    fn has(text: &str, parts: &[&str]) {
-        for part in parts {
-            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
-        }
-    }
-
-    #[test]
-    fn entries() {
-        let text =
-            shown(b"1:100:alice:PC-A:23068673:Alice\0Dev\0\nUN:alice\nHN:PC-A\nNN:Al\xc3\xa9\nVS:00010002:4:99:103\n");
-        has(&text, &["BR_ENTRY (0x01)", "FILEATTACH, ENCRYPT, CAPUTF8", "Alé", "4.99r3 for Windows (64 bits)"]);
-        let text = shown(b"1_iptux 0.8.3:1:u:h:259:nick\0group\0icon.png\0utf-8\0");
-        has(&text, &["iptux 0.8.3", "ABSENCE", "icon.png", "utf-8"]);
-    }
-
-    #[test]
-    fn messages_with_files() {
-        let text = shown(
-            b"1_lbt80_0#131200#28E3475C0E3E#3380#43820#0#4000#9:1506330342:A:B:2097440:\xc4\xe3\xba\xc3\0\
-            0:new_1.py:01f1:59bbf8db:1:\x072:docs:0:65a0b0c0:102:\x07\0",
-        );
-        has(&text, &["FeiQ, generation 80, code 4000", "你好", "gbk", "new_1.py", "497", "2017-09-15T", "read-only"]);
-    }
-
-    #[test]
-    fn requests_and_answers() {
-        has(&shown(b"1:5:a:b:96:59c21f39:0:0:\0"), &["GETFILEDATA", "1505894201", "offset"]);
-        has(&shown(b"1:6:a:b:33:1700000001\0"), &["RECVMSG", "refers to", "1700000001"]);
-        has(&shown(b"1:6:a:b:96:nonsense"), &["fault"]);
-    }
-
-    #[test]
-    fn folder_streams() {
-        let text = shown(b"002e:docs:000000000:2:14=65a0b0c0:16=65a0b0c0:002f:a.txt:000000003:1:14=65a0b0c0:16=65a0b0c0:abc0023:.:0:3:14=65a0b0c0:16=65a0b0c0:");
-        has(&text, &["folder stream", "docs", "a.txt", "2024-01-12T", "end of folder", "the octets end"]);
-    }
-
-    #[test]
-    fn hexadecimal_in_any_layout() {
-        assert_eq!(hexadecimal(b"31 3a\n31"), Some(b"1:1".to_vec()));
-        assert_eq!(hexadecimal(b"313"), None);
-        assert_eq!(hexadecimal(b"1:1"), None);
-        assert_eq!(hexadecimal(b""), None);
-    }
-
-    #[test]
-    fn what_is_not_of_the_family_is_an_error() {
-        assert!(explain(b"GET / HTTP/1.1\r\n", Policy::new(None)).is_err());
-        has(&shown(b"IP2:5:hello:Z"), &["dictionary"]);
-    }
-
-    #[test]
-    fn programs_get_the_same_tree() {
-        let tree = explain(b"1:6:a:b:33:17\0", Policy::new(None)).expect("a datagram");
-        let json = serde_json::to_string(&tree).expect("JSON");
-        has(&json, &["\"packet\":6", "\"command\":\"RECVMSG (0x21)\"", "\"options\":[]", "\"refers to\":17"]);
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 use feige_core::wire::ipmsg::{Command, Options};
 
+use super::tree::Tree;
+
 type Names = &'static [(Options, &'static str)];
 
 const ENTRY: Names = &[
@@ -51,7 +53,7 @@ const REQUEST: Names = &[
 ];
 
 /// The names of the bits that are set; bits without a name in hexadecimal.
-pub(super) fn names(command: Command, options: Options) -> Vec<String> {
+pub(super) fn list(command: Command, options: Options) -> Tree {
     let names = match command {
         command if command.is_entry() => ENTRY,
         Command::GetFileData | Command::GetDirFiles => REQUEST,
@@ -61,12 +63,12 @@ pub(super) fn names(command: Command, options: Options) -> Vec<String> {
     let mut found = Vec::new();
     for &(bit, name) in names {
         if options.contains(bit) {
-            found.push(name.to_owned());
+            found.push(Tree::text(name));
             rest = rest.without(bit);
         }
     }
     if rest.bits() != 0 {
-        found.push(format!("{:#010x}", rest.bits()));
+        found.push(Tree::text(format!("{:#010x}", rest.bits())));
     }
-    found
+    Tree::List(found)
 }
