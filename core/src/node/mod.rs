@@ -147,6 +147,12 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         self.next
     }
 
+    /// Continues with this number, for a program that shares its numbers with others: in the block that is its own. It
+    /// must not be below [`Node::next_packet_no`] (R-IP-11).
+    pub const fn continue_at(&mut self, next: PacketNo) {
+        self.next = next;
+    }
+
     /// Takes a number for something that is sent by other ways, such as a file request.
     pub const fn take_packet_no(&mut self) -> PacketNo {
         let taken = self.next;

@@ -51,8 +51,9 @@ type HostNode = Node<1024, 256, { 128 * 1024 }, 4096>;
 /// What a desktop of this size costs; in one place, so that a change shows.
 const _: () = assert!(size_of::<HostNode>() < 1 << 20);
 
-/// Numbers reserved at a time: by a run that sends one message, and by one that stays.
-const FEW_NUMBERS: u32 = 64;
+/// Numbers reserved at a time: by a run that sends one message, and by one that stays. Half of them are more than the
+/// node's 256 messages, which a run may send to as many members before anything is transmitted.
+const FEW_NUMBERS: u32 = 1024;
 const MANY_NUMBERS: u32 = 4096;
 
 /// Batches handled before other things get their turn.
@@ -387,7 +388,6 @@ impl Engine {
         self.work(now);
         self.transmit(now);
         self.flush();
-        self.numbers.keep_ahead(self.node.next_packet_no(), self.reserve);
         if self.until.is_some_and(|until| until <= now) && self.exit.is_none() {
             let waited_in_vain = matches!(self.mode, Mode::Listen { once: true, .. });
             self.exit = Some(Ok(if waited_in_vain { Exit::Nobody } else { Exit::Done }));
@@ -455,6 +455,9 @@ impl Engine {
             if self.outbox.is_full() {
                 self.flush();
             }
+            // Every datagram takes a number.
+            let next = self.numbers.keep_ahead(self.node.next_packet_no(), self.reserve);
+            self.node.continue_at(next);
             match self.node.poll(now, self.outbox.slot()) {
                 Output::Transmit { to: Destination::Unicast(to), octets } => {
                     let length = octets.len();

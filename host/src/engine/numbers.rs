@@ -3,7 +3,8 @@
 //! iptux silently drops a message whose number is not above the last one that it saw from the address, and
 //! every program takes a repeated number for a repeated message. So numbers start at the time, and the
 //! first number that was never handed out is kept in a file: many short runs in one second, and a clock
-//! that is set back, continue there. Numbers are reserved in blocks; a program that ends early leaves a gap.
+//! that is set back, continue there. Numbers are reserved in blocks, because several runs share the file: one that
+//! comes to the end of its block jumps ahead to the next that is free. What is not used of a block is a gap.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -46,20 +47,24 @@ impl Numbers {
         self.first
     }
 
-    /// Reserves more if `next` comes near the end of what is reserved.
-    pub fn keep_ahead(&mut self, next: PacketNo, count: u32) {
+    /// Reserves more if `next` comes near the end of what is reserved, and returns the number to go on with: `next`, or
+    /// the first of another block if others reserved what follows this one. The rest of this one is not used then.
+    ///
+    /// To be called again before half of `count` numbers are used: so many are left at least.
+    #[must_use]
+    pub fn keep_ahead(&mut self, next: PacketNo, count: u32) -> PacketNo {
         let left = self.end.wrapping_sub(next.0);
-        if left > count / 2 && left <= MOST_AHEAD {
-            return;
+        let overrun = left > MOST_AHEAD;
+        if left > count / 2 && !overrun {
+            return next;
         }
-        self.end = next.0.wrapping_add(count);
-        if let Some(file) = &self.file
-            // At worst a later run repeats a number.
-            && let Ok(first) = reserve(file, next.0, count)
-        {
-            self.end = first.wrapping_add(count);
-        }
+        let end = if overrun { next.0 } else { self.end };
+        // Without a file nobody else is known, and if it cannot be written, a later run repeats a number at worst.
+        let first = self.file.as_deref().and_then(|file| reserve(file, end, count).ok()).unwrap_or(end);
+        self.end = first.wrapping_add(count);
+        if first == end { next } else { PacketNo(first) }
     }
+
     /// Gives back what was not used, unless somebody reserved more in the meantime.
     pub fn give_back(&self, next: PacketNo) {
         if let Some(file) = &self.file {
@@ -126,10 +131,55 @@ mod tests {
     fn a_busy_run_reserves_more() {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut numbers, _) = Numbers::reserve(Some(folder.path()), 64);
-        let next = PacketNo(numbers.first().0 + 60);
-        numbers.keep_ahead(next, 64);
+        let first = numbers.first().0;
+        let half = PacketNo(first + 31);
+        assert_eq!(numbers.keep_ahead(half, 64), half, "there is enough left");
+        let next = PacketNo(first + 60);
+        assert_eq!(numbers.keep_ahead(next, 64), next, "nobody else is there: no number is left out");
         let (later, _) = Numbers::reserve(Some(folder.path()), 64);
-        assert!(later.first().0 >= next.0 + 64);
+        assert_eq!(later.first().0, first + 128);
+    }
+
+    /// proves: R-IP-11
+    #[test]
+    fn runs_that_share_the_file_never_use_the_same_number() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = || Numbers::reserve(Some(folder.path()), 64).0;
+        let mut runs: Vec<(Numbers, PacketNo)> = Vec::new();
+        let mut used = std::collections::HashSet::new();
+        for step in 0..2000_u32 {
+            // They come one after another, and use their numbers at different speeds.
+            if step % 100 == 0 && runs.len() < 4 {
+                let numbers = start();
+                let next = numbers.first();
+                runs.push((numbers, next));
+            }
+            for (speed, (numbers, next)) in (1..).zip(&mut runs) {
+                for _ in 0..speed {
+                    assert!(used.insert(next.0), "{} repeats", next.0);
+                    *next = next.next();
+                }
+                let ahead = numbers.keep_ahead(*next, 64);
+                assert!(ahead.0 >= next.0, "numbers rise");
+                *next = ahead;
+            }
+        }
+        let most = used.iter().max().expect("numbers");
+        assert!(start().first().0 > *most, "a later run begins behind all of them");
+    }
+
+    #[test]
+    fn a_run_goes_on_without_the_file() {
+        let (mut numbers, _) = Numbers::reserve(None, 64);
+        let next = PacketNo(numbers.first().0.wrapping_add(64));
+        assert_eq!(numbers.keep_ahead(next, 64), next);
+        let overrun = PacketNo(next.0.wrapping_add(1000));
+        assert_eq!(numbers.keep_ahead(overrun, 64), overrun);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut numbers, _) = Numbers::reserve(Some(folder.path()), 64);
+        let next = PacketNo(numbers.first().0 + 50);
+        std::fs::remove_dir_all(folder.path()).expect("the folder was there");
+        assert_eq!(numbers.keep_ahead(next, 64), next);
     }
 
     #[test]
