@@ -10,6 +10,7 @@
 //! **Time**: the loop sleeps until the next deadline of the node or of a job; without any it sleeps for good.
 //! **Memory**: tables of fixed size, buffers that are touched when needed, a thread for each transfer while it runs.
 
+mod datagrams;
 pub mod directory;
 mod incoming;
 pub mod job;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use feige_core::node::{Alarm, Destination, Event as NodeEvent, Identity, Names, Node, Output};
+use feige_core::node::{Alarm, Identity, Names, Node};
 use feige_core::time::Instant;
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -34,7 +35,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::charset::{Charset, Policy};
 use crate::cli::{Accept, NetworkOptions};
 use crate::exit::{Exit, Failure};
-use crate::net::udp::{BATCH, Inbox, Outbox};
+use crate::net::udp::{Inbox, Outbox};
 use crate::net::{interfaces, udp};
 use crate::store;
 use crate::transfer::{self, Cancel, Clock, Gate, Serving, Shares};
@@ -55,9 +56,6 @@ const _: () = assert!(size_of::<HostNode>() < 1 << 20);
 /// node's 256 messages, which a run may send to as many members before anything is transmitted.
 const FEW_NUMBERS: u32 = 1024;
 const MANY_NUMBERS: u32 = 4096;
-
-/// Batches handled before other things get their turn.
-const BATCHES: usize = 16;
 
 /// How long leaving may take: two copies of BR_EXIT (R-IP-30), and the end of the transfers.
 const LEAVING: Duration = Duration::from_millis(400);
@@ -364,7 +362,6 @@ impl Engine {
         let mut datagrams = more;
         for event in events {
             match event.token() {
-                UDP => datagrams = true,
                 TCP => self.accept(),
                 WAKE => self.listen_to_threads(),
                 #[cfg(unix)]
@@ -373,10 +370,11 @@ impl Engine {
                 CONTROL => self.accept_clients(),
                 #[cfg(unix)]
                 token if token >= CLIENT => self.client(token.0 - CLIENT.0),
-                token => self.hear_broadcasts(token.0 - BROADCAST.0),
+                // A socket for datagrams: UDP, or a broadcast address.
+                _ => datagrams = true,
             }
         }
-        datagrams && self.receive(None)
+        datagrams && self.receive()
     }
 
     /// Everything that is due by now.
@@ -399,100 +397,6 @@ impl Engine {
         let jobs = self.jobs.iter().filter_map(|job| job.deadline(now)).min();
         let downloads = self.hesitating.iter().map(|hesitation| hesitation.until).min();
         [self.node.next_deadline(), jobs, downloads, self.until].into_iter().flatten().min()
-    }
-
-    fn hear_broadcasts(&mut self, index: usize) {
-        // In the order in which they were sent: a peer that confirms our message and leaves says the one to us and the
-        // other to everybody.
-        while self.receive(None) {}
-        while self.receive(Some(index)) {}
-    }
-
-    /// Handles what arrived; returns whether there may be more.
-    fn receive(&mut self, broadcast: Option<usize>) -> bool {
-        let Some(mut inbox) = self.inbox.take() else { return false };
-        let mut more = true;
-        for _ in 0..BATCHES {
-            let socket = broadcast.and_then(|index| self.broadcasts.get(index)).unwrap_or(&self.socket);
-            more = match inbox.receive(socket) {
-                Ok(more) => more,
-                Err(error) => {
-                    // An earlier datagram of ours was refused somewhere; or the interface went away.
-                    self.screen.detail(|| format!("receiving: {error}"));
-                    false
-                }
-            };
-            self.handle(&inbox);
-            if !more {
-                break;
-            }
-        }
-        self.inbox = Some(inbox);
-        more
-    }
-
-    /// Acknowledges a batch, then shows it.
-    fn handle(&mut self, inbox: &Inbox) {
-        let now = self.clock.now();
-        let mut events: [Option<NodeEvent<'_>>; BATCH] = [None; BATCH];
-        for ((from, octets), event) in inbox.iter().zip(&mut events) {
-            self.screen.datagram("<", from, octets);
-            match self.node.handle_datagram(now, from, octets) {
-                Ok(happened) => *event = happened,
-                Err(rejected) => self.screen.detail(|| format!("datagram from {from}: {rejected}")),
-            }
-            self.transmit(now);
-        }
-        self.flush();
-        for event in events.into_iter().flatten() {
-            self.happened(now, &event);
-        }
-    }
-
-    /// Collects what the node wants sent.
-    fn transmit(&mut self, now: Instant) {
-        loop {
-            if self.outbox.is_full() {
-                self.flush();
-            }
-            // Every datagram takes a number.
-            let next = self.numbers.keep_ahead(self.node.next_packet_no(), self.reserve);
-            self.node.continue_at(next);
-            match self.node.poll(now, self.outbox.slot()) {
-                Output::Transmit { to: Destination::Unicast(to), octets } => {
-                    let length = octets.len();
-                    self.screen.datagram(">", to, octets);
-                    self.outbox.push(to, length);
-                }
-                Output::Transmit { to: Destination::Broadcast, octets } => {
-                    let octets = octets.to_vec();
-                    self.broadcast(&octets);
-                }
-                Output::Alarm(alarm) => self.alarms.push(alarm),
-                // The buffer holds the longest datagram.
-                Output::Wait(_) | Output::BufferTooSmall(_) => return,
-            }
-        }
-    }
-
-    fn broadcast(&mut self, octets: &[u8]) {
-        let bind = if self.local.ip().is_unspecified() { Ipv4Addr::UNSPECIFIED } else { *self.local.ip() };
-        for target in interfaces::broadcast_targets(&self.asked_broadcast, bind) {
-            if self.outbox.is_full() {
-                self.flush();
-            }
-            let to = SocketAddrV4::new(target, self.port);
-            self.screen.datagram(">", to, octets);
-            if let Some(slot) = self.outbox.slot().get_mut(..octets.len()) {
-                slot.copy_from_slice(octets);
-                self.outbox.push(to, octets.len());
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        let screen = &mut self.screen;
-        self.outbox.flush(&self.socket, |to, error| screen.detail(|| format!("cannot send to {to}: {error}")));
     }
 
     fn accept(&mut self) {
