@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::bits::bit_set;
+
 macro_rules! commands {
     ($($(#[$doc:meta])+ $name:ident = $code:literal, $label:literal;)+) => {
         /// What a datagram or request asks for: the low 8 bits of the command word (R-IP-5).
@@ -185,15 +187,7 @@ impl Command {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Options(u32);
 
-macro_rules! options {
-    ($($(#[$doc:meta])+ $name:ident = $bits:literal;)+) => {
-        impl Options {
-            $($(#[$doc])+ pub const $name: Self = Self($bits);)+
-        }
-    };
-}
-
-options! {
+bit_set! { Options {
     /// No option.
     NONE = 0;
     /// Entries: the user is away. iptux sets it always.
@@ -254,7 +248,7 @@ options! {
     ENC_FILE = 0x0000_0800;
     /// File requests of v3.5: the octets of the stream are encrypted.
     ENC_FILE_OLD = 0x0000_0400;
-}
+} }
 
 impl Options {
     const MASK: u32 = !0xff;
@@ -263,36 +257,6 @@ impl Options {
     #[must_use]
     pub const fn of_word(word: u32) -> Self {
         Self(word & Self::MASK)
-    }
-
-    /// The bits, in their place in the command word.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether all bits of `other` are set.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any bit of `other` is set.
-    #[must_use]
-    pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// These and those of `other`.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// These without those of `other`.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
     }
 }
 

@@ -5,21 +5,14 @@
 
 use core::fmt;
 
+use super::bits::bit_set;
 use crate::wire::{Field, ParseError, Reader, Writer, hex};
 
 /// Which methods a member knows, or which methods a message uses: a set of bits (R-IP-110).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Methods(u32);
 
-macro_rules! methods {
-    ($($(#[$doc:meta])+ $name:ident = $bits:literal;)+) => {
-        impl Methods {
-            $($(#[$doc])+ pub const $name: Self = Self($bits);)+
-        }
-    };
-}
-
-methods! {
+bit_set! { Methods {
     /// RSA with 512 bits; obsolete.
     RSA_512 = 0x0000_0001;
     /// RSA with 1024 bits: FeiQ and old programs.
@@ -28,6 +21,12 @@ methods! {
     RSA_2048 = 0x0000_0004;
     /// RSA with 4096 bits.
     RSA_4096 = 0x0000_0008;
+    /// RC2 with 40 bits, of early versions of the second protocol.
+    RC2_40_OLD = 0x0000_0010;
+    /// RC2 with 128 bits, of early versions of the second protocol.
+    RC2_128_OLD = 0x0000_0040;
+    /// Blowfish with 128 bits, of early versions of the second protocol.
+    BLOWFISH_128_OLD = 0x0000_0400;
     /// RC2 with 40 bits; obsolete.
     RC2_40 = 0x0000_1000;
     /// RC2 with 128 bits; obsolete.
@@ -48,6 +47,8 @@ methods! {
     PACKET_NO_IV = 0x0080_0000;
     /// The parts of a body are in base64 instead of hexadecimal.
     BASE64 = 0x0100_0000;
+    /// User names carry the fingerprint of the key; obsolete.
+    USER_NAME_EXT = 0x0200_0000;
     /// File requests: authenticated only, the octets of the file go in clear.
     CLEAR_FILE = 0x0400_0000;
     /// Signed, MD5; obsolete.
@@ -56,31 +57,13 @@ methods! {
     SIGN_SHA1 = 0x2000_0000;
     /// Signed, SHA-256.
     SIGN_SHA256 = 0x4000_0000;
-}
+} }
 
 impl Methods {
     /// The set with these bits.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
-    }
-
-    /// The bits.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether all of `other` are in the set.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The set with `other` added.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
     }
 
     /// Reads the body of a GETPUBKEY, or the first part of the others: a hexadecimal number.

@@ -16,6 +16,7 @@
 
 mod attachment;
 mod attribute;
+mod bits;
 mod command;
 mod datagram;
 mod entry;
