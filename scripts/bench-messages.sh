@@ -28,18 +28,18 @@ load() { ip netns exec "$b" taskset -c "$1" "$bin/udp-load" "${@:2}"; }
 listen() { serve "$1" env XDG_STATE_HOME="$work" XDG_RUNTIME_DIR="$work" "$bin/feige" --json listen --accept none --dir "$work"; }
 rss() { awk '/VmRSS|VmHWM/ {printf "%s %.1f MiB  ", $1, $2/1024}' "/proc/$1/status"; echo; }
 
+# beside CPU: a bare echo and Feige in turn, each on processor 0, the load on the processor CPU.
+beside() {
+  for _ in $(seq "$rounds"); do
+    serve 0 "$bin/udp-load" echo 0.0.0.0:2425; bare=$(load "$1" ping 10.79.0.2:0 10.79.0.1:2425 $count); stop_server
+    listen 0; feige=$(load "$1" ipmsg 10.79.0.2:2425 10.79.0.1:2425 $count); stop_server
+    awk -v b="$bare" -v f="$feige" 'BEGIN { split(b, x, " "); split(f, y, " "); printf "  bare %s | feige %s | ratio %.2f\n", b, f, y[1] / x[1] }'
+  done
+}
 echo "one outstanding, $count round trips, server and client on one processor each:"
-for _ in $(seq "$rounds"); do
-  serve 0 "$bin/udp-load" echo 0.0.0.0:2425; bare=$(load 1 ping 10.79.0.2:0 10.79.0.1:2425 $count); stop_server
-  listen 0; feige=$(load 1 ipmsg 10.79.0.2:2425 10.79.0.1:2425 $count); stop_server
-  awk -v b="$bare" -v f="$feige" 'BEGIN { split(b, x, " "); split(f, y, " "); printf "  bare %s | feige %s | ratio %.2f\n", b, f, y[1] / x[1] }'
-done
+beside 1
 echo "one outstanding, both on one processor:"
-for _ in $(seq "$rounds"); do
-  serve 0 "$bin/udp-load" echo 0.0.0.0:2425; bare=$(load 0 ping 10.79.0.2:0 10.79.0.1:2425 $count); stop_server
-  listen 0; feige=$(load 0 ipmsg 10.79.0.2:2425 10.79.0.1:2425 $count); stop_server
-  awk -v b="$bare" -v f="$feige" 'BEGIN { split(b, x, " "); split(f, y, " "); printf "  bare %s | feige %s | ratio %.2f\n", b, f, y[1] / x[1] }'
-done
+beside 0
 echo "flood, feige on processor 0, load on processor 1:"
 listen 0
 idle=$(rss "$server")

@@ -37,23 +37,24 @@ pub struct Cli {
     pub network: NetworkOptions,
 }
 
-const EXAMPLES: &str = "\
+macro_rules! examples {
+    () => {
+        "\
 Examples:
   feige listen --accept all --dir ~/Downloads   stay online, print messages, fetch what is offered
   feige tui                                     the same on a full screen
   feige members                                 who is there
   feige send alice \"lunch?\"                     a message, done when it was acknowledged
   feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
-  echo hello | feige send all                   to everybody";
+  echo hello | feige send all                   to everybody"
+    };
+}
 
-const LONG_HELP: &str = "\
-Examples:
-  feige listen --accept all --dir ~/Downloads   stay online, print messages, fetch what is offered
-  feige tui                                     the same on a full screen
-  feige members                                 who is there
-  feige send alice \"lunch?\"                     a message, done when it was acknowledged
-  feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
-  echo hello | feige send all                   to everybody
+const EXAMPLES: &str = examples!();
+
+const LONG_HELP: &str = concat!(
+    examples!(),
+    "
 
 Options stand on the command line, in the environment as FEIGE_…, or in the configuration file
 (feige/config.toml in the platform's configuration folder); the first of these that has one wins:
@@ -67,7 +68,8 @@ Options stand on the command line, in the environment as FEIGE_…, or in the co
   dir = \"/home/alice/Downloads\"
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised,
-5 a transfer ended short, 6 no space or quota, 130 interrupted, 143 terminated";
+5 a transfer ended short, 6 no space or quota, 130 interrupted, 143 terminated"
+);
 
 /// The command line for clap.
 #[must_use]
