@@ -116,7 +116,7 @@ impl Iptux {
     /// Everything that it reported.
     #[must_use]
     pub fn said(&self) -> String {
-        std::fs::read_to_string(self.state.join("run/iptux.out")).unwrap_or_default()
+        String::from_utf8_lossy(&self.output()).into_owned()
     }
 
     /// Ends it as its user would: its neighbours hear of it.
@@ -124,12 +124,19 @@ impl Iptux {
         self.script("iptux.sh", &["stop"]);
     }
 
+    /// Not always UTF-8: it prints names that it could not decode as they came.
+    fn output(&self) -> Vec<u8> {
+        std::fs::read(self.state.join("run/iptux.out")).unwrap_or_default()
+    }
+
     fn take_in(&mut self) {
-        let said = self.said();
-        let fresh = said.get(self.read..).unwrap_or_default();
-        let whole = fresh.rfind('\n').map_or("", |end| &fresh[..=end]);
-        self.pending.extend(whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into())));
-        self.read += whole.len();
+        let output = self.output();
+        let fresh = output.get(self.read..).unwrap_or_default();
+        for line in fresh.split_inclusive(|&octet| octet == b'\n').filter(|line| line.ends_with(b"\n")) {
+            let text = String::from_utf8_lossy(line);
+            self.pending.push(serde_json::from_str(&text).unwrap_or_else(|_| text.trim_end().into()));
+            self.read += line.len();
+        }
     }
 
     fn script(&self, name: &str, arguments: &[&str]) {
