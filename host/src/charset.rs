@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use encoding_rs::{EncoderResult, Encoding, GB18030, GBK, SHIFT_JIS};
+use feige_core::wire::ipmsg::feiq;
 
 /// A character set of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,13 +150,10 @@ fn of_locale(locale: &str) -> Charset {
 /// Cut after decoding, because octets of GBK can look like braces.
 #[must_use]
 pub fn without_font(text: &str) -> &str {
-    let end = text.trim_end();
-    match end.rfind("{/font;") {
-        Some(start) if end.ends_with('}') && !end[start..end.len() - 1].contains('}') => {
-            end[..start].strip_suffix(' ').unwrap_or(&end[..start])
-        }
-        _ => text,
-    }
+    let bare = feiq::without_font(text);
+    // The blank in front of it belongs to it.
+    let blank = if bare.len() < text.len() { bare.strip_suffix(' ') } else { None };
+    blank.unwrap_or(bare)
 }
 
 #[cfg(test)]

@@ -152,10 +152,4 @@ impl Client {
         }
         Ok(())
     }
-
-    /// Whether everything that was told has been handed over.
-    #[must_use]
-    pub fn is_flushed(&self) -> bool {
-        self.waiting.is_empty()
-    }
 }
