@@ -270,3 +270,34 @@ fn a_list_of_hosts_in_parts() {
     let list = b"1:5:x:y:19:    0\x07    1\x07u\x07h\x071\x0710.0.0.1\x0730985\x07n\x07g\x07\0";
     assert_eq!(client.handle_datagram(at(5_000), peer(1), list).unwrap_err(), Rejected::Unasked);
 }
+
+#[test]
+fn questions_about_program_and_absence_are_answered() {
+    let (mut asking, mut asked) = (node(), node());
+    let absence = BothSets { utf8: b"lunch", legacy: b"lunch" };
+    for (away, expected) in [(false, &b"Not absence mode"[..]), (true, b"lunch")] {
+        if away {
+            asked.set_absence(at(0), Some(AbsenceNotice { title: absence, text: BothSets::default() }));
+            let _ = sent(&mut asked, at(0));
+        }
+        asking.ask_info(peer(7)).unwrap();
+        asking.ask_absence(peer(7)).unwrap();
+        let questions = sent(&mut asking, at(0));
+        assert_eq!(questions.len(), 2);
+        for (to, question) in questions {
+            assert_eq!(to, Destination::Unicast(peer(7)));
+            assert!(asked.handle_datagram(at(0), peer(8), &question).unwrap().is_none());
+        }
+        let answers = sent(&mut asked, at(0));
+        let [info, reason] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!((info.0, reason.0), (Destination::Unicast(peer(8)), Destination::Unicast(peer(8))));
+        let Ok(Some(Event::Info { from, text, .. })) = asking.handle_datagram(at(0), peer(7), &info.1) else {
+            panic!("no program in {}", info.1.escape_ascii())
+        };
+        assert_eq!((from, text.as_bytes()), (peer(7), &b"Feige 0.1"[..]));
+        let Ok(Some(Event::AbsenceInfo { from, text, .. })) = asking.handle_datagram(at(0), peer(7), &reason.1) else {
+            panic!("no reason in {}", reason.1.escape_ascii())
+        };
+        assert_eq!((from, text.as_bytes()), (peer(7), expected));
+    }
+}
