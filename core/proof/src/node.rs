@@ -150,6 +150,5 @@ fn parts(octets: &[u8]) {
         keep((outbox.holds(number), outbox.len(), outbox.is_empty(), outbox.next_deadline()));
         shown(outbox.due(now(), &mut buffer));
         keep(outbox.acked(number, delivery, peer(), black_box(None)));
-        outbox.drop_for(peer());
     }
 }

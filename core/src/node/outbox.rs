@@ -237,12 +237,6 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         Some(to)
     }
 
-    /// Forgets everything that waits for `to`, which is gone.
-    pub fn drop_for(&mut self, to: SocketAddrV4) {
-        self.slots.retain(|slot| slot.to != Destination::Unicast(to));
-        self.reschedule();
-    }
-
     /// When to call [`Outbox::due`]; `None`: not before something is pushed.
     #[must_use]
     pub const fn next_deadline(&self) -> Option<Instant> {
