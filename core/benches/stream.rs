@@ -39,7 +39,7 @@ impl Store for Flat {
                 self.next += 1;
                 Opened::File(Entry { name: "a file name.txt".into(), size: self.size, metadata })
             }
-            Target::File(_) | Target::Folder(_) | Target::Leave(_) => Opened::Ready,
+            Target::File(_) | Target::Folder(_) | Target::Leave(_) | Target::Ask(_) => Opened::Ready,
         })
     }
 

@@ -200,6 +200,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod digest;
 pub mod drive;
 pub mod node;
 pub mod stream;

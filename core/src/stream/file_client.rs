@@ -157,7 +157,7 @@ impl Machine for FileClient<'_> {
             self.stage = match answer {
                 Opened::Ready => Stage::Requesting,
                 Opened::Skip | Opened::Refused => Stage::Over(Ok(Outcome::Refused)),
-                Opened::File(_) | Opened::Folder(_) | Opened::Unreadable(_) | Opened::Leave => {
+                Opened::File(_) | Opened::Folder(_) | Opened::Unreadable(_) | Opened::Leave | Opened::Answer(_) => {
                     Stage::Over(Ok(Outcome::Aborted(Abort::Answer)))
                 }
             };

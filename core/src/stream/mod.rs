@@ -33,6 +33,7 @@ mod server;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 
 pub use file_client::{Announced, FileClient};
 pub use folder_client::{FolderClient, Limits};
@@ -132,6 +133,8 @@ pub enum Target<'a> {
     Folder(Arrival<'a>),
     /// The folder that was entered last is complete; some peers repeat its times here. Answer anything.
     Leave(Metadata),
+    /// A session of the verified transfer protocol asks. Answer [`Opened::Answer`]; [`Opened::Refused`] ends it.
+    Ask(transfer::Ask<'a>),
 }
 
 /// A file or folder that a peer sends.
@@ -213,6 +216,8 @@ pub enum Opened<'a> {
     Skip,
     /// No: the machine ends.
     Refused,
+    /// The answer to [`Target::Ask`].
+    Answer(transfer::Answer<'a>),
 }
 
 /// How a machine ended when the peer kept the rules.

@@ -159,7 +159,7 @@ impl<'b> Server<'b> {
             }
             // R-IP-77: a folder is served to a request for a folder only.
             Opened::Folder(_) | Opened::Unreadable(_) | Opened::Refused => self.close(Outcome::Refused),
-            Opened::Leave | Opened::Ready | Opened::Skip => self.abort(Abort::Answer),
+            Opened::Leave | Opened::Ready | Opened::Skip | Opened::Answer(_) => self.abort(Abort::Answer),
         }
     }
 
@@ -374,7 +374,7 @@ impl Machine for Server<'_> {
                 Opened::Folder(entry) => self.begin(Kind::Folder, &entry),
                 Opened::Unreadable(entry) => self.begin(Kind::Unreadable, &entry),
                 Opened::Leave => self.leave(),
-                Opened::Ready | Opened::Skip | Opened::Refused => self.abort(Abort::Answer),
+                Opened::Ready | Opened::Skip | Opened::Refused | Opened::Answer(_) => self.abort(Abort::Answer),
             },
             _ => return,
         }

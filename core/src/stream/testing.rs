@@ -117,6 +117,7 @@ impl Store for Ram {
                 self.cursor = 0;
                 Ok(self.step())
             }
+            Target::Ask(_) => Ok(Opened::Refused),
             Target::Next => {
                 self.cursor += 1;
                 Ok(self.step())

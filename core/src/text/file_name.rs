@@ -66,6 +66,17 @@ impl FileName {
         Self(safe)
     }
 
+    /// Whether a name may be given to a store as it is: whether it is its own nearest safe name.
+    #[must_use]
+    pub fn is_safe(name: &str) -> bool {
+        let changed = |character| safe_char(character) != character;
+        !name.is_empty()
+            && name.len() <= Self::MAX
+            && !name.ends_with(['.', ' '])
+            && !is_device(name)
+            && !name.chars().any(changed)
+    }
+
     /// Makes the nearest safe name of octets in an unknown character set, for programs that know none but
     /// UTF-8: octets outside ASCII of anything else are spelled `%xx`, so that different names stay different.
     #[must_use]

@@ -9,6 +9,7 @@
 
 pub mod ipmsg;
 mod reader;
+pub mod transfer;
 mod writer;
 
 pub use reader::{Reader, decimal, hex, leading_decimal};
@@ -109,6 +110,8 @@ pub enum Field {
     Key,
     /// A part of an inline image.
     Image,
+    /// The header of a message of the transfer protocol.
+    Header,
 }
 
 impl Field {
@@ -133,6 +136,7 @@ impl Field {
             Self::HostList => "host list",
             Self::Key => "key",
             Self::Image => "image",
+            Self::Header => "header",
         }
     }
 }

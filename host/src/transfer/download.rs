@@ -437,7 +437,7 @@ impl Store for FolderStore<'_, '_> {
                 }
                 Ok(Opened::Leave)
             }
-            Target::Request(_) | Target::Next => Ok(Opened::Refused),
+            Target::Request(_) | Target::Next | Target::Ask(_) => Ok(Opened::Refused),
         }
     }
 

@@ -310,7 +310,7 @@ impl Store for SharedStore<'_> {
         Ok(match target {
             Target::Request(request) => self.request(&request),
             Target::Next => self.next(),
-            Target::File(_) | Target::Folder(_) | Target::Leave(_) => Opened::Refused,
+            Target::File(_) | Target::Folder(_) | Target::Leave(_) | Target::Ask(_) => Opened::Refused,
         })
     }
 
