@@ -32,7 +32,7 @@ fn the_octets_are_these() {
     assert_eq!(out(&Request::Get(get)), octets);
     assert_eq!(out(&Reply::Data(Data { at: 0, len: 128 })), b"\x04\0\0\0\x08\x00\x80\x01");
     assert_eq!(out(&Reply::Error { code: ErrorCode::NotFound, text: "no" }), b"\x05\0\0\0\x02\x05\x02no");
-    assert_eq!(out(&Reply::Time(-1)), b"\x02\0\0\0\x0d\x01");
+    assert_eq!(out(&Reply::Time(-1)), b"\x02\0\0\0\x0e\x01");
     assert_eq!(out(&Request::Finish { digest: Digest([7; 16]) })[..6], *b"\x11\0\0\0\x09\x07");
 }
 
@@ -113,7 +113,8 @@ fn lengths_are_bounded_before_they_are_believed() {
 /// proves: R-VT-20
 #[test]
 fn paths_stay_below_the_home() {
-    for (text, expected) in [("", ""), ("/", ""), ("a", "a"), ("/a/b c/飞鸽.txt/", "a/b c/飞鸽.txt"), (".x", ".x")]
+    for (text, expected) in
+        [("", ""), ("/", ""), ("//", ""), ("a", "a"), ("/a/b c/飞鸽.txt/", "a/b c/飞鸽.txt"), (".x", ".x")]
     {
         assert_eq!(Path::parse(text).map(Path::as_str), Ok(expected), "{text}");
     }
@@ -127,7 +128,6 @@ fn paths_stay_below_the_home() {
         ".",
         "a/./b",
         "a//b",
-        "//",
         "a\\b",
         "C:",
         "C:/x",
