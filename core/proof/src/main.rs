@@ -19,6 +19,7 @@
 mod asynch;
 mod node;
 mod stream;
+mod transfer;
 mod wire;
 
 use core::fmt;
@@ -86,5 +87,6 @@ fn print(text: fmt::Arguments<'_>) {
 pub extern "C" fn proof_entry() {
     wire::proof(octets());
     stream::proof(octets());
+    transfer::proof(octets());
     node::proof(octets());
 }

@@ -4,6 +4,8 @@
 //! store by [`Target::Ask`](super::Target::Ask), and it answers [`Opened::Answer`](super::Opened::Answer), mostly in
 //! the words of the protocol itself.
 
+pub mod scram;
+
 use crate::digest::Digest;
 use crate::wire::transfer::{Reply, Request};
 
