@@ -316,6 +316,8 @@ pub enum ProtocolError {
     TooMany,
     /// The contents exceed [`Limits::octets`].
     TooMuch,
+    /// The server did not prove that it knows the account.
+    Unproven,
 }
 
 impl fmt::Display for ProtocolError {
@@ -330,6 +332,7 @@ impl fmt::Display for ProtocolError {
             Self::TooDeep => f.write_str("folders are nested too deeply"),
             Self::TooMany => f.write_str("there are too many entries"),
             Self::TooMuch => f.write_str("there are too many octets"),
+            Self::Unproven => f.write_str("the server did not prove that it knows the account"),
         }
     }
 }

@@ -3,11 +3,103 @@
 //! Both are driven like every other [`Machine`](super::Machine). What they need to know or have done, they ask the
 //! store by [`Target::Ask`](super::Target::Ask), and it answers [`Opened::Answer`](super::Opened::Answer), mostly in
 //! the words of the protocol itself.
+//!
+//! ```text
+//!             input                                              output
+//!   peer --> [ Intake ] --> header --> Ask::Request --> Reply --> [ Outlet ] --> peer
+//!                     \--> Receiving: runs of blocks --> Save     Load --> Sending: runs of blocks
+//!                             Hasher: many blocks at once, when they are in the buffer
+//! ```
+//!
+//! A body goes through one of the two lent buffers. Blocks that fit it are hashed together, by whatever [`Hasher`]
+//! the platform has; a block that does not is hashed piece by piece, so that a few hundred octets are enough.
+//!
+//! [`Hasher`]: crate::digest::Hasher
+//!
+//! **Guarantees**: see [`ServerSession`] and [`ClientSession`]. **Memory**: about a KiB for each session, and two
+//! buffers that are lent while there is something to do. **Time**: constant per call, but for hashing, and for deriving a
+//! key from the client's password once. **Protocol**: `docs/protocol/transfer.md`.
 
+mod client;
+mod intake;
+mod link;
+mod outlet;
+mod receiving;
 pub mod scram;
+mod sending;
+mod server;
+#[cfg(test)]
+mod tests;
+pub use client::{Client, ClientSession, Credentials};
+pub use server::{Server, ServerSession};
+
+use core::time::Duration;
 
 use crate::digest::Digest;
-use crate::wire::transfer::{Reply, Request};
+use crate::wire::transfer::{ErrorCode, LENGTH, Reply, Request};
+
+/// How long a stranger may take to sign in (R-VT-70).
+pub const SIGN_IN_TIME: Duration = Duration::from_secs(10);
+
+/// How long a client may do nothing between two requests (R-VT-71).
+pub const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// How long a body, or an answer, may make no progress (R-VT-72).
+pub const PROGRESS_TIME: Duration = Duration::from_secs(30);
+
+/// A server that works says so after this time (R-VT-73).
+pub const WORKING_TIME: Duration = Duration::from_secs(5);
+
+/// The most blocks in one run (R-VT-33).
+pub const BLOCKS: usize = 16;
+
+/// Octets of output that are kept for a header: names of 255 octets, error texts and SCRAM messages fit.
+const REPLY_ROOM: usize = 400;
+
+/// How many octets of an error text leave.
+const TEXT_MOST: usize = 200;
+
+/// The smallest buffers that a session works with, in octets: of input, and of output.
+pub const LEAST_BUFFERS: (usize, usize) = (512 + LENGTH, 512);
+
+/// The buffers of a session.
+#[derive(Debug)]
+pub struct Buffers<'b> {
+    /// For what is read: as long as the longest header and its length at least.
+    pub input: &'b mut [u8],
+    /// For what is written: at least 512 octets.
+    pub output: &'b mut [u8],
+}
+
+impl Buffers<'_> {
+    /// Whether a session with these settings can work with them.
+    fn suffice(&self, settings: &Settings) -> bool {
+        let input = usize::from(settings.max_header).saturating_add(LENGTH);
+        self.input.len() >= input.max(LEAST_BUFFERS.0) && self.output.len() >= LEAST_BUFFERS.1
+    }
+}
+
+/// As much of an error text as may leave.
+fn clipped(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_MOST);
+    while end > 0 && !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// What a session tells its peer about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest header that is taken: 512 on a device, 4,096 on a host.
+    pub max_header: u16,
+    /// How many octets are taken that were not asked for or not yet answered.
+    pub window: u32,
+    /// The largest block to work with, as a power of two.
+    pub max_block: u8,
+    /// Name and version of the program.
+    pub software: &'static str,
+}
 
 /// What a session asks of its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +151,28 @@ pub enum Ask<'a> {
         /// The digest of the blocks that came this time, as if they were a file.
         digest: Digest,
     },
+    /// Server: words that files are stored are about to leave. Whatever was completed since the last time has to be on
+    /// the disk, under its name, before the answer: [`Reply::Done`], or [`Reply::Error`], which ends the connection.
+    Settle,
     /// Client: what shall be done next? Answer [`Answer::Job`]; [`Answer::Later`] if that depends on an answer that is
     /// still to come; [`Answer::Over`] if there is nothing more to do.
     ///
-    /// With a `Put` comes the file: it is open for loading from now on.
+    /// With a `Put` comes the file: it is open for loading from now on. A `Put` must wait ([`Answer::Later`]) until
+    /// every `Get` is answered, because both sides would write and neither read (R-VT-13).
     Job,
     /// Client: this is the answer to the oldest job that has none, or a part of it. Answer [`Reply::Done`].
     ///
     /// With [`Reply::File`] comes the file: it is to be opened for saving; [`Reply::Error`] means that it is not wanted
     /// after all. With [`Reply::Ready`] the outgoing file is going to be loaded from its offset on.
     Reply(Reply<'a>),
+    /// Client: the job that was given last cannot be sent: the name is too long for the server, or the file changed
+    /// while it was loaded. Nothing of it left, and no answer will come. Answer [`Reply::Done`].
+    Unsent {
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people.
+        text: &'a str,
+    },
     /// Client: this range of the file that is received came damaged. Answer [`Answer::Job`] with a `Get` for it, or
     /// [`Answer::Over`] to give the file up.
     Damaged {

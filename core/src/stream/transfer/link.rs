@@ -1,0 +1,94 @@
+//! What both ends of a connection keep of it.
+
+use super::Buffers;
+use super::intake::Intake;
+use super::outlet::Outlet;
+use crate::digest::{BlockDigest, Hasher};
+use crate::time::Instant;
+
+/// Octets that have to move before a deadline begins anew: who sends one octet a second is not making progress
+/// (R-VT-72).
+const STEP: u64 = 4096;
+
+/// Input, output and the time.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) intake: Intake,
+    pub(super) outlet: Outlet,
+    pub(super) out: Out,
+    /// When the connection began.
+    pub(super) began: Instant,
+    /// When the peer last made progress.
+    pub(super) since: Instant,
+    /// Octets that moved since then.
+    moved: u64,
+}
+
+/// What is happening with the output, whatever else is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Out {
+    /// It is being filled.
+    Filling,
+    /// The store is asked to keep what it says.
+    Settling,
+    /// It is being written.
+    Writing,
+}
+
+impl Link {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            intake: Intake::default(),
+            outlet: Outlet::default(),
+            out: Out::Filling,
+            began: now,
+            since: now,
+            moved: 0,
+        }
+    }
+
+    /// Whether the buffers hold nothing.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.intake.len() == 0 && self.outlet.is_empty()
+    }
+
+    /// Something was completed.
+    pub(super) fn progress(&mut self, now: Instant) {
+        (self.since, self.moved) = (now, 0);
+    }
+
+    /// Octets moved, which is progress only if there are enough of them.
+    fn moved(&mut self, now: Instant, count: u64) {
+        self.moved = self.moved.saturating_add(count);
+        if self.moved >= STEP {
+            self.progress(now);
+        }
+    }
+
+    /// `n` octets were read.
+    pub(super) fn read(&mut self, now: Instant, n: u64) {
+        self.intake.filled(usize::try_from(n).unwrap_or(usize::MAX));
+        self.moved(now, n);
+    }
+
+    /// `n` octets were written.
+    pub(super) fn wrote(&mut self, now: Instant, n: u64) {
+        self.outlet.wrote(usize::try_from(n).unwrap_or(usize::MAX));
+        self.moved(now, n);
+        if self.outlet.is_empty() {
+            self.out = Out::Filling;
+            self.progress(now);
+        }
+    }
+
+    /// Fills in what is missing in the output, and turns to writing it.
+    pub(super) fn write(
+        &mut self,
+        buffers: &mut Buffers<'_>,
+        hasher: &mut impl Hasher,
+        file: Option<&mut BlockDigest>,
+    ) {
+        self.outlet.seal(buffers.output, hasher, file);
+        self.out = if self.outlet.is_empty() { Out::Filling } else { Out::Writing };
+    }
+}

@@ -1,0 +1,136 @@
+//! What is going to be written.
+
+use heapless::Vec;
+use serde::Serialize;
+
+use super::{BLOCKS, Buffers, REPLY_ROOM};
+use crate::digest::{BlockDigest, Digest, Hasher};
+use crate::wire::BufferTooSmall;
+use crate::wire::transfer::encode;
+
+/// Blocks whose digests are computed together, at most.
+const TOGETHER: usize = 2 * BLOCKS;
+
+/// The octets of the lent output buffer that have not been written.
+///
+/// Digests of blocks are filled in at the last moment, all at once.
+#[derive(Debug, Default)]
+pub(super) struct Outlet {
+    start: usize,
+    end: usize,
+    blocks: Vec<Block, TOGETHER>,
+}
+
+/// A block in the buffer, and where its digest goes.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    from: usize,
+    to: usize,
+    digest: usize,
+}
+
+impl Outlet {
+    /// Whether there is nothing to write.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Where the next octet goes.
+    pub(super) const fn end(&self) -> usize {
+        self.end
+    }
+
+    /// How many octets still fit.
+    pub(super) fn room(&self, output: &[u8]) -> usize {
+        output.len().saturating_sub(self.end)
+    }
+
+    /// Whether any header fits that is not a body's.
+    pub(super) fn has_reply_room(&self, output: &[u8]) -> bool {
+        self.room(output) >= REPLY_ROOM
+    }
+
+    /// Whether one more block's digest can be waited for.
+    pub(super) fn has_block_room(&self, blocks: usize) -> bool {
+        self.blocks.len().saturating_add(blocks) <= TOGETHER
+    }
+
+    /// Appends a header.
+    pub(super) fn header<T: Serialize>(&mut self, output: &mut [u8], header: &T) -> Result<(), BufferTooSmall> {
+        let room = output.get_mut(self.end..).unwrap_or_default();
+        self.end = self.end.saturating_add(encode(header, room)?);
+        Ok(())
+    }
+
+    /// Appends octets that fit.
+    pub(super) fn octets(&mut self, output: &mut [u8], octets: &[u8]) {
+        let room = output.get_mut(self.end..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(octets) {
+            *to = *from;
+        }
+        self.end = self.end.saturating_add(octets.len().min(room.len()));
+    }
+
+    /// The next `count` octets are there: somebody put them into the buffer behind the end.
+    pub(super) fn grown(&mut self, output: &[u8], count: usize) {
+        self.end = self.end.saturating_add(count).min(output.len());
+    }
+
+    /// The `len` octets before the end are blocks: appends room for the digest of each.
+    pub(super) fn blocks(&mut self, output: &[u8], len: usize, block: usize) {
+        let mut from = self.end.saturating_sub(len);
+        let end = self.end;
+        while from < end {
+            let to = from.saturating_add(block.max(1)).min(end);
+            // The sender has asked whether it fits.
+            let _ = self.blocks.push(Block { from, to, digest: self.end });
+            self.grown(output, Digest::LEN);
+            from = to;
+        }
+    }
+
+    /// Forgets what was appended since the end was at `to`.
+    pub(super) fn cut(&mut self, to: usize) {
+        self.end = to.clamp(self.start, self.end);
+        while self.blocks.last().is_some_and(|block| block.digest >= self.end) {
+            self.blocks.pop();
+        }
+    }
+
+    /// Computes the digests that are missing. `file`, if they are all of one, takes them in order, too.
+    pub(super) fn seal(&mut self, output: &mut [u8], hasher: &mut impl Hasher, mut file: Option<&mut BlockDigest>) {
+        if self.blocks.is_empty() {
+            return;
+        }
+        let mut digests = [Digest::default(); TOGETHER];
+        {
+            let blocks = self.blocks.iter();
+            let inputs: Vec<&[u8], TOGETHER> =
+                blocks.map(|block| output.get(block.from..block.to).unwrap_or_default()).collect();
+            hasher.md5(&inputs, &mut digests);
+        }
+        for (block, digest) in self.blocks.iter().zip(&digests) {
+            let room = output.get_mut(block.digest..).unwrap_or_default();
+            for (to, from) in room.iter_mut().zip(&digest.0) {
+                *to = *from;
+            }
+            if let Some(file) = &mut file {
+                file.push(digest);
+            }
+        }
+        self.blocks.clear();
+    }
+
+    /// What is to be written.
+    pub(super) fn unwritten<'o>(&self, buffers: &'o Buffers<'_>) -> &'o [u8] {
+        buffers.output.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// `count` octets were written.
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A file that goes out in runs of blocks with their digests.
+
+use super::{BLOCKS, Buffers};
+use crate::digest::{Digest, Running};
+use crate::stream::transfer::outlet::Outlet;
+use crate::wire::transfer::{Data, Reply, Request, body_len};
+
+/// Octets that length and header of a run take at most.
+const HEAD_ROOM: usize = 24;
+
+/// A file, or a range of one, that is sent.
+#[derive(Debug)]
+pub(super) struct Sending {
+    /// The next octet to be loaded.
+    at: u64,
+    left: u64,
+    block: u32,
+    run: Run,
+    direction: Direction,
+    need: Need,
+}
+
+/// Who sends decides which enum the header is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// A server sends.
+    Down,
+    /// A client sends.
+    Up,
+}
+
+#[derive(Debug)]
+enum Run {
+    /// Between two runs.
+    None,
+    /// A run that fits the buffer: so much of it is missing.
+    Whole { head: usize, len: usize, missing: usize },
+    /// A block that does not: so much of it is missing.
+    Piece { missing: u32, running: Running },
+}
+
+/// What the sender needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// That the buffer is written.
+    Flush,
+    /// That so many octets are loaded behind the end of the buffer.
+    Load { at: u64, len: usize },
+    /// That the store is asked whether the file is still what it was; then [`Sending::sealed`].
+    Ask,
+    /// Nothing: all is in the buffer.
+    Nothing,
+}
+
+impl Sending {
+    /// Sends `left` octets from `at` on, in blocks of `block`.
+    pub(super) const fn new(direction: Direction, at: u64, left: u64, block: u32) -> Self {
+        Self { at, left, block, run: Run::None, direction, need: Need::Nothing }
+    }
+
+    /// Sends the octets of a file that is so small that they are the body of its announcement, which is at the end of
+    /// the buffer and began at `head`.
+    pub(super) const fn inline(head: usize, len: usize, block: u32) -> Self {
+        // Counted in runs from now on.
+        let run = Run::Whole { head, len, missing: len };
+        Self { at: 0, left: 0, block, run, direction: Direction::Up, need: Need::Nothing }
+    }
+
+    /// The octets of a buffer that a run of `len` takes, with header and digests; for as many blocks as may be in one.
+    fn taken(&self, len: u64) -> u64 {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        body_len(len, self.block).saturating_add(u64::try_from(HEAD_ROOM).unwrap_or(0))
+    }
+
+    /// How many octets the next run has if it may take `room`; 0 if not even a block fits.
+    fn fitting(&self, room: usize) -> u64 {
+        let room = u64::try_from(room).unwrap_or(u64::MAX);
+        let block = u64::from(self.block);
+        let most = self.left.min(block.saturating_mul(u64::try_from(BLOCKS).unwrap_or(1)));
+        if self.taken(most) <= room {
+            return most;
+        }
+        let with_digest = block.saturating_add(16);
+        let blocks = room.saturating_sub(24).checked_div(with_digest).unwrap_or(0);
+        blocks.saturating_mul(block)
+    }
+
+    /// Begins the next run, if there is one and the buffer has room, and says what is needed.
+    pub(super) fn advance(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>) -> Need {
+        self.need = self.next(outlet, buffers);
+        self.need
+    }
+
+    /// What [`Self::advance`] said last.
+    pub(super) const fn need(&self) -> Need {
+        self.need
+    }
+
+    fn next(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>) -> Need {
+        match &self.run {
+            Run::None if self.left == 0 => Need::Nothing,
+            Run::None => {
+                let (here, alone) = (self.fitting(outlet.room(buffers.output)), self.fitting(buffers.output.len()));
+                // A short run only because others are in front of it costs more than writing these.
+                let blocks = usize::try_from(here.div_ceil(u64::from(self.block.max(1)))).unwrap_or(BLOCKS);
+                if !outlet.is_empty() && (here == 0 || here < alone >> 1 || !outlet.has_block_room(blocks)) {
+                    return Need::Flush;
+                }
+                self.begin(outlet, buffers, here)
+            }
+            Run::Whole { missing: 0, .. } => Need::Ask,
+            Run::Whole { missing, .. } => Need::Load { at: self.at, len: *missing },
+            Run::Piece { missing: 0, .. } if outlet.room(buffers.output) < Digest::LEN => Need::Flush,
+            Run::Piece { missing: 0, .. } => Need::Ask,
+            Run::Piece { missing, .. } => {
+                let room = outlet.room(buffers.output);
+                if room == 0 {
+                    return Need::Flush;
+                }
+                Need::Load { at: self.at, len: usize::try_from(*missing).unwrap_or(usize::MAX).min(room) }
+            }
+        }
+    }
+
+    fn begin(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, fitting: u64) -> Need {
+        let head = outlet.end();
+        let len = if fitting == 0 { self.left.min(u64::from(self.block)) } else { fitting };
+        let data = Data { at: self.at, len: u32::try_from(len).unwrap_or(u32::MAX) };
+        let written = match self.direction {
+            Direction::Down => outlet.header(buffers.output, &Reply::Data(data)),
+            Direction::Up => outlet.header(buffers.output, &Request::Data(data)),
+        };
+        // Sessions refuse buffers that cannot hold a header.
+        if written.is_err() {
+            return Need::Flush;
+        }
+        let whole = usize::try_from(len).unwrap_or(usize::MAX);
+        self.run = if fitting == 0 {
+            Run::Piece { missing: data.len, running: Running::new() }
+        } else {
+            Run::Whole { head, len: whole, missing: whole }
+        };
+        self.next(outlet, buffers)
+    }
+
+    /// Where in the buffer the present run begins, if it fits the buffer.
+    pub(super) const fn head(&self) -> usize {
+        match self.run {
+            Run::Whole { head, .. } => head,
+            Run::None | Run::Piece { .. } => 0,
+        }
+    }
+
+    /// `count` octets were loaded behind the end of the buffer. `false` if there are no more although there should be.
+    pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: usize) -> bool {
+        let count = match &mut self.run {
+            Run::None => return true,
+            Run::Whole { missing, .. } => {
+                let count = count.min(*missing);
+                *missing = missing.saturating_sub(count);
+                outlet.grown(buffers.output, count);
+                count
+            }
+            Run::Piece { missing, running } => {
+                let count = count.min(usize::try_from(*missing).unwrap_or(usize::MAX));
+                let octets = buffers.output.get(outlet.end()..).and_then(|octets| octets.get(..count));
+                running.update(octets.unwrap_or_default());
+                *missing = missing.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+                outlet.grown(buffers.output, count);
+                count
+            }
+        };
+        let octets = u64::try_from(count).unwrap_or(u64::MAX);
+        self.at = self.at.saturating_add(octets);
+        self.left = self.left.saturating_sub(octets);
+        count > 0
+    }
+
+    /// Whether the run that is complete is the last.
+    pub(super) const fn is_last(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The run is complete and may leave: its digests follow.
+    pub(super) fn seal(
+        &mut self,
+        outlet: &mut Outlet,
+        buffers: &mut Buffers<'_>,
+        file: Option<&mut crate::digest::BlockDigest>,
+    ) {
+        match core::mem::replace(&mut self.run, Run::None) {
+            Run::None => {}
+            Run::Whole { len, .. } => {
+                let block = usize::try_from(self.block).unwrap_or(usize::MAX);
+                outlet.blocks(buffers.output, len, block);
+            }
+            Run::Piece { running, .. } => {
+                let digest = running.finish();
+                if let Some(file) = file {
+                    file.push(&digest);
+                }
+                outlet.octets(buffers.output, &digest.0);
+            }
+        }
+    }
+
+    /// The run cannot be completed: takes it back, if nothing of it has left yet.
+    pub(super) fn take_back(&mut self, outlet: &mut Outlet) -> bool {
+        match core::mem::replace(&mut self.run, Run::None) {
+            Run::Whole { head, .. } => {
+                outlet.cut(head);
+                true
+            }
+            Run::None => true,
+            Run::Piece { .. } => false,
+        }
+    }
+}
