@@ -10,6 +10,7 @@
 //! | [`decode`] | explains datagrams |
 //! | [`control`] | how one instance asks another on this machine |
 //! | [`net`] | sockets |
+//! | [`digest`] | MD5 of blocks side by side, and of whole files |
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod decode;
+pub mod digest;
 pub mod engine;
 pub mod exit;
 pub mod home;
