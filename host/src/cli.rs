@@ -3,6 +3,7 @@
 //! Every option can also stand in the environment (`FEIGE_…`) and in the configuration file, see
 //! [`crate::config`].
 
+mod serve;
 mod user;
 
 use std::net::Ipv4Addr;
@@ -13,6 +14,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
 
+pub use serve::Serve;
 pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 
 use crate::charset::Charset;
@@ -203,6 +205,8 @@ pub enum Command {
     Away(Away),
     /// Tell everybody that the running `feige listen` is back.
     Back,
+    /// Serve files to many at once, verified, with accounts and quotas.
+    Serve(Serve),
     /// Add, change, remove and list the accounts of `feige serve`.
     User(User),
     /// Explain a datagram field by field.

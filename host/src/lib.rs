@@ -86,6 +86,7 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::Away(away) => commands::ask(&cli, &Request::Away { text: away.text }),
         Command::Back => commands::ask(&cli, &Request::Back),
         Command::User(user) => accounts::command::run(&user, &cli.output),
+        Command::Serve(serve) => commands::serve(&cli, serve),
         Command::Decode(decode) => {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
         }
