@@ -3,7 +3,7 @@
 //! **Guarantees**: every digest is MD5 of its input, for any number of inputs of any lengths. A lane whose message ends
 //! takes the next one at once; the longest go first, so that few lanes are empty at the end. A message that is alone, or
 //! is left alone, goes on in the fastest code for one.
-//! **Memory**: some 5 KiB on the heap while it works, and four octets an input that are kept for the next time.
+//! **Memory**: some 5 KiB on the heap while it works, and eight octets an input that are kept for the next time.
 //! **Time**: see `docs/measurements.md`.
 
 use fearless_simd::Level;
