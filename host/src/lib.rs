@@ -6,6 +6,7 @@
 //! | [`commands`] | the commands that use the network |
 //! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
+//! | [`url`] | `feige://…` |
 //! | [`charset`] | what peers write, and what they can read |
 //! | [`decode`] | explains datagrams |
 //! | [`control`] | how one instance asks another on this machine |
@@ -27,6 +28,7 @@ pub mod net;
 pub mod store;
 pub mod transfer;
 pub mod ui;
+pub mod url;
 
 use std::ffi::OsString;
 
