@@ -17,6 +17,7 @@
 
 #[cfg(feature = "async")]
 mod asynch;
+mod classic;
 mod node;
 mod stream;
 mod wire;
@@ -87,4 +88,5 @@ pub extern "C" fn proof_entry() {
     wire::proof(octets());
     stream::proof(octets());
     node::proof(octets());
+    classic::proof(octets());
 }
