@@ -54,7 +54,7 @@ impl<'s, 'c> Session<'s, 'c> {
     pub fn list(&mut self, folder: FileType) -> Result<Vec<String>, ClassicError> {
         let request = Request { command: "show_file_name_list", name: None, path: None, folder };
         self.request(&request, &[])?;
-        let (names, _) = self.text("the list")?;
+        let names = self.text("the list")?;
         Ok(names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
@@ -117,7 +117,7 @@ impl<'s, 'c> Session<'s, 'c> {
             Err(ClassicError::Connection(broken)) => {
                 self.text("the answer").and_then(|_| Err(ClassicError::Connection(broken)))
             }
-            other => other.and_then(|()| self.text("the answer").map(|(text, _)| text)),
+            other => other.and_then(|()| self.text("the answer")),
         }
     }
 
@@ -149,8 +149,8 @@ impl<'s, 'c> Session<'s, 'c> {
         self.connection.header(limits.stall, "answer", limits)?.ok_or(ClassicError::Short { got: 0, want: 4 })
     }
 
-    /// Reads an answer that is a text, and whether it had a digest, which then was right. Without one it is an error.
-    fn text(&mut self, what: &str) -> Result<(String, u64), ClassicError> {
+    /// Reads an answer that is a text. Without a digest it tells of an error.
+    fn text(&mut self, what: &str) -> Result<String, ClassicError> {
         let header = self.header()?;
         let answer = Salted::parse(&header)?;
         let Some(seal) = answer.seal else { return Err(self.refusal(&answer)) };
@@ -162,7 +162,7 @@ impl<'s, 'c> Session<'s, 'c> {
             text.extend_from_slice(octets);
             Ok(())
         })?;
-        Ok((String::from_utf8_lossy(&text).into_owned(), answer.size))
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Reads the body of an answer and checks it.

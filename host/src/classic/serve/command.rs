@@ -9,7 +9,7 @@ use feige_core::wire::classic::{CommandReply, FileType, MAX_COMMAND};
 use feige_core::wire::{Field, ParseError};
 
 use super::{Desk, MOMENT};
-use crate::classic::{ClassicError, ShelfError};
+use crate::classic::{ClassicError, ShelfError, emitted};
 
 const HELP: &str = "\
 help              this text
@@ -97,7 +97,7 @@ impl Desk<'_, '_> {
     fn reply(&mut self, name: &str, body: &[u8]) -> Result<(), ClassicError> {
         let (md5, name) = (Digest::of(body).to_string(), format!("{name}.txt"));
         let reply = CommandReply { md5: md5.as_str().into(), name: name.as_str().into(), size: body.len() as u64 };
-        let header = super::super::emitted(|buffer| reply.emit(buffer))?;
+        let header = emitted(|buffer| reply.emit(buffer))?;
         self.connection.write(&header, self.limits.stall)?;
         self.connection.write(body, self.limits.stall)
     }

@@ -3,6 +3,8 @@
 use feige_core::digest::Running;
 use feige_core::text::{FileName, Printable};
 use feige_core::wire::classic::{FileType, JsonText, Salted, SaltedMd5, Seal};
+use feige_core::wire::transfer::ErrorCode;
+use feige_core::wire::{Field, ParseError};
 
 use super::{Desk, Event};
 use crate::classic::connection::BUFFER;
@@ -92,16 +94,12 @@ impl Desk<'_, '_> {
         let received = self.connection.body(request.size, self.limits.salted, self.limits.least, |octets| {
             salted.update(octets);
             md5.update(octets);
+            upload.write(octets)?;
             got += octets.len() as u64;
-            Ok(upload.write(octets)?)
+            Ok(())
         });
         match received {
-            // The connection holds the octets that could not be stored.
-            Err(ClassicError::Shelf(error)) => {
-                let unread = request.size.saturating_sub(got).saturating_add(self.connection.pending().len() as u64);
-                let unread = unread.min(request.size);
-                return self.refuse(request, unread, &error.text);
-            }
+            Err(ClassicError::Shelf(error)) => return self.refuse(request, request.size - got, &error.text),
             other => other?,
         }
         // R-CL-44: without a digest nothing can be right.
@@ -116,17 +114,16 @@ impl Desk<'_, '_> {
         let stem = stored.rfind('.').filter(|&dot| dot > 0).map_or(stored.as_str(), |dot| &stored[..dot]);
         let slash = if folder == FileType::Other { "" } else { "/" };
         let text = format!("当前文件 {stem} 上传成功!保存至 :>>>> {}{slash}{stored}!", folder.word());
-        self.answer(request, None, &text)?;
         self.summary.received += 1;
         (self.tell)(Event::Received { name: stored, size: request.size, md5: md5.finish() });
-        Ok(())
+        self.answer(request, None, &text)
     }
 
     /// Reads the body of a request that needs none, the name once more at most. Whether it is what was sent; an empty
     /// one proves nothing and is not looked at (R-CL-44).
     fn name_is_sealed(&mut self, request: &Salted<'_>) -> Result<bool, ClassicError> {
         if request.size > MAX_NAME {
-            return Err(feige_core::wire::ParseError::too_large(feige_core::wire::Field::Body).into());
+            return Err(ParseError::too_large(Field::Body).into());
         }
         let body = self.connection.small_body(request.size, self.limits.salted, self.limits.least)?;
         let mut digest = SaltedMd5::new();
@@ -142,7 +139,7 @@ impl Desk<'_, '_> {
         self.answer_header(request, why.len() as u64, None, None)?;
         self.connection.write_pieces(why.as_bytes(), self.limits.stall)?;
         if unread > MAX_UNWANTED {
-            return Err(feige_core::wire::ParseError::too_large(feige_core::wire::Field::Body).into());
+            return Err(ParseError::too_large(Field::Body).into());
         }
         Ok(())
     }
@@ -195,6 +192,5 @@ fn each_piece(
 }
 
 fn shrunk() -> ShelfError {
-    let code = feige_core::wire::transfer::ErrorCode::Busy;
-    ShelfError { code, text: "the file became shorter while it was read; try again".into() }
+    ShelfError { code: ErrorCode::Busy, text: "the file became shorter while it was read; try again".into() }
 }
