@@ -14,6 +14,7 @@
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
+//! | [`home`] | the folder that the verified transfer reads and writes |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
 
 pub mod charset;
@@ -25,6 +26,7 @@ pub mod control;
 pub mod decode;
 pub mod engine;
 pub mod exit;
+pub mod home;
 pub mod net;
 pub mod store;
 pub mod transfer;

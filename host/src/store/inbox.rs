@@ -8,19 +8,20 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
+use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, DirBuilder, File, Metadata, OpenOptions};
+use cap_std::fs::{Dir, DirBuilder, File};
 use feige_core::text::FileName;
 use md5::{Digest, Md5};
 
 use super::StoreError;
+use super::owned::{self, Found};
 use super::part::{FilePart, FolderPart};
 use super::publish::{LONGEST_NAME, shortened};
 use super::space::Space;
 
 /// What a part's name ends with.
-const SUFFIX: &str = ".feige-part";
+pub(crate) const SUFFIX: &str = ".feige-part";
 
 /// How many unguessable names are tried before the folder is given up on.
 const FRESH_NAMES: u32 = 16;
@@ -114,18 +115,18 @@ impl Inbox {
     fn open_part(&self, name: &str, origin: Option<Origin>, resume: bool) -> io::Result<(File, String, u64)> {
         if let Some(origin) = origin {
             let part = part_name(name, key(name, origin));
-            match self.reopen(&part) {
-                Ok(Some(file)) => {
+            match owned::reopen(&self.dir, &part) {
+                Ok(Found::Ours(file)) => {
                     let len = file.metadata()?.len();
                     // More octets than announced cannot be of this file: begin again.
                     let kept = if resume && len <= origin.size { len } else { 0 };
                     file.set_len(kept)?;
                     return Ok((file, part, kept));
                 }
-                Ok(None) => {}
+                Ok(Found::InUse | Found::Foreign) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if let Ok(file) = self.create(&part)
-                        && lock(&file)?
+                    if let Ok(file) = owned::create(&self.dir, &part)
+                        && owned::lock(&file)?
                     {
                         return Ok((file, part, 0));
                     }
@@ -136,9 +137,9 @@ impl Inbox {
         }
         for _ in 0..FRESH_NAMES {
             let part = part_name(name, unguessable());
-            match self.create(&part) {
+            match owned::create(&self.dir, &part) {
                 Ok(file) => {
-                    lock(&file)?;
+                    owned::lock(&file)?;
                     return Ok((file, part, 0));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -146,39 +147,6 @@ impl Inbox {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    /// Opens an earlier part; `None` if it is in use or not plainly ours.
-    fn reopen(&self, part: &str) -> io::Result<Option<File>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).follow(FollowSymlinks::No);
-        #[cfg(unix)]
-        {
-            // Somebody may have put a pipe there: opening must not wait for its other end.
-            use cap_std::fs::OpenOptionsExt;
-            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        }
-        let file = self.dir.open_with(part, &options)?;
-        if !lock(&file)? {
-            return Ok(None);
-        }
-        // Between opening and locking, the other writer may have finished and given the file its name. And a second
-        // name of the file (a hard link) would be written to as well.
-        let (opened, named) = (file.metadata()?, self.dir.symlink_metadata(part)?);
-        let plain = opened.is_file() && opened.nlink() == 1 && is_ours(&opened);
-        Ok((plain && (opened.dev(), opened.ino()) == (named.dev(), named.ino())).then_some(file))
-    }
-
-    /// Creates a part that only its owner may read.
-    fn create(&self, part: &str) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use cap_std::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        self.dir.open_with(part, &options)
     }
 
     fn create_folder_part(&self, name: &str) -> io::Result<(Dir, String)> {
@@ -204,16 +172,16 @@ impl Inbox {
 /// Access rights of what is published: what any other program of this user would give.
 #[cfg(unix)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Modes {
+pub(crate) struct Modes {
     /// Of a file.
-    pub(super) file: u32,
+    pub(crate) file: u32,
     /// Of a folder.
-    pub(super) folder: u32,
+    pub(crate) folder: u32,
 }
 
 #[cfg(unix)]
 impl Modes {
-    fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         use rustix::fs::Mode;
         use std::sync::OnceLock;
         // The mask can only be read by setting it. For that instant it is stricter, never looser, and it is done
@@ -257,27 +225,7 @@ fn key(name: &str, origin: Origin) -> u64 {
 }
 
 /// A number that nobody can foresee: the standard library seeds its hash maps with such.
-fn unguessable() -> u64 {
+pub(crate) fn unguessable() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0u8)
-}
-
-/// Whether this user made the file: in a folder that all may write to, somebody else may have.
-#[cfg(unix)]
-fn is_ours(file: &Metadata) -> bool {
-    use cap_std::fs::MetadataExt;
-    file.uid() == rustix::process::geteuid().as_raw()
-}
-
-#[cfg(not(unix))]
-fn is_ours(_file: &Metadata) -> bool {
-    true
-}
-
-/// Takes the file for this process alone; false if somebody has it. Where files cannot be locked, nobody has.
-fn lock(file: &File) -> io::Result<bool> {
-    match file.try_clone()?.into_std().try_lock() {
-        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(true),
-    }
 }

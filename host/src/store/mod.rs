@@ -15,14 +15,19 @@
 
 pub mod inbox;
 pub mod outgoing;
+pub(crate) mod owned;
 pub mod part;
 mod publish;
 pub mod space;
 
+#[cfg(unix)]
+pub(crate) use inbox::Modes;
 pub use inbox::{Inbox, Origin};
+pub(crate) use inbox::{SUFFIX, unguessable};
 pub use outgoing::{OpenFile, Skipped, Step, Walk};
 pub use part::{FilePart, FolderPart};
-pub(crate) use part::{read_at, set_time, write_at};
+pub(crate) use part::{handle, read_at, set_time, write_at};
+pub(crate) use publish::{LONGEST_NAME, rename_new, shortened};
 
 #[cfg(test)]
 mod tests;

@@ -305,7 +305,7 @@ pub(crate) fn set_time(file: &File, mtime: Option<SystemTime>) {
 }
 
 /// A handle of `dir` that can do more than lead to its entries, which is all that the usual one can.
-fn handle(dir: &Dir) -> io::Result<File> {
+pub(crate) fn handle(dir: &Dir) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).maybe_dir(true);
     Ok(dir.open_with(".", &options)?.into_std())

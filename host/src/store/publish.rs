@@ -5,7 +5,7 @@ use std::io;
 use cap_std::fs::Dir;
 
 /// Longest name that the usual file systems take, in octets.
-pub(super) const LONGEST_NAME: usize = 255;
+pub(crate) const LONGEST_NAME: usize = 255;
 
 /// How many names are tried before a collision becomes an error. A folder in which all names are the same costs its
 /// sender's patience, not this machine's.
@@ -13,7 +13,7 @@ const CANDIDATES: u32 = 1000;
 
 /// Renames `part` to `name`, or to the first free of `name (1)`, `name (2)` …, and returns the name that it got.
 pub(super) fn publish(dir: &Dir, part: &str, name: &str) -> io::Result<String> {
-    let ((), name) = first_free(name, |candidate| rename_new(dir, part, candidate))?;
+    let ((), name) = first_free(name, |candidate| rename_new(dir, part, dir, candidate))?;
     Ok(name)
 }
 
@@ -49,7 +49,7 @@ fn candidate(name: &str, number: u32) -> String {
 }
 
 /// At most `most` octets of `text`, cut between two characters.
-pub(super) fn shortened(text: &str, most: usize) -> &str {
+pub(crate) fn shortened(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -57,41 +57,41 @@ pub(super) fn shortened(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// Renames within `dir`, failing with `AlreadyExists` if the new name is taken.
+/// Renames `from` in `dir` to `to` in `into`, failing with `AlreadyExists` if the new name is taken.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
+pub(crate) fn rename_new(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
     use rustix::fs::{RenameFlags, renameat_with};
     use rustix::io::Errno;
 
-    match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+    match renameat_with(dir, from, into, to, RenameFlags::NOREPLACE) {
         // Some file systems do not know the flag, some kernels not the call.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rename_in_two_steps(dir, from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rename_in_two_steps(dir, from, into, to),
         other => Ok(other?),
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn rename_new(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
-    rename_in_two_steps(dir, from, to)
+pub(crate) fn rename_new(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
+    rename_in_two_steps(dir, from, into, to)
 }
 
 /// The same where the system cannot do it in one step.
-fn rename_in_two_steps(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
+fn rename_in_two_steps(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
     if dir.symlink_metadata(from)?.is_dir() {
         // Windows refuses to replace a folder by itself; elsewhere an empty folder takes the name first, which
         // fails if it is taken and which a folder may replace.
         if cfg!(not(windows)) {
-            dir.create_dir(to)?;
+            into.create_dir(to)?;
         }
-        return dir.rename(from, dir, to);
+        return dir.rename(from, into, to);
     }
-    match dir.hard_link(from, dir, to) {
+    match dir.hard_link(from, into, to) {
         Ok(()) => dir.remove_file(from),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
         // No hard links either (FAT): an empty file takes the name first. It is seen empty for an instant.
         Err(_) => {
-            dir.open_with(to, cap_std::fs::OpenOptions::new().write(true).create_new(true))?;
-            dir.rename(from, dir, to)
+            into.open_with(to, cap_std::fs::OpenOptions::new().write(true).create_new(true))?;
+            dir.rename(from, into, to)
         }
     }
 }
@@ -115,7 +115,7 @@ mod tests {
         assert!(other.len() <= LONGEST_NAME && other.ends_with(" (1).txt"), "{other}");
     }
 
-    type Rename = fn(&Dir, &str, &str) -> io::Result<()>;
+    type Rename = fn(&Dir, &str, &Dir, &str) -> io::Result<()>;
 
     #[test]
     fn both_ways_of_renaming_replace_nothing() {
@@ -129,10 +129,14 @@ mod tests {
             dir.create_dir("folder-taken").unwrap();
 
             for (from, to) in [("part", "taken"), ("folder-part", "folder-taken"), ("part", "folder-taken")] {
-                assert_eq!(rename(&dir, from, to).unwrap_err().kind(), io::ErrorKind::AlreadyExists, "{from} {to}");
+                assert_eq!(
+                    rename(&dir, from, &dir, to).unwrap_err().kind(),
+                    io::ErrorKind::AlreadyExists,
+                    "{from} {to}"
+                );
             }
-            rename(&dir, "part", "free").unwrap();
-            rename(&dir, "folder-part", "folder-free").unwrap();
+            rename(&dir, "part", &dir, "free").unwrap();
+            rename(&dir, "folder-part", &dir, "folder-free").unwrap();
             assert_eq!(dir.read_to_string("free").unwrap(), "new");
             assert_eq!(dir.read_to_string("taken").unwrap(), "old");
             assert_eq!(dir.read_to_string("folder-free/x").unwrap(), "in the folder");

@@ -45,7 +45,7 @@ impl Space {
 
 /// Octets that may still be written to the disk of `dir`; `None` where the system does not tell.
 #[cfg(unix)]
-fn free(dir: &Dir) -> Option<u64> {
+pub(crate) fn free(dir: &Dir) -> Option<u64> {
     /// The reserve that is left to others is a hundredth of the disk, but never more than this.
     const LARGEST_RESERVE: u64 = 32 << 20;
     let disk = rustix::fs::fstatvfs(dir).ok()?;
@@ -58,6 +58,6 @@ fn free(dir: &Dir) -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-fn free(_dir: &Dir) -> Option<u64> {
+pub(crate) fn free(_dir: &Dir) -> Option<u64> {
     None
 }

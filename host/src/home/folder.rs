@@ -1,0 +1,102 @@
+//! Folders of a home that are open, and the way to them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use cap_std::fs::Dir;
+use feige_core::wire::transfer::{ErrorCode, Path};
+
+use super::ledger::lock;
+use super::{Home, HomeError, error};
+
+/// How many folders a home keeps open, because the next request will probably need one of them again.
+const KEPT: usize = 4;
+
+/// How long a folder that is kept open is believed to be where it was: another program may have moved it.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// An open folder.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) dir: Dir,
+    path: String,
+    found: Instant,
+    generation: u64,
+}
+
+impl Home {
+    /// Opens a folder: never one outside of the home, whatever links there are on the way (`RESOLVE_BENEATH`).
+    pub(super) fn folder(&self, path: Path<'_>) -> io::Result<Arc<Folder>> {
+        self.kept(path).map_or_else(|| self.find(path), Ok)
+    }
+
+    /// Does something with the last name of a path, in the folder above it.
+    ///
+    /// If it says that something is not there, and the folder was one that is kept open, that folder may be removed
+    /// itself and a new one in its place: then it is tried once more.
+    pub(super) fn within<T>(
+        &self,
+        action: &str,
+        path: Path<'_>,
+        mut act: impl FnMut(&Arc<Folder>, &str) -> Result<T, HomeError>,
+    ) -> Result<T, HomeError> {
+        error::check(action, path)?;
+        let Some((above, name)) = path.split() else {
+            return Err(HomeError::new(ErrorCode::Forbidden, format!("cannot {action} the home itself")));
+        };
+        if let Some(folder) = self.kept(above) {
+            match act(&folder, name) {
+                Err(error) if error.code == ErrorCode::NotFound => {}
+                other => return other,
+            }
+        }
+        let folder = self.find(above).map_err(|error| {
+            let error = HomeError::io(action, above.as_str(), &error);
+            if error.code == ErrorCode::NotFound {
+                HomeError::about(error.code, action, path.as_str(), NO_FOLDER)
+            } else {
+                error
+            }
+        })?;
+        act(&folder, name)
+    }
+
+    /// What was kept open may not be what its path names any more.
+    pub(super) fn forget_folders(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+        lock(&self.recent).clear();
+    }
+
+    fn kept(&self, path: Path<'_>) -> Option<Arc<Folder>> {
+        let mut recent = lock(&self.recent);
+        let at = recent.iter().position(|folder| folder.path == path.as_str())?;
+        let folder = &recent[at];
+        let current = folder.generation == self.generation.load(Ordering::Acquire);
+        // The home itself stays what it is.
+        if current && (path.is_root() || folder.found.elapsed() < BELIEVED) {
+            let folder = Arc::clone(folder);
+            recent[..=at].rotate_right(1);
+            Some(folder)
+        } else {
+            recent.remove(at);
+            None
+        }
+    }
+
+    fn find(&self, path: Path<'_>) -> io::Result<Arc<Folder>> {
+        // Read before looking: if a folder is moved meanwhile, what was found is not believed for long.
+        let generation = self.generation.load(Ordering::Acquire);
+        let found = Instant::now();
+        let dir = if path.is_root() { self.dir.try_clone()? } else { self.dir.open_dir(path.as_str())? };
+        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), found, generation });
+        let mut recent = lock(&self.recent);
+        recent.retain(|kept| kept.path != folder.path);
+        recent.truncate(KEPT - 1);
+        recent.insert(0, Arc::clone(&folder));
+        Ok(folder)
+    }
+}
+
+const NO_FOLDER: &str = "there is no such folder; make it first, or check the path";

@@ -1,0 +1,147 @@
+//! Folders of a home, entry by entry.
+
+use std::sync::Arc;
+
+use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
+
+use super::folder::Folder;
+use super::sys::{Entries, Facts, Kind};
+use super::{Home, HomeError, error};
+
+/// A file or folder as users see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its name, without the folder; empty for the home itself.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its size in octets; 0 for folders.
+    pub size: u64,
+    /// When it was last changed, in nanoseconds since 1970-01-01 UTC.
+    pub mtime: i64,
+    /// Its POSIX permission bits.
+    pub mode: u16,
+}
+
+impl Item {
+    /// `None` for what is neither a file nor a folder.
+    fn new(name: &str, facts: &Facts) -> Option<Self> {
+        let (kind, size) = match facts.kind {
+            Kind::File => (EntryKind::File, facts.size),
+            Kind::Folder => (EntryKind::Folder, 0),
+            Kind::Link | Kind::Other => return None,
+        };
+        Some(Self { name: name.to_owned(), kind, size, mtime: facts.modified, mode: facts.mode })
+    }
+
+    /// In the words of the protocol.
+    #[must_use]
+    pub fn entry(&self) -> Entry<'_> {
+        let Self { name, kind, size, mtime, mode } = self;
+        Entry { name, kind: *kind, size: *size, mtime: Some(*mtime), mode: Some(*mode) }
+    }
+}
+
+/// A folder that is listed. Entries that come or go meanwhile may or may not be seen, as with any listing.
+#[derive(Debug)]
+pub struct Listing {
+    home: Arc<Home>,
+    folder: Arc<Folder>,
+    path: String,
+    entries: Entries,
+    cursor: u64,
+}
+
+impl Home {
+    /// What there is under a name.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorCode::NotFound), [`Forbidden`](ErrorCode::Forbidden) for what is neither a file nor a folder,
+    /// and what the system says.
+    pub fn stat(&self, path: Path<'_>) -> Result<Item, HomeError> {
+        const STAT: &str = "look at";
+        let failed = |error| HomeError::io(STAT, path.as_str(), &error);
+        let (name, facts) = if let Some((_, name)) = path.split() {
+            let look = |folder: &Arc<Folder>, name: &str| match Facts::look(&folder.dir, name).map_err(failed)? {
+                facts if facts.kind == Kind::Link => self.look_through(path.as_str()).map_err(failed),
+                facts => Ok(facts),
+            };
+            (name, self.within(STAT, path, look)?)
+        } else {
+            ("", Facts::of_metadata(&self.dir.dir_metadata().map_err(failed)?))
+        };
+        Item::new(name, &facts).ok_or_else(|| {
+            HomeError::about(ErrorCode::Forbidden, STAT, path.as_str(), "it is neither a file nor a folder")
+        })
+    }
+
+    /// Opens a folder to list it.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorCode::NotFound), [`NotAFolder`](ErrorCode::NotAFolder), and what the system says.
+    pub fn list(self: &Arc<Self>, path: Path<'_>) -> Result<Listing, HomeError> {
+        const LIST: &str = "list";
+        error::check(LIST, path)?;
+        let failed = |error| HomeError::io(LIST, path.as_str(), &error);
+        let folder = self.folder(path).map_err(failed)?;
+        let entries = Entries::of(&folder.dir).map_err(failed)?;
+        Ok(Listing { home: Arc::clone(self), folder, path: path.as_str().to_owned(), entries, cursor: 0 })
+    }
+
+    /// What a link points to, if that is in the home.
+    pub(super) fn look_through(&self, path: &str) -> std::io::Result<Facts> {
+        Ok(Facts::of_metadata(&self.dir.metadata(path)?))
+    }
+}
+
+impl Listing {
+    /// Goes on behind the item after which [`Self::cursor`] said so; 0 is the beginning.
+    ///
+    /// # Errors
+    /// [`BadRequest`](ErrorCode::BadRequest) if the file system knows of no such place.
+    pub fn seek(&mut self, cursor: u64) -> Result<(), HomeError> {
+        let reason = "the place to go on from is not known; list it from the start";
+        self.entries.seek(cursor).map_err(|_| HomeError::about(ErrorCode::BadRequest, "list", &self.path, reason))?;
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    /// Where the next page begins: behind the last item that was taken. 0 before the first.
+    #[must_use]
+    pub const fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// What users see of an entry; `None` if it is none of theirs: parts, names that they could not ask for, pipes
+    /// and devices, links that lead out of the home, and what is gone already.
+    fn item(&self, entry: &super::sys::Entry) -> Option<Item> {
+        let name = entry.name().to_str().ok()?;
+        if error::is_reserved(name) || Path::parse(name).is_err() || entry.kind() == Some(Kind::Other) {
+            return None;
+        }
+        let mut facts = Facts::look_raw(&self.folder.dir, entry.name()).ok()?;
+        if facts.kind == Kind::Link {
+            let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
+            facts = self.home.look_through(&path).ok()?;
+        }
+        Item::new(name, &facts)
+    }
+}
+
+/// The items, in the order of the file system.
+impl Iterator for Listing {
+    type Item = Result<Item, HomeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let entry = match self.entries.next()? {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(HomeError::io("list", &self.path, &error))),
+            };
+            if let Some(item) = self.item(&entry) {
+                self.cursor = entry.place();
+                return Some(Ok(item));
+            }
+        }
+    }
+}

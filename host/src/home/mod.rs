@@ -1,0 +1,151 @@
+//! The folder that the verified transfer reads and writes: a user's home on a server, or the folder that a client
+//! downloads to.
+//!
+//! A [`Home`] is an open handle of one folder, shared by everyone in this process who works in it.
+//!
+//! **Guarantees**, whatever a peer sends, and whatever links there are:
+//! - Nothing outside of the home is read, written, listed or named. Folders are opened by handles that cannot lead out
+//!   (`RESOLVE_BENEATH`); in them, files have names of one component, and links are not followed. What a link shows
+//!   that points to somewhere in the home is shown.
+//! - A file has its name only when it is whole, verified and on the disk ([`Home::settle`]). Until then it is a *part*
+//!   beside it, which no user can name. What it replaces stays whole until then.
+//! - What is used and what is promised to uploads are together within the quota, at every moment, however many
+//!   connections upload.
+//! - What came before an upload broke off is there for the next attempt, as far as it was verified: after this program
+//!   was killed as it is, after the machine restarted once it is hashed again.
+//!
+//! Three names are reserved, of which users can name none: `.NAME.feige-part` for the octets of a large file,
+//! `.NAME.feige-sums` for the digests of its blocks, and `.NUMBER.feige-small` for a small file.
+//!
+//! Other programs may work in the folder too. What they use is counted when the home is opened the next time.
+//!
+//! **Memory**: a few hundred octets and up to five handles for a home, one or two handles for an upload; the same for a
+//! folder of a million files. **Time**: a handful of calls of the system for a file; a quota costs going through the
+//! home once. **Protocol**: `docs/protocol/transfer.md`, the rules R-VT-20 to 29 and 40 to 69.
+
+mod covered;
+mod error;
+mod folder;
+mod ledger;
+mod list;
+mod names;
+mod settle;
+mod source;
+mod sums;
+mod survey;
+mod sys;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub use error::HomeError;
+pub use list::{Item, Listing};
+pub use source::Source;
+pub use upload::{Arriving, Earlier, Finished, Upload};
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use crate::store::{Modes, SUFFIX, space, unguessable};
+use folder::Folder;
+use ledger::Ledger;
+
+/// Ends of names that users cannot use.
+const SUFFIXES: [&str; 3] = [PART, SUMS, SMALL];
+/// Of the octets of a large file.
+const PART: &str = SUFFIX;
+/// Of the digests of its blocks.
+const SUMS: &str = ".feige-sums";
+/// Of a small file.
+const SMALL: &str = ".feige-small";
+
+/// How old a part is that nobody is going to continue.
+pub const STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The folder: see the module.
+#[derive(Debug)]
+pub struct Home {
+    dir: Dir,
+    quota: Option<u64>,
+    /// Of a home with a quota, once it was gone through.
+    ledger: OnceLock<Ledger>,
+    /// The folders that were used last, the last one first.
+    recent: Mutex<Vec<Arc<Folder>>>,
+    /// Counts what may have moved folders.
+    generation: AtomicU64,
+    /// Held while a name is looked at and then changed.
+    names: Mutex<()>,
+    small_parts: AtomicU64,
+    seed: u64,
+    modes: Modes,
+}
+
+/// How much room there is, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Apparent size of all files, parts among them.
+    pub used: u64,
+    /// What may be used; `None`: no limit but the disk.
+    pub quota: Option<u64>,
+    /// What may still be written to the disk, less a reserve for others; `None` if the system does not tell.
+    pub free: Option<u64>,
+}
+
+impl Home {
+    /// Opens the folder at `path`, of which the operator of this machine has the say: links on the way to it count.
+    ///
+    /// With a quota, a thread begins to go through the home, and removes parts that are older than [`STALE`] on the
+    /// way; what needs to know what is used waits for it. There must be only one such `Home` of a folder.
+    ///
+    /// # Errors
+    /// What the system says if it is no folder, or may not be opened. The text does not name the folder.
+    pub fn open(path: &std::path::Path, quota: Option<u64>) -> Result<Arc<Self>, HomeError> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(|error| HomeError::io("open the folder of the home", "", &error))?;
+        let home = Arc::new(Self {
+            dir,
+            quota,
+            ledger: OnceLock::new(),
+            recent: Mutex::default(),
+            generation: AtomicU64::new(0),
+            names: Mutex::new(()),
+            small_parts: AtomicU64::new(0),
+            seed: unguessable(),
+            modes: Modes::of_this_process(),
+        });
+        if quota.is_some() {
+            let home = Arc::clone(&home);
+            // Without a thread, the first one who needs it does it.
+            let _ = std::thread::Builder::new().name("survey".into()).spawn(move || {
+                home.books();
+            });
+        }
+        Ok(home)
+    }
+
+    /// How much is used, and how much may be.
+    ///
+    /// A home without a quota keeps no books: it is gone through each time.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        let used = self.books().map_or_else(|| self.survey(None).used, Ledger::used);
+        Space { used, quota: self.quota, free: space::free(&self.dir) }
+    }
+
+    /// The books of a home with a quota. Whoever changes what is used asks for them before he changes anything: they
+    /// are opened by going through the home.
+    fn books(&self) -> Option<&Ledger> {
+        self.quota?;
+        Some(self.ledger.get_or_init(|| Ledger::new(self.quota, self.survey(Some(STALE)).used)))
+    }
+
+    /// Access rights of a received file: as announced, as far as any other program of this user would give them. Its
+    /// owner can always read and write it, and it never runs as somebody else.
+    fn mode_of(&self, announced: Option<u16>) -> u32 {
+        announced.map_or(self.modes.file, |mode| u32::from(mode) & self.modes.folder | 0o600)
+    }
+}

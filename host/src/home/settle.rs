@@ -1,0 +1,129 @@
+//! Giving finished files their names, many at a time.
+
+use std::io;
+use std::sync::Arc;
+
+use feige_core::wire::transfer::ErrorCode;
+
+use super::folder::Folder;
+use super::ledger::lock;
+use super::sys::{self, Facts, Kind};
+use super::upload::{RECEIVE, Slot, sums_name};
+use super::{Finished, Home, HomeError};
+use crate::store::{handle, rename_new};
+
+impl Home {
+    /// Puts finished files on the disk, and then gives them their names: a file that has its name is whole, whatever
+    /// happens to this machine. Takes all out of `finished` and returns what became of each, in the same order.
+    ///
+    /// One file is synchronised by itself, several with everything else that their file system has in memory: a call
+    /// for each of ten thousand small files would take longer than their transfer. An upload that is not settled stays
+    /// a part.
+    pub fn settle(&self, finished: &mut Vec<Finished>) -> Vec<Result<(), HomeError>> {
+        let data = sync_data(finished);
+        let mut settled = Vec::with_capacity(finished.len());
+        let mut folders = Vec::<Arc<Folder>>::new();
+        for Finished { mut slot } in finished.drain(..) {
+            let result = match &data {
+                Ok(()) => self.publish(&mut slot),
+                Err(error) => Err(HomeError::io(RECEIVE, &slot.path, error)),
+            };
+            if result.is_ok() && !folders.last().is_some_and(|last| Arc::ptr_eq(last, &slot.folder)) {
+                folders.push(Arc::clone(&slot.folder));
+            }
+            settled.push(result);
+        }
+        if let Err(error) = sync_names(&folders) {
+            let failed = HomeError::io("put the names of what was received on the disk below", "", &error);
+            settled.iter_mut().filter(|result| result.is_ok()).for_each(|result| *result = Err(failed.clone()));
+        }
+        settled
+    }
+
+    fn publish(&self, slot: &mut Slot) -> Result<(), HomeError> {
+        // With one change of names at a time, what is replaced is what was looked at.
+        let names = lock(&self.names);
+        let replaced = name_part(slot).map_err(|error| match error.kind() {
+            io::ErrorKind::IsADirectory => HomeError::about(
+                ErrorCode::IsAFolder,
+                RECEIVE,
+                &slot.path,
+                "a folder has got that name meanwhile; use another",
+            ),
+            _ => slot.failed(&error),
+        })?;
+        slot.done = true;
+        if let Some(ledger) = self.books() {
+            ledger.removed(replaced);
+            ledger.release(slot.reserved(), slot.reserved());
+        }
+        drop(names);
+        if slot.lasting {
+            // Without its part it means nothing; the next upload of that name would throw it away.
+            let _ = sys::remove(&slot.folder.dir, &sums_name(slot.name()));
+        }
+        Ok(())
+    }
+}
+
+/// Gives a part its name, and returns how many octets had that name before.
+fn name_part(slot: &Slot) -> io::Result<u64> {
+    let (dir, name) = (&slot.folder.dir, slot.name());
+    if slot.fresh || !slot.replace {
+        match rename_new(dir, &slot.part, dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && slot.replace => {}
+            other => return other.map(|()| 0),
+        }
+    }
+    let replaced = match Facts::look_for(dir, name)? {
+        Some(facts) if facts.kind == Kind::Folder => return Err(io::ErrorKind::IsADirectory.into()),
+        Some(facts) if facts.kind == Kind::File => facts.size,
+        _ => 0,
+    };
+    sys::rename(dir, &slot.part, dir, name)?;
+    Ok(replaced)
+}
+
+/// Puts the octets of all on the disk.
+fn sync_data(finished: &[Finished]) -> io::Result<()> {
+    match finished {
+        [Finished { slot }] => match &slot.file {
+            Some(file) => file.sync_data(),
+            None => match sys::open_to_write(&slot.folder.dir, &slot.part) {
+                // Somebody removed it: that is told when it is to get its name.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                file => file?.sync_data(),
+            },
+        },
+        several => {
+            let mut folders: Vec<_> = several.iter().map(|Finished { slot }| &slot.folder).collect();
+            folders.dedup_by(|one, other| Arc::ptr_eq(one, other));
+            sync_disks(folders)
+        }
+    }
+}
+
+/// Puts the names that were given on the disk.
+fn sync_names(folders: &[Arc<Folder>]) -> io::Result<()> {
+    match folders {
+        [folder] => match handle(&folder.dir)?.sync_all() {
+            // Not every file system can do that for a folder.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other,
+        },
+        several => sync_disks(several),
+    }
+}
+
+fn sync_disks<'a>(folders: impl IntoIterator<Item = &'a Arc<Folder>>) -> io::Result<()> {
+    let mut done = Vec::new();
+    for folder in folders {
+        let folder = handle(&folder.dir)?;
+        let disk = Facts::of_file(&folder)?.device;
+        if !done.contains(&disk) {
+            sys::sync_disk_of(&folder)?;
+            done.push(disk);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! What the system is asked, by names of one component in an open folder: no link is followed, no path resolved.
+//!
+//! These calls are made for every small file, so they are the system's own and not a library's several.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+
+use cap_std::fs::{Dir, Metadata};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::retry_on_intr;
+
+/// What something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Link,
+    /// A pipe, a socket, a device.
+    Other,
+}
+
+impl Kind {
+    const fn of(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Folder,
+            FileType::Symlink => Self::Link,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What the system knows of a file or folder. Times in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) kind: Kind,
+    pub(super) size: u64,
+    pub(super) mode: u16,
+    /// When the contents were last changed, as far as its owner says.
+    pub(super) modified: i64,
+    /// When anything of it was last changed; nobody can set this.
+    pub(super) changed: i64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+impl Facts {
+    #[allow(clippy::unnecessary_cast, reason = "other types on other systems")]
+    fn of(stat: &Stat) -> Self {
+        Self {
+            kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mode: (stat.st_mode & 0o777) as u16,
+            modified: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+        }
+    }
+
+    pub(super) fn of_metadata(metadata: &Metadata) -> Self {
+        use cap_std::fs::MetadataExt;
+        Self {
+            kind: if metadata.is_file() {
+                Kind::File
+            } else if metadata.is_dir() {
+                Kind::Folder
+            } else {
+                Kind::Other
+            },
+            size: metadata.len(),
+            mode: (metadata.mode() & 0o777) as u16,
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// Of an open file.
+    pub(super) fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::fstat(file)?))
+    }
+
+    /// Of what `name` in `dir` is; of a link, not of what it points to.
+    pub(super) fn look(dir: &Dir, name: &str) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    /// The same, for a name as a folder lists it.
+    pub(super) fn look_raw(dir: &Dir, name: &CStr) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    /// The same; `None` if there is nothing.
+    pub(super) fn look_for(dir: &Dir, name: &str) -> io::Result<Option<Self>> {
+        match Self::look(dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+/// Opens a file to read. A link fails with `ELOOP`; a pipe is not waited for.
+pub(super) fn open(dir: &Dir, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?))
+}
+
+/// Opens a file to write, as [`open`] does.
+pub(super) fn open_to_write(dir: &Dir, name: &str) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?))
+}
+
+/// Whether opening failed because the name is that of a link.
+pub(super) fn is_link(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
+}
+
+/// Creates a file that was not there, to write, with these access rights less what the system masks.
+pub(super) fn create(dir: &Dir, name: &str, mode: u32) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    #[allow(clippy::useless_conversion, reason = "16 bits on other systems")]
+    let mode = Mode::from_raw_mode(mode.try_into().unwrap_or(0o600));
+    Ok(File::from(retry_on_intr(|| rustix::fs::openat(dir, name, flags, mode))?))
+}
+
+/// Sets the access rights of an open file.
+pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// Renames, replacing a file of that name.
+pub(super) fn rename(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
+    Ok(rustix::fs::renameat(dir, from, into, to)?)
+}
+
+/// Removes a file or link.
+pub(super) fn remove(dir: &Dir, name: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
+}
+
+/// Removes an empty folder.
+pub(super) fn remove_dir(dir: &Dir, name: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
+}
+
+/// Puts everything on the disk that the file system of `folder` has in memory.
+pub(super) fn sync_disk_of(folder: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(folder)?;
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        rustix::fs::sync();
+    }
+    Ok(())
+}
+
+/// The entries of a folder, in the order of the file system, with a place to go on from.
+#[derive(Debug)]
+pub(super) struct Entries(rustix::fs::Dir);
+
+/// An entry of a folder.
+pub(super) struct Entry(rustix::fs::DirEntry);
+
+impl Entries {
+    pub(super) fn of(dir: &Dir) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = retry_on_intr(|| rustix::fs::openat(dir, ".", flags, Mode::empty()))?;
+        Ok(Self(rustix::fs::Dir::new(dir)?))
+    }
+
+    /// Goes on behind the entry that had this [`Entry::place`]; 0 is the beginning.
+    pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
+        Ok(self.0.seek(place.cast_signed())?)
+    }
+
+    pub(super) fn next(&mut self) -> Option<io::Result<Entry>> {
+        loop {
+            match self.0.read()? {
+                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+                Ok(entry) => return Some(Ok(Entry(entry))),
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn name(&self) -> &CStr {
+        self.0.file_name()
+    }
+
+    pub(super) fn place(&self) -> u64 {
+        self.0.offset().cast_unsigned()
+    }
+
+    /// What it is, where the folder says so.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match self.0.file_type() {
+            FileType::Unknown => None,
+            kind => Some(Kind::of(kind)),
+        }
+    }
+}

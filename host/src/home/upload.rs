@@ -1,0 +1,494 @@
+//! Files of a home that are written.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use feige_core::digest::{Digest, Scalar};
+use feige_core::wire::transfer::{ErrorCode, Path, block_len};
+
+use super::covered::Covered;
+use super::folder::Folder;
+use super::ledger::OverQuota;
+use super::sums::{Identity, Sums};
+use super::sys::{self, Facts, Kind};
+use super::{Home, HomeError, PART, SMALL, SUMS};
+use crate::store::owned::{self, Found};
+use crate::store::space::Space;
+use crate::store::{LONGEST_NAME, set_time, shortened, write_at};
+
+/// The largest file that is small, in octets: if it is one block too, it is not worth continuing, so it has no sums and
+/// no lock.
+const SMALL_FILE: u64 = 64 << 10;
+
+/// How often a part that comes and goes is tried to be had.
+const ATTEMPTS: u32 = 8;
+
+pub(super) const RECEIVE: &str = "receive";
+
+/// A file that is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arriving {
+    /// Its size in octets.
+    pub size: u64,
+    /// When it was last changed, in nanoseconds since 1970-01-01 UTC.
+    pub mtime: Option<i64>,
+    /// Its POSIX permission bits.
+    pub mode: Option<u16>,
+    /// Something that changes whenever the file does: an attempt with the same stamp, size and block is continued.
+    pub stamp: u64,
+    /// The size of blocks, as a power of two ([`block_len`]).
+    pub block: u8,
+    /// A file of that name is replaced.
+    pub replace: bool,
+}
+
+/// What an earlier attempt left of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// The stamp that it was announced with.
+    pub stamp: u64,
+    /// Its size in octets.
+    pub size: u64,
+    /// When it was last changed, in nanoseconds since 1970-01-01 UTC.
+    pub mtime: Option<i64>,
+    /// The size of blocks, as a power of two.
+    pub block: u8,
+    /// How many octets are there and verified: a multiple of the block.
+    pub offset: u64,
+}
+
+/// A part and the room that is reserved for it. Dropped before it is done, it keeps what is of use for a later
+/// attempt, and gives the rest back.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) home: Arc<Home>,
+    pub(super) folder: Arc<Folder>,
+    /// As the user names it.
+    pub(super) path: String,
+    pub(super) part: String,
+    /// Open, and of large files locked, as long as it is written.
+    pub(super) file: Option<File>,
+    pub(super) sums: Option<Sums>,
+    /// The part is one that a later attempt finds.
+    pub(super) lasting: bool,
+    pub(super) size: u64,
+    /// Octets of the part that are in the books as used already.
+    counted: u64,
+    /// Octets that a later attempt may build on.
+    verified: u64,
+    pub(super) replace: bool,
+    /// Nothing had the name when the file was announced.
+    pub(super) fresh: bool,
+    pub(super) done: bool,
+}
+
+impl Slot {
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    pub(super) fn reserved(&self) -> u64 {
+        self.size.saturating_sub(self.counted)
+    }
+
+    pub(super) fn failed(&self, error: &io::Error) -> HomeError {
+        if error.kind() == io::ErrorKind::NotFound {
+            let reason = "its folder was removed meanwhile; make the folder again and send it again";
+            return HomeError::about(ErrorCode::NotFound, RECEIVE, &self.path, reason);
+        }
+        HomeError::io(RECEIVE, &self.path, error)
+    }
+
+    /// Keeps the verified octets for a later attempt and returns how many those are.
+    fn leave(&mut self) -> u64 {
+        // An error means that more octets stay than are told; the next start counts them.
+        if self.lasting && self.verified > 0 {
+            if let Some(file) = &self.file {
+                let _ = file.set_len(self.verified);
+            }
+            if let Some(sums) = &self.sums {
+                let _ = sums.cut(self.verified);
+            }
+            return self.verified;
+        }
+        if self.lasting {
+            let _ = sys::remove(&self.folder.dir, &sums_name(self.name()));
+        }
+        let _ = sys::remove(&self.folder.dir, &self.part);
+        0
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let (reserved, counted) = (self.reserved(), self.counted);
+        let kept = self.leave();
+        if let Some(ledger) = self.home.books() {
+            ledger.removed(counted);
+            ledger.release(reserved, kept);
+        }
+    }
+}
+
+/// A file that is being received. Dropped before [`Upload::complete`], its verified front is kept for the next attempt.
+#[derive(Debug)]
+pub struct Upload {
+    slot: Slot,
+    covered: Covered,
+    block: u8,
+    offset: u64,
+    mtime: Option<i64>,
+    mode: Option<u16>,
+    space: Space,
+}
+
+/// A file that is whole and verified, and gets its name by [`Home::settle`]. Dropped before, it is kept for the next
+/// attempt, unless it is small.
+#[derive(Debug)]
+pub struct Finished {
+    pub(super) slot: Slot,
+}
+
+impl Home {
+    /// Begins to receive a file: reserves the room, and takes up what an earlier attempt left.
+    ///
+    /// After a restart of this machine, what was left is hashed again; otherwise the time does not depend on its size.
+    ///
+    /// # Errors
+    /// [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder), [`QuotaExceeded`](ErrorCode::QuotaExceeded),
+    /// [`NoSpace`](ErrorCode::NoSpace), [`Busy`](ErrorCode::Busy) if another upload has the name,
+    /// [`NotFound`](ErrorCode::NotFound) if the folder is not there, [`BadName`](ErrorCode::BadName), and what the
+    /// system says.
+    pub fn receive(self: &Arc<Self>, path: Path<'_>, arriving: &Arriving) -> Result<Upload, HomeError> {
+        let Some(block) = block_len(arriving.block) else {
+            let reason = "no such size of blocks; use 12 to 20";
+            return Err(HomeError::about(ErrorCode::BadRequest, RECEIVE, path.as_str(), reason));
+        };
+        let small = arriving.size <= SMALL_FILE.min(u64::from(block));
+        self.within(RECEIVE, path, |folder, name| {
+            // Before anything of the part changes, which would be counted twice.
+            let _ = self.books();
+            let mut slot = Slot {
+                home: Arc::clone(self),
+                folder: Arc::clone(folder),
+                path: path.as_str().to_owned(),
+                part: String::new(),
+                file: None,
+                sums: None,
+                lasting: false,
+                size: arriving.size,
+                counted: 0,
+                verified: 0,
+                replace: arriving.replace,
+                fresh: self.is_free(folder, path, name, arriving.replace)?,
+                // Until there is something to give back.
+                done: true,
+            };
+            if small {
+                slot.begin_small(arriving)?;
+            } else {
+                slot.begin(arriving, name)?;
+            }
+            let offset = slot.verified / u64::from(block) * u64::from(block);
+            Ok(Upload {
+                covered: Covered::up_to(offset),
+                slot,
+                block: arriving.block,
+                offset,
+                mtime: arriving.mtime,
+                mode: arriving.mode,
+                space: Space::default(),
+            })
+        })
+    }
+
+    /// What an earlier attempt to receive a file left, if it left anything.
+    ///
+    /// # Errors
+    /// As for [`Home::receive`].
+    pub fn earlier(&self, path: Path<'_>) -> Result<Option<Earlier>, HomeError> {
+        self.within("look for a part of", path, |folder, name| {
+            let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);
+            let part = match owned::reopen(&folder.dir, &part_name(name)) {
+                Ok(Found::Ours(part)) => part.into_std(),
+                Ok(Found::InUse) => return Err(busy(path)),
+                Ok(Found::Foreign) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            let found = Sums::take_up(&folder.dir, &sums_name(name), &part, &mut Scalar).map_err(failed)?;
+            Ok(found.and_then(|(_, Identity { stamp, size, mtime, block }, front)| {
+                let len = u64::from(block_len(block)?);
+                Some(Earlier { stamp, size, mtime, block, offset: front / len * len })
+            }))
+        })
+    }
+
+    /// Whether nothing has the name; an error if what has it may not be replaced.
+    fn is_free(&self, folder: &Folder, path: Path<'_>, name: &str, replace: bool) -> Result<bool, HomeError> {
+        let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);
+        let Some(mut facts) = Facts::look_for(&folder.dir, name).map_err(failed)? else { return Ok(true) };
+        if facts.kind == Kind::Link {
+            // A link without an end is shown to nobody, and may be replaced as a file.
+            facts = self.look_through(path.as_str()).unwrap_or(facts);
+        }
+        match facts.kind {
+            Kind::Folder => Err(HomeError::about(ErrorCode::IsAFolder, RECEIVE, path.as_str(), "it is a folder")),
+            _ if replace => Ok(false),
+            _ => Err(failed(io::ErrorKind::AlreadyExists.into())),
+        }
+    }
+}
+
+impl Slot {
+    fn begin_small(&mut self, arriving: &Arriving) -> Result<(), HomeError> {
+        self.reserve()?;
+        let mode = self.home.mode_of(arriving.mode);
+        for _ in 0..ATTEMPTS {
+            self.part = self.home.small_part_name();
+            match sys::create(&self.folder.dir, &self.part, mode) {
+                Ok(file) => {
+                    self.file = Some(file);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(self.failed(&error)),
+            }
+        }
+        Err(busy_at(&self.path))
+    }
+
+    fn begin(&mut self, arriving: &Arriving, name: &str) -> Result<(), HomeError> {
+        let Arriving { stamp, size, mtime, block, .. } = *arriving;
+        let identity = Identity { stamp, size, mtime, block };
+        let folder = Arc::clone(&self.folder);
+        self.part = part_name(name);
+        let file = self.claim_part()?;
+        let failed = |error| HomeError::io(RECEIVE, &self.path, &error);
+        let there = file.metadata().map_err(failed)?.len();
+        let sums = sums_name(name);
+        let earlier = Sums::take_up(&folder.dir, &sums, &file, &mut Scalar).map_err(failed)?;
+        let (sums, verified) = match earlier {
+            Some((sums, of, front)) if of.is_same(&identity) && front > 0 => (Ok(sums), front),
+            _ => (Sums::begin(&folder.dir, &sums, identity), 0),
+        };
+        let ready = sums.and_then(|sums| {
+            file.set_len(verified)?;
+            // A gap behind the front would be believed after all, once the front has reached it.
+            sums.cut(verified)?;
+            Ok(sums)
+        });
+        self.lasting = true;
+        match ready {
+            Ok(sums) => self.sums = Some(sums),
+            Err(error) => {
+                let error = HomeError::io(RECEIVE, &self.path, &error);
+                if there == 0 {
+                    self.leave();
+                }
+                return Err(error);
+            }
+        }
+        self.file = Some(file);
+        (self.verified, self.counted) = (verified, verified);
+        if let Some(ledger) = self.home.books() {
+            ledger.removed(there.saturating_sub(verified));
+        }
+        let room = Space::fits(&folder.dir, self.reserved())
+            .map_err(|error| HomeError::store(RECEIVE, &self.path, &error))
+            .and_then(|()| self.reserve());
+        if room.is_err() && verified == 0 {
+            self.leave();
+        }
+        room
+    }
+
+    /// Makes the promise that dropping this takes back.
+    fn reserve(&mut self) -> Result<(), HomeError> {
+        if let Some(ledger) = self.home.books() {
+            ledger.reserve(self.reserved()).map_err(|OverQuota { left }| {
+                let reason =
+                    format!("it needs {} octets and the quota has {left} left; remove something", self.reserved());
+                HomeError::about(ErrorCode::QuotaExceeded, RECEIVE, &self.path, reason)
+            })?;
+        }
+        self.done = false;
+        Ok(())
+    }
+
+    /// Opens or creates the part, for this upload alone.
+    fn claim_part(&self) -> Result<File, HomeError> {
+        let dir = &self.folder.dir;
+        for _ in 0..ATTEMPTS {
+            match owned::reopen(dir, &self.part) {
+                Ok(Found::Ours(file)) => return Ok(file.into_std()),
+                Ok(Found::InUse) => return Err(busy_at(&self.path)),
+                // Its name may have gone between opening and looking: the next attempt tells.
+                Ok(Found::Foreign) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => match owned::create(dir, &self.part) {
+                    Ok(file) if owned::lock(&file).map_err(|error| self.failed(&error))? => return Ok(file.into_std()),
+                    Ok(_) => return Err(busy_at(&self.path)),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(self.failed(&error)),
+                },
+                Err(error) => return Err(self.failed(&error)),
+            }
+        }
+        let reason = "something else has the name of its part; remove that, or use another name";
+        Err(HomeError::about(ErrorCode::Forbidden, RECEIVE, &self.path, reason))
+    }
+}
+
+impl Upload {
+    /// How many octets are there and verified, from an earlier attempt: where to begin. A multiple of the block.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The size of blocks, as a power of two.
+    #[must_use]
+    pub const fn block(&self) -> u8 {
+        self.block
+    }
+
+    /// Writes `octets` from position `at` on. What was verified there is not any more.
+    ///
+    /// # Errors
+    /// [`BadRequest`](ErrorCode::BadRequest) if that is beyond the announced size, [`NoSpace`](ErrorCode::NoSpace), and
+    /// what the system says.
+    pub fn write(&mut self, at: u64, octets: &[u8]) -> Result<(), HomeError> {
+        let end = at.checked_add(octets.len() as u64).filter(|&end| end <= self.slot.size);
+        let (Some(end), Some(file)) = (end, &self.slot.file) else {
+            return Err(self.bad_request("more octets came than were announced"));
+        };
+        let blocks = self.blocks(at..end);
+        if self.covered.remove(&blocks) {
+            if let Some(sums) = &self.slot.sums {
+                sums.forget(blocks.start, blocks.end).map_err(|error| self.slot.failed(&error))?;
+            }
+            self.slot.verified = self.covered.front();
+        }
+        write_at(file, octets, at).map_err(|error| self.slot.failed(&error))?;
+        self.space
+            .spend(&self.slot.folder.dir, octets.len() as u64)
+            .map_err(|error| HomeError::store(RECEIVE, &self.slot.path, &error))
+    }
+
+    /// Tells that `len` octets from `at` on are what was sent, and keeps the digests of their blocks.
+    ///
+    /// # Errors
+    /// [`BadRequest`](ErrorCode::BadRequest) if these are not whole blocks of the file with a digest each, and what the
+    /// system says.
+    pub fn verified(&mut self, at: u64, len: u32, digests: &[Digest]) -> Result<(), HomeError> {
+        let range = at..at.saturating_add(u64::from(len));
+        let blocks = range.clone().count_blocks(self.block_len());
+        if self.blocks(range.clone()) != range || range.end > self.slot.size || blocks != digests.len() as u64 {
+            return Err(self.bad_request("what is verified are not whole blocks of it"));
+        }
+        if !self.covered.add(range) {
+            return Err(self.bad_request("too many blocks of it came out of order"));
+        }
+        self.slot.verified = self.covered.front();
+        match &self.slot.sums {
+            Some(sums) => sums.keep(at, digests).map_err(|error| self.slot.failed(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// All octets are there: gives the part the time and access rights of the file. [`Home::settle`] gives it its name.
+    ///
+    /// # Errors
+    /// [`BadRequest`](ErrorCode::BadRequest) if octets are missing or not verified, and what the system says.
+    pub fn complete(mut self) -> Result<Finished, HomeError> {
+        if self.covered.front() != self.slot.size {
+            return Err(self.bad_request("not all of its octets came; send the rest"));
+        }
+        if let Some(file) = &self.slot.file {
+            if self.slot.lasting {
+                let mode = self.slot.home.mode_of(self.mode);
+                sys::set_mode(file, mode).map_err(|error| self.slot.failed(&error))?;
+            }
+            set_time(file, self.mtime.map(time));
+        }
+        if !self.slot.lasting {
+            // Thousands of small files may be settled together: they must not take a handle each.
+            self.slot.file = None;
+        }
+        Ok(Finished { slot: self.slot })
+    }
+
+    fn block_len(&self) -> u64 {
+        block_len(self.block).map_or(1, u64::from)
+    }
+
+    /// The whole blocks that have octets of a range; the last block of the file ends with it.
+    fn blocks(&self, range: Range<u64>) -> Range<u64> {
+        let block = self.block_len();
+        let end = range.end.div_ceil(block).saturating_mul(block);
+        range.start / block * block..if range.end == self.slot.size { range.end } else { end.min(self.slot.size) }
+    }
+
+    fn bad_request(&self, reason: &str) -> HomeError {
+        HomeError::about(ErrorCode::BadRequest, RECEIVE, &self.slot.path, reason)
+    }
+}
+
+trait CountBlocks {
+    fn count_blocks(self, block: u64) -> u64;
+}
+
+impl CountBlocks for Range<u64> {
+    fn count_blocks(self, block: u64) -> u64 {
+        self.end.saturating_sub(self.start).div_ceil(block)
+    }
+}
+
+fn busy(path: Path<'_>) -> HomeError {
+    busy_at(path.as_str())
+}
+
+fn busy_at(path: &str) -> HomeError {
+    let reason = "it is being uploaded by another connection; try again later";
+    HomeError::about(ErrorCode::Busy, RECEIVE, path, reason)
+}
+
+fn time(nanoseconds: i64) -> SystemTime {
+    let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
+    if nanoseconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
+}
+
+/// `.NAME.feige-part`.
+pub(super) fn part_name(name: &str) -> String {
+    beside(name, PART)
+}
+
+/// `.NAME.feige-sums`.
+pub(super) fn sums_name(name: &str) -> String {
+    beside(name, SUMS)
+}
+
+/// A hidden name beside `name`. Long names are cut, and end with a digest of the whole.
+fn beside(name: &str, suffix: &str) -> String {
+    if name.len() + suffix.len() < LONGEST_NAME {
+        return format!(".{name}{suffix}");
+    }
+    let digest = Digest::of(name.as_bytes());
+    let room = LONGEST_NAME - suffix.len() - 2 * Digest::LEN - 2;
+    format!(".{}~{digest}{suffix}", shortened(name, room))
+}
+
+impl Home {
+    /// A name that no other upload has.
+    fn small_part_name(&self) -> String {
+        use std::sync::atomic::Ordering;
+        let number = self.small_parts.fetch_add(1, Ordering::Relaxed);
+        format!(".{:016x}{SMALL}", self.seed.wrapping_add(number))
+    }
+}

@@ -1,0 +1,76 @@
+//! Files that only this program has business with: parts, and what is kept beside them.
+
+use std::io;
+
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
+use cap_std::fs::{Dir, File, Metadata, OpenOptions};
+
+/// What an earlier part is found to be.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Plainly ours, and locked for this handle.
+    Ours(File),
+    /// Somebody else is writing it.
+    InUse,
+    /// A link, a folder, a pipe, a file of another user, or one with a second name: not to be touched.
+    Foreign,
+}
+
+/// Creates a file that only its owner may read.
+pub(crate) fn create(dir: &Dir, name: &str) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use cap_std::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    dir.open_with(name, &options)
+}
+
+/// Opens an earlier part and takes it for this handle alone.
+pub(crate) fn reopen(dir: &Dir, name: &str) -> io::Result<Found> {
+    let Some(file) = open(dir, name)? else { return Ok(Found::Foreign) };
+    if !lock(&file)? {
+        return Ok(Found::InUse);
+    }
+    // Between opening and locking, the other writer may have finished and given the file its name.
+    let (opened, named) = (file.metadata()?, dir.symlink_metadata(name)?);
+    Ok(if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) { Found::Ours(file) } else { Found::Foreign })
+}
+
+/// Opens a file of ours to read and write; `None` if it is not plainly ours. Fails if a link has its name.
+pub(crate) fn open(dir: &Dir, name: &str) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).follow(FollowSymlinks::No);
+    #[cfg(unix)]
+    {
+        // Somebody may have put a pipe there: opening must not wait for its other end.
+        use cap_std::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = dir.open_with(name, &options)?;
+    let metadata = file.metadata()?;
+    // A second name of the file (a hard link) would be written to as well.
+    Ok((metadata.is_file() && metadata.nlink() == 1 && is_ours(&metadata)).then_some(file))
+}
+
+/// Takes the file for this handle alone; false if somebody has it. Where files cannot be locked, nobody has.
+pub(crate) fn lock(file: &File) -> io::Result<bool> {
+    match file.try_clone()?.into_std().try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(true),
+    }
+}
+
+/// Whether this user made the file: in a folder that all may write to, somebody else may have.
+#[cfg(unix)]
+fn is_ours(file: &Metadata) -> bool {
+    use cap_std::fs::MetadataExt;
+    file.uid() == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_ours(_file: &Metadata) -> bool {
+    true
+}
