@@ -1,7 +1,7 @@
 //! The classic JSON dialects: files to and from the programs of network courses, as their server and as their client.
 //!
 //! ```text
-//!   serve() ---- Connection ---- one header after the other ---- a Shelf          (whoever calls has the thread)
+//!   serve() ---- Connection ---- one header after the other ---- a Shelf: the home of the Guests
 //!   send_upload(), send_put(), command(), Session ---- Connection ---- files, an Inbox
 //! ```
 //! The headers and digests are the core's ([`feige_core::wire::classic`]); here are connections, deadlines, files, and
@@ -17,12 +17,14 @@
 
 mod client;
 mod connection;
+mod guests;
 mod serve;
 mod shelf;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, Downloaded, Output, Sent, Session, command, send_put, send_upload};
+pub use guests::{Guests, Right};
 pub use serve::{Event, Summary, serve};
 pub use shelf::{Shelf, ShelfError, Source, SpaceLeft, Upload};
 

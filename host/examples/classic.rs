@@ -9,18 +9,15 @@
 //! classic store 127.0.0.1:8002 FILE…           uploads to a salted store
 //! ```
 
-mod shelf;
-
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use feige::classic::{Client, Limits, Session, command, send_put, send_upload, serve};
+use feige::classic::{Client, Guests, Limits, Right, Session, command, send_put, send_upload, serve};
+use feige::home::Home;
 use feige::store::Inbox;
 use feige::transfer::Cancel;
 use feige_core::text::FileName;
 use feige_core::wire::classic::{FileType, JsonText};
-
-use shelf::Folder;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -84,14 +81,16 @@ fn each(files: &[&str], mut send: impl FnMut(&Path, &str) -> Result<(), Error>) 
 
 fn listen(at: SocketAddr, folder: &str) -> Result<(), Error> {
     let listener = TcpListener::bind(at)?;
+    let shelf = Guests::new(Home::open(Path::new(folder), None)?, Right::Write);
     println!("ready {}", listener.local_addr()?);
     std::thread::scope(|threads| {
         for stream in listener.incoming() {
             let stream = stream?;
+            let shelf = &shelf;
             threads.spawn(move || {
-                let (shelf, cancel) = (Folder::new(folder, Some(1 << 30)), Cancel::new());
+                let cancel = Cancel::new();
                 let tell = &mut |event| println!("{event:?}");
-                let result = serve(stream, Vec::new(), &shelf, &Limits::default(), &cancel, tell);
+                let result = serve(stream, Vec::new(), shelf, &Limits::default(), &cancel, tell);
                 println!("{result:?}");
             });
         }
