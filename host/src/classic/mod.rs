@@ -99,6 +99,9 @@ pub enum ClassicError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Connection(io::Error),
+    /// The server closed in the middle of a file, in a dialect that has no words for why.
+    #[error("the server broke off: it refuses the file or has no room for it; ask whoever runs it")]
+    BrokeOff,
     /// The peer kept us waiting.
     #[error("no {what} came in {} s", after.as_secs_f32())]
     TimedOut {
@@ -145,7 +148,7 @@ impl ClassicError {
         match self {
             Self::Unreachable { .. } => Exit::Nobody,
             Self::Short { .. } | Self::Connection(_) | Self::TimedOut { .. } | Self::Digest(_) => Exit::Incomplete,
-            Self::Refused(_) => Exit::Refused,
+            Self::Refused(_) | Self::BrokeOff => Exit::Refused,
             Self::Shelf(error) => error.exit(),
             Self::Store(error) if error.is_no_space() => Exit::NoSpace,
             Self::NotClassic | Self::Header(_) | Self::Store(_) | Self::File { .. } | Self::Output(_) => Exit::Failed,

@@ -28,7 +28,7 @@ pub struct Sent {
 /// Sends the file at `path` to a server of simple uploads, which will see it under `name` (R-CL-20).
 ///
 /// # Errors
-/// [`ClassicError`]. After [`ClassicError::Connection`] the server has refused the file or has only a part of it.
+/// [`ClassicError`]; the server has at most a part of the file then. [`ClassicError::BrokeOff`] is how a server refuses.
 pub fn send_upload(client: &mut Client<'_>, path: &Path, name: &str) -> Result<Sent, ClassicError> {
     let whole = path.to_string_lossy();
     send(client, path, |size, buffer| Upload { path: whole.as_ref().into(), name: name.into(), size }.emit(buffer))
@@ -63,14 +63,25 @@ fn send(
             Ok(())
         })
     });
-    match sent {
-        Ok(()) => Ok(Sent { size, md5: md5.finish(), closed: connection.end()? }),
+    let ended = match sent {
+        Ok(()) => connection.end(),
         Err(error) => {
             // So that the server cannot take the beginning for the whole.
             connection.reset();
             Err(error)
         }
+    };
+    match ended {
+        Ok(closed) => Ok(Sent { size, md5: md5.finish(), closed }),
+        // R-CL-23: that is how a server says no.
+        Err(ClassicError::Connection(error)) if is_break(&error) => Err(ClassicError::BrokeOff),
+        Err(error) => Err(error),
     }
+}
+
+fn is_break(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), ConnectionReset | BrokenPipe | ConnectionAborted)
 }
 
 /// A file of this machine, with the size that it had when it was opened.
