@@ -49,7 +49,7 @@ def ask(header, data, digest=None):
 
 client = socket.socket()
 client.connect((sys.argv[1], int(sys.argv[2])))
-client.settimeout(5)
+client.settimeout(float(os.environ.get("PATIENCE", 5)))
 folder = sys.argv[3]
 words = sys.argv[4:]
 for command, word in zip(words[::2], words[1::2]):

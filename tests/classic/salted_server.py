@@ -54,10 +54,11 @@ def folder(kind):
 server = socket.socket()
 server.bind(("127.0.0.1", 0))
 server.listen(1)
-server.settimeout(5)
+patience = float(os.environ.get("PATIENCE", 5))
+server.settimeout(patience)
 print(server.getsockname()[1], flush=True)
 conn, _ = server.accept()
-conn.settimeout(5)
+conn.settimeout(patience)
 while True:
     header, data = receive(conn)
     if header is None:

@@ -105,6 +105,8 @@ impl Server {
 
     /// One of theirs.
     fn python(script: &str, arguments: &[&str]) -> Self {
+        // Built before, because some wait for their client for a moment only.
+        feige();
         Self::start(python(script, arguments))
     }
 
@@ -149,7 +151,8 @@ fn script(name: &str) -> PathBuf {
 
 fn python(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("python3");
-    command.arg(script(name)).args(arguments);
+    // Theirs is 5 s, which a busy machine may need to start a program.
+    command.arg(script(name)).args(arguments).env("PATIENCE", "20");
     command
 }
 
@@ -365,6 +368,7 @@ fn their_salted_clients_on_an_ethernet() {
     serve.arg("serve").arg(format!("{}:0", near.ip())).arg(folders.here.path());
     let server = Server::start(serve);
     let mut client = far.command("python3");
+    client.env("PATIENCE", "20");
     client.arg(script("salted_client.py")).args([&near.ip().to_string(), &server.port]).arg(folders.there.path());
     client.args(FILES.iter().flat_map(|(name, _)| ["get", name]));
     run(client);
