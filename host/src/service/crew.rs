@@ -13,6 +13,7 @@ use feige_core::stream::{Machine, Outcome, ProtocolError};
 use super::event::Event;
 use super::line::{Direction, Line};
 use super::run::Service;
+use super::sort::{Sorted, sort};
 use crate::digest::Lanes;
 use crate::store::StoreError;
 use crate::transfer::SocketError;
@@ -131,9 +132,10 @@ impl Crew {
     /// Works at a line as long as that makes sense.
     fn attend(&self, service: &Arc<Service>, mut line: Box<Line>, lanes: &mut Lanes) {
         if !line.is_native {
-            match super::run::sort(service, line) {
-                Some(native) => line = native,
-                None => return,
+            match sort(service, line) {
+                Sorted::Native(native) => line = native,
+                Sorted::Unknown(line) => return keep(service, line, Direction::In),
+                Sorted::Gone => return,
             }
         }
         let mut room = line.room.take().unwrap_or_else(|| service.rooms.lend());
@@ -146,11 +148,7 @@ impl Crew {
         }
         match left {
             Left::Turn => self.call(service, line),
-            Left::Waiting(direction) => {
-                if let Err(error) = service.watch.keep(line, direction) {
-                    service.report.tell(&[Event::Trouble { error: format!("cannot watch a connection: {error}") }]);
-                }
-            }
+            Left::Waiting(direction) => keep(service, line, direction),
             Left::Over(result) => farewell(service, &line, result),
         }
     }
@@ -178,6 +176,13 @@ impl Crew {
                 return Left::Over(Ok(Outcome::Refused));
             }
         }
+    }
+}
+
+/// A line waits for its peer.
+fn keep(service: &Service, line: Box<Line>, direction: Direction) {
+    if let Err(error) = service.watch.keep(line, direction) {
+        service.report.tell(&[Event::Trouble { error: format!("cannot watch a connection: {error}") }]);
     }
 }
 

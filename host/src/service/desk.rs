@@ -1,5 +1,6 @@
 //! The store of one connection: does what its client asks, in the home that is its client's.
 
+use std::fs::Metadata;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::event::Event;
 use super::lobby::{Denied, Guest};
 use super::run::Service;
 use crate::accounts::{GUEST, OwnedVerifier};
-use crate::digest::Stream;
+use crate::digest::{DigestCache, Stream};
 use crate::home::{Arriving, Finished, Home, HomeError, Item, Listing, Source, Upload};
 use crate::store::{StoreError, read_at};
 
@@ -236,7 +237,13 @@ impl Desk {
             }
             Request::Sum { path } => {
                 let source = home.read(parse(path)?)?;
-                self.open = Open::Sum(Box::new(Summing { source, stream: Stream::new(), at: 0 }));
+                let facts = source.file.metadata().ok();
+                if let (Some(cache), Some(facts)) = (&self.service.digests, &facts)
+                    && let Some(md5) = cache.lookup(facts)
+                {
+                    return Ok(Reply::Sum { md5, size: source.size });
+                }
+                self.open = Open::Sum(Box::new(Summing { source, facts, stream: Stream::new(), at: 0 }));
                 return Ok(Reply::Working);
             }
             Request::Time => {
@@ -315,7 +322,7 @@ impl Desk {
                     }
                 }
             }
-            Open::Sum(summing) => match summing.turn() {
+            Open::Sum(summing) => match summing.turn(self.service.digests.as_ref()) {
                 Ok(None) => Reply::Working,
                 Ok(Some(reply)) => {
                     self.open = Open::Nothing;
@@ -371,18 +378,25 @@ impl Desk {
 /// The MD5 of a file that is being computed.
 struct Summing {
     source: Source,
+    /// Of the file before the first octet was read.
+    facts: Option<Metadata>,
     stream: Stream,
     at: u64,
 }
 
 impl Summing {
     /// Does a piece of the work.
-    fn turn(&mut self) -> io::Result<Option<Reply<'static>>> {
+    fn turn(&mut self, cache: Option<&DigestCache>) -> io::Result<Option<Reply<'static>>> {
         let mut room = vec![0; PIECE];
         for _ in 0..TURN / PIECE {
             let count = read_at(&self.source.file, &mut room, self.at)?;
             if count == 0 {
                 let md5 = std::mem::take(&mut self.stream).finish();
+                if let (Some(cache), Some(facts)) = (cache, &self.facts)
+                    && self.source.unchanged()
+                {
+                    cache.remember(facts, md5);
+                }
                 return Ok(Some(Reply::Sum { md5, size: self.at }));
             }
             self.stream.update(&room[..count]);

@@ -29,6 +29,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
+    /// Octets that were read to find out whose they are: they come first.
+    pub(super) first: Vec<u8>,
     pub(super) blocked: Option<Direction>,
     /// Octets moved in this turn.
     pub(super) moved: usize,
@@ -46,7 +48,7 @@ pub(super) enum Direction {
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, blocked: None, moved: 0 })
+        Ok(Self { stream, first: Vec::new(), blocked: None, moved: 0 })
     }
 
     /// Notes what could not be done.
@@ -83,6 +85,12 @@ impl embedded_io::ErrorType for Socket {
 
 impl embedded_io::Read for Socket {
     fn read(&mut self, room: &mut [u8]) -> Result<usize, SocketError> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(room.len());
+            room[..count].copy_from_slice(&self.first[..count]);
+            self.first.drain(..count);
+            return Ok(count);
+        }
         let result = self.stream.read(room);
         self.note(Direction::In, result)
     }

@@ -24,6 +24,7 @@ mod line;
 mod lobby;
 mod rooms;
 mod run;
+mod sort;
 mod watch;
 
 pub use event::{Event, Report};

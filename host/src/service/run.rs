@@ -20,6 +20,8 @@ use super::lobby::{Guests, Lobby};
 use super::rooms::Rooms;
 use super::watch::Watch;
 use crate::accounts::random;
+use crate::config::state_dir;
+use crate::digest::DigestCache;
 use crate::exit::{Exit, Failure};
 use crate::transfer::{Cancel, Clock, Gate};
 
@@ -30,6 +32,9 @@ const FIRST_LINE: usize = 256;
 
 /// How often deadlines and the users file are looked at.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Digests of whole files that are remembered.
+const DIGESTS: usize = 65_536;
 
 /// What `feige serve` was asked to do.
 #[derive(Clone, Debug)]
@@ -57,6 +62,8 @@ pub(super) struct Service {
     pub(super) rooms: Rooms,
     pub(super) crew: Crew,
     pub(super) watch: Watch,
+    /// Digests of whole files that have not changed since.
+    pub(super) digests: Option<DigestCache>,
     gate: Arc<Gate>,
 }
 
@@ -87,6 +94,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
         rooms: Rooms::default(),
         crew: Crew::default(),
         watch: Watch::new(poll.registry().try_clone().map_err(system)?, FIRST_LINE),
+        digests: state_dir().and_then(|dir| DigestCache::open(&dir.join("digests"), DIGESTS).ok()),
         gate: Arc::new(Gate::new(options.max_connections, per_address)),
     });
     let addr = listener.local_addr().map_err(system)?;
@@ -171,12 +179,6 @@ fn turn_away(stream: &TcpStream) {
         // Nobody waits for somebody who is turned away.
         let _ = io::Write::write(&mut &*stream, &octets[..len]);
     }
-}
-
-/// Whether a line speaks the native protocol: gives it back if so.
-pub(super) fn sort(_service: &Arc<Service>, mut line: Box<Line>) -> Option<Box<Line>> {
-    line.is_native = true;
-    Some(line)
 }
 
 /// A thousand connections with a file each are more than most systems let a program open without being asked.
