@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use cap_fs_ext::DirExt;
 use cap_std::fs::Dir;
 
-use super::error::is_reserved;
+use super::Home;
+use super::reserved::{PART, SMALL, SUMS, is_reserved};
 use super::sys::{self, Entries, Facts, Kind};
-use super::{Home, PART, SMALL, SUMS};
 use crate::store::owned::{self, Found};
 
 /// Folders inside folders that are looked into. Paths of users end earlier.
