@@ -3,6 +3,8 @@
 //! Every option can also stand in the environment (`FEIGE_…`) and in the configuration file, see
 //! [`crate::config`].
 
+mod user;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
+
+pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 
 use crate::charset::Charset;
 
@@ -76,9 +80,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authoris
 pub fn command() -> clap::Command {
     // That every option has its variable is said once; in each line it would drown the rest.
     let quiet = |argument: clap::Arg| argument.hide_env(true);
-    <Cli as clap::CommandFactory>::command()
-        .mut_args(quiet)
-        .mut_subcommands(|command| command.mut_args(quiet).disable_version_flag(true))
+    <Cli as clap::CommandFactory>::command().mut_args(quiet).mut_subcommands(|command| {
+        let command = command.mut_args(quiet).disable_version_flag(true).disable_help_subcommand(true);
+        command.mut_subcommands(|command| command.mut_args(quiet).disable_version_flag(true))
+    })
 }
 
 /// How to print. These options may stand before or after the command.
@@ -198,6 +203,8 @@ pub enum Command {
     Away(Away),
     /// Tell everybody that the running `feige listen` is back.
     Back,
+    /// Add, change, remove and list the accounts of `feige serve`.
+    User(User),
     /// Explain a datagram field by field.
     Decode(Decode),
     /// Print a completion script for a shell.

@@ -6,6 +6,8 @@
 //! | [`commands`] | the commands that use the network |
 //! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
+//! | [`accounts`] | who may sign in to `feige serve` |
+//! | [`url`] | `feige://…` |
 //! | [`charset`] | what peers write, and what they can read |
 //! | [`decode`] | explains datagrams |
 //! | [`control`] | how one instance asks another on this machine |
@@ -17,6 +19,7 @@
 //! | [`home`] | the folder that the verified transfer reads and writes |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
 
+pub mod accounts;
 pub mod charset;
 pub mod cli;
 pub mod commands;
@@ -31,6 +34,7 @@ pub mod net;
 pub mod store;
 pub mod transfer;
 pub mod ui;
+pub mod url;
 
 use std::ffi::OsString;
 
@@ -78,6 +82,7 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::GetOffer(get) => commands::ask(&cli, &commands::get_offer(&get.which)),
         Command::Away(away) => commands::ask(&cli, &Request::Away { text: away.text }),
         Command::Back => commands::ask(&cli, &Request::Back),
+        Command::User(user) => accounts::command::run(&user, &cli.output),
         Command::Decode(decode) => {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
         }
