@@ -2,6 +2,7 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | [`classic`] | files by the JSON dialects of network courses |
 //! | [`cli`] | the command line |
 //! | [`commands`] | the commands that use the network |
 //! | [`config`] | command line, environment, file and defaults in layers |
@@ -21,6 +22,7 @@
 
 pub mod accounts;
 pub mod charset;
+pub mod classic;
 pub mod cli;
 pub mod commands;
 pub mod config;

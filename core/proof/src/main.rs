@@ -17,6 +17,7 @@
 
 #[cfg(feature = "async")]
 mod asynch;
+mod classic;
 mod node;
 mod stream;
 mod transfer;
@@ -89,4 +90,5 @@ pub extern "C" fn proof_entry() {
     stream::proof(octets());
     transfer::proof(octets());
     node::proof(octets());
+    classic::proof(octets());
 }

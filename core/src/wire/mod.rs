@@ -7,6 +7,8 @@
 //! **Memory**: none of its own. **Time**: linear in the octets. **Protocol**: the rules numbered
 //! `R-IP-…` in `docs/protocol/ipmsg.md`.
 
+#[cfg(feature = "json")]
+pub mod classic;
 pub mod ipmsg;
 mod reader;
 pub mod transfer;

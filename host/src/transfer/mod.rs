@@ -28,9 +28,11 @@ mod tests;
 
 pub use download::{Downloaded, Failed, Md5Policy, Wanted, download};
 pub use gate::{Gate, Refusal};
+pub(crate) use progress::Meter;
 pub use progress::Progress;
 pub use serve::{Event, Fetch, Serving};
 pub use shares::{Share, Shares, TooManyOffers};
+pub(crate) use socket::connect;
 pub use socket::{Cancel, Clock, SocketError};
 
 use std::io;

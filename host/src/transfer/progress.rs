@@ -15,7 +15,7 @@ pub struct Progress {
 
 /// Counts, and passes on every count that comes at least a tenth of a second after the one before.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     present: Progress,
     told: Instant,
 }
@@ -24,18 +24,18 @@ impl Meter {
     const PAUSE: Duration = Duration::from_millis(100);
 
     /// Counts from `done` octets to `total`.
-    pub(super) fn new(done: u64, total: Option<u64>) -> Self {
+    pub(crate) fn new(done: u64, total: Option<u64>) -> Self {
         Self { present: Progress { done, total, files: 0 }, told: Instant::now() }
     }
 
     /// `octets` more.
-    pub(super) fn octets(&mut self, octets: u64, tell: impl FnOnce(Progress)) {
+    pub(crate) fn octets(&mut self, octets: u64, tell: impl FnOnce(Progress)) {
         self.present.done = self.present.done.saturating_add(octets);
         self.tell(tell);
     }
 
     /// One more file is complete.
-    pub(super) fn file(&mut self, tell: impl FnOnce(Progress)) {
+    pub(crate) fn file(&mut self, tell: impl FnOnce(Progress)) {
         self.present.files += 1;
         self.tell(tell);
     }

@@ -100,7 +100,7 @@ impl Socket {
         if !local.is_unspecified() {
             socket.bind(&SocketAddr::from((local, 0)).into())?;
         }
-        let stream = wait_connected(socket, to, time, cancel)?;
+        let stream = wait_connected(socket, to.into(), time, cancel)?;
         Self::new(stream)
     }
 
@@ -117,14 +117,20 @@ impl Socket {
     }
 }
 
+/// Connects to `to` within `time`, unless cancelled. The connection may be a non-blocking one.
+pub(crate) fn connect(to: SocketAddr, time: Duration, cancel: &Cancel) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    wait_connected(socket, to, time, cancel)
+}
+
 /// Waits in ticks, because nothing else could end a wait of 30 s when the user has had enough.
 #[cfg(unix)]
-fn wait_connected(socket: socket2::Socket, to: SocketAddrV4, time: Duration, cancel: &Cancel) -> io::Result<TcpStream> {
+fn wait_connected(socket: socket2::Socket, to: SocketAddr, time: Duration, cancel: &Cancel) -> io::Result<TcpStream> {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::io::Errno;
 
     socket.set_nonblocking(true)?;
-    match socket.connect(&SocketAddr::V4(to).into()) {
+    match socket.connect(&to.into()) {
         Ok(()) => return Ok(socket.into()),
         Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error),
@@ -142,13 +148,8 @@ fn wait_connected(socket: socket2::Socket, to: SocketAddrV4, time: Duration, can
 }
 
 #[cfg(not(unix))]
-fn wait_connected(
-    socket: socket2::Socket,
-    to: SocketAddrV4,
-    time: Duration,
-    _cancel: &Cancel,
-) -> io::Result<TcpStream> {
-    socket.connect_timeout(&SocketAddr::V4(to).into(), time)?;
+fn wait_connected(socket: socket2::Socket, to: SocketAddr, time: Duration, _cancel: &Cancel) -> io::Result<TcpStream> {
+    socket.connect_timeout(&to.into(), time)?;
     Ok(socket.into())
 }
 
