@@ -17,6 +17,7 @@
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
+//! | [`remote`] | the client of the verified transfer |
 //! | [`home`] | the folder that the verified transfer reads and writes |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
 
@@ -33,6 +34,7 @@ pub mod engine;
 pub mod exit;
 pub mod home;
 pub mod net;
+pub mod remote;
 pub mod store;
 pub mod transfer;
 pub mod ui;
@@ -84,6 +86,16 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::GetOffer(get) => commands::ask(&cli, &commands::get_offer(&get.which)),
         Command::Away(away) => commands::ask(&cli, &Request::Away { text: away.text }),
         Command::Back => commands::ask(&cli, &Request::Back),
+        Command::Get(get) => remote::command::get(&cli.output, &get),
+        Command::Put(put) => remote::command::put(&cli.output, &put),
+        Command::Ls(ls) => remote::command::ls(&cli.output, &ls),
+        Command::Cat(cat) => remote::command::cat(&cli.output, &cat),
+        Command::Mkdir(mkdir) => remote::command::mkdir(&cli.output, &mkdir),
+        Command::Rm(rm) => remote::command::rm(&cli.output, &rm),
+        Command::Rmdir(rmdir) => remote::command::rmdir(&cli.output, &rmdir),
+        Command::Mv(mv) => remote::command::mv(&cli.output, &mv),
+        Command::Df(df) => remote::command::df(&cli.output, &df),
+        Command::Sum(sum) => remote::command::sum(&cli.output, &sum),
         Command::User(user) => accounts::command::run(&user, &cli.output),
         Command::Decode(decode) => {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
