@@ -22,53 +22,8 @@ FILES=${FILES:-10000}
 cargo build --quiet --release -p feige --bins --examples
 bin=$(realpath "${CARGO_TARGET_DIR:-target}")/release
 feige=${FEIGE_BIN:-$bin/feige}
-work=$(mktemp -d "${DIR:-/dev/shm}/feige-bench.XXXXXX")
-tag=fb$$
-server=${tag}s client=${tag}c
-here=10.79.0.1 there=10.79.0.2
-group=/sys/fs/cgroup
-[ -d $group/cpuacct ] && group=$group/cpuacct
-group=$group/$tag
-
-cleanup() {
-    set +e
-    [ -n "${serving:-}" ] && kill "$serving" 2>/dev/null
-    wait 2>/dev/null
-    ip netns del "$server" 2>/dev/null
-    ip netns del "$client" 2>/dev/null
-    rmdir "$group/s" "$group/c" "$group" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
-
-ip netns add "$server"
-ip netns add "$client"
-ip link add "${tag}0" netns "$server" type veth peer name "${tag}1" netns "$client"
-for end in "$server ${tag}0 $here" "$client ${tag}1 $there"; do
-    read -r ns dev address <<<"$end"
-    ip -n "$ns" link set lo up
-    ip -n "$ns" addr add "$address/24" dev "$dev"
-    ip -n "$ns" link set "$dev" up
-    ip -n "$ns" route change 10.79.0.0/24 dev "$dev" src "$address" congctl cubic 2>/dev/null || true
-done
-mkdir -p "$group" "$group/s" "$group/c"
-
-# CPU microseconds that a side has used.
-used() {
-    if [ -f "$group/$1/cpuacct.usage" ]; then echo $(($(cat "$group/$1/cpuacct.usage") / 1000))
-    else awk '/usage_usec/ { print $2 }' "$group/$1/cpu.stat"; fi
-}
-
-# in_group SIDE NAMESPACE COMMAND...: runs the command in the namespace, its CPU time counted for that side, its
-# largest resident memory (KiB) and that of its children noted in a file.
-in_group() {
-    local side=$1 ns=$2
-    shift 2
-    exec bash -c 'echo $$ >"$0/cgroup.procs"; exec ip netns exec "$1" /usr/bin/time -a -o "$2" -f %M "${@:3}"' \
-        "$group/$side" "$ns" "$work/rss" "$@"
-}
-
-now() { date +%s%N; }
+. scripts/lib/bench-lab.sh
+lab_up 10.79.0
 
 # measure NAME OCTETS WHERE PORT FIRST SECOND: starts the function FIRST, waits until something listens at PORT of the
 # namespace WHERE, then times the function SECOND until both have ended. Both end in in_group.
@@ -96,8 +51,7 @@ measure() {
     fi
     serving=
     cpu=$(($(used s) + $(used c) - cpu))
-    awk -v n="$name" -v o="$octets" -v t=$((end - start)) -v c="$cpu" -v r="$(grep -E '^[0-9]+$' "$work/rss" | sort -n | tail -1)" \
-        'BEGIN { printf "%s\t%.3f\t%.0f\t%.3f\t%.1f\n", n, t / 1e9, o / (t / 1e3), c / 1e6 / (o / 1073741824), r / 1024 }' >>"$work/results"
+    row "$name" "$octets" $((end - start)) "$cpu"
 }
 
 octets=$((SIZE * 1048576))
@@ -137,8 +91,6 @@ pasv_enable=YES
 CONF
 chmod -R a+rX "$work"
 
-have() { command -v "$1" >/dev/null || { echo "bench-transfer: no $1, left out" >&2; return 1; }; }
-: >"$work/results"
 for _ in $(seq "$RUNS"); do
     measure feige "$octets" "$client" 2425 feige_listen feige_file
     cmp "$work/out/file" "$work/in/file"
@@ -150,12 +102,7 @@ for _ in $(seq "$RUNS"); do
     if have nc && have tar; then measure 'tar|nc' $((FILES * 4096)) "$server" 2501 tar_serve tar_fetch; fi
 done
 
-column() { awk -F'\t' -v n="$1" -v c="$2" '$1 == n { print $c }' "$work/results" | sort -g | awk '{ v[NR] = $1 } END { if (NR) print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'; }
-printf '%-14s %9s %9s %10s %8s\n' what seconds MB/s 'CPU s/GiB' 'RSS MiB'
-for name in $(cut -f 1 "$work/results" | awk '!seen[$0]++'); do
-    printf '%-14s %9.3f %9.0f %10.3f %8.1f\n' "$name" "$(column "$name" 2)" "$(column "$name" 3)" "$(column "$name" 4)" "$(column "$name" 5)"
-done
-ratio() { awk -v a="$(column "$1" "$3")" -v b="$(column "$2" "$3")" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'; }
+table
 echo
 echo "feige to vsftpd+lftp: $(ratio feige vsftpd+lftp 3) times the rate (goal: at least 1.2)"
 echo "feige to a plain sendfile loop: $(ratio feige plain 3) times the rate (goal: at least 0.9)"

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of the fuzzers, corpus/TARGET/*, of the vectors in tests/vectors/ipmsg."""
+"""Writes the first inputs of the fuzzers, corpus/TARGET/*, of the vectors in tests/vectors/ipmsg and of a few headers."""
 
+import json
 import pathlib
 import re
+import struct
 
 HERE = pathlib.Path(__file__).resolve().parent
 VECTORS = HERE / "../../tests/vectors/ipmsg"
@@ -48,3 +50,17 @@ for number, octets in vectors("folders.txt"):
 NAMES = ["report.doc", "..", r"..\..\evil.exe", "a::b.txt", "nul.txt", "x\u202egpj.exe", "文" * 90 + ".gz", "a. ."]
 for index, name in enumerate(NAMES):
     write("file_name", str(index), name.encode())
+SEAL = {"encrypted": "d41d8cd98f00b204e9800998ecf8427e", "salt": "0123456789abcdef0123456789abcdef"}
+HEADERS = [
+    {"file_path": "/home/u/a.bin", "file_name": "雪😀.bin", "file_size": 25},
+    {"cmd": "put", "filename": "a.bin", "filesize": 25},
+    {"md5": SEAL["encrypted"], "file_name": "f1.txt", "total_size": 6},
+    {"command": "show_file_name_list", "data_length": 0, "file_type": "img", **SEAL},
+    {"command": "upload", "data_length": 19, "file_name": "up.png", "file_path": "/up.png", **SEAL, "file_type": "img"},
+    {"command": "nope", "data_length": 17, "more": [None, True, -1.5e3, {"a": "\"\\"}]},
+]
+for index, header in enumerate(HEADERS):
+    octets = json.dumps(header).encode()
+    write("classic", str(index), octets)
+    write("classic", f"{index}-message", struct.pack("i", len(octets)) + octets)
+write("classic", "command", "ls 雪".encode())

@@ -4,6 +4,7 @@
 //! [`crate::config`].
 
 mod remote;
+mod serve;
 mod user;
 
 use std::net::Ipv4Addr;
@@ -15,6 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
 
 pub use remote::{Cat, Df, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several};
+pub use serve::Serve;
 pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 
 use crate::charset::Charset;
@@ -225,6 +227,8 @@ pub enum Command {
     Df(Df),
     /// Print the MD5 of files on a server, as md5sum does.
     Sum(Several),
+    /// Serve files to many at once, verified, with accounts and quotas.
+    Serve(Serve),
     /// Add, change, remove and list the accounts of `feige serve`.
     User(User),
     /// Explain a datagram field by field.

@@ -9,6 +9,7 @@ use crate::control::{Request, Send};
 use crate::engine::job::Origin;
 use crate::engine::{self, Engine, Mode};
 use crate::exit::{Exit, Failure};
+use crate::service::{self, Report};
 use crate::ui::Screen;
 
 /// A text longer than this is no message.
@@ -73,6 +74,17 @@ pub fn send(cli: &Cli, send: cli::Send) -> Result<Exit, Failure> {
         return Err(Failure::usage("WHO is needed: an address, a member's name, or `all`"));
     }
     ask_or_do(cli, Request::Send(Send { to: send.to, text, files, sealed: send.sealed, wait: send.wait }))
+}
+
+/// `feige serve`
+///
+/// # Errors
+/// A [`Failure`], see [`service::serve`].
+pub fn serve(cli: &Cli, serve: cli::Serve) -> Result<Exit, Failure> {
+    let cli::OutputOptions { json, quiet, verbose, .. } = cli.output;
+    let cli::Serve { dir, listen, users, guest: guests, max_connections } = serve;
+    let report = Report { json, quiet, verbose: verbose > 0 };
+    service::serve(&service::Options { dir, listen, users, guests, max_connections, report })
 }
 
 /// `feige offers`, `feige get-offer`, `feige away`, `feige back`: only a running instance can do it.

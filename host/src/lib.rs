@@ -7,6 +7,7 @@
 //! | [`commands`] | the commands that use the network |
 //! | [`config`] | command line, environment, file and defaults in layers |
 //! | [`exit`] | the exit codes |
+//! | [`service`] | `feige serve`: the verified transfer for many clients at once |
 //! | [`accounts`] | who may sign in to `feige serve` |
 //! | [`url`] | `feige://…` |
 //! | [`charset`] | what peers write, and what they can read |
@@ -32,9 +33,11 @@ pub mod decode;
 pub mod digest;
 pub mod engine;
 pub mod exit;
+#[cfg(unix)]
 pub mod home;
 pub mod net;
 pub mod remote;
+pub mod service;
 pub mod store;
 pub mod transfer;
 pub mod ui;
@@ -97,6 +100,7 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::Df(df) => remote::command::df(&cli.output, &df),
         Command::Sum(sum) => remote::command::sum(&cli.output, &sum),
         Command::User(user) => accounts::command::run(&user, &cli.output),
+        Command::Serve(serve) => commands::serve(&cli, serve),
         Command::Decode(decode) => {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
         }

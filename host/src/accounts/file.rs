@@ -205,6 +205,9 @@ impl From<&std::fs::Metadata> for Stamp {
 /// A users file that is being changed, and that nobody else changes meanwhile.
 #[derive(Debug)]
 pub struct Change {
+    /// As it was named, for messages.
+    named: PathBuf,
+    /// The file itself: what is replaced, if it was named by a link.
     path: PathBuf,
     /// Holds the lock.
     file: File,
@@ -220,9 +223,9 @@ impl Change {
     /// # Errors
     /// A [`Failure`] of usage that names file and line.
     pub fn begin(path: &Path, create: bool) -> Result<Self, Failure> {
-        // The file itself is replaced, not a link to it.
+        let named = path.to_owned();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let failed = |error: io::Error| cannot_read(&path, &error);
+        let failed = |error: io::Error| cannot_read(&named, &error);
         let (mut file, is_new) = loop {
             let (file, is_new) = open(&path, create).map_err(failed)?;
             file.lock().map_err(failed)?;
@@ -234,12 +237,12 @@ impl Change {
         };
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;
-        let table = Table::parse(&path, &text)?;
+        let table = Table::parse(&named, &text)?;
         if text.trim().is_empty() {
-            HEADER.clone_into(&mut text);
+            text = format!("{HEADER}decoy_secret = \"{}\"\n", new_secret()?);
         }
-        let document = text.parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        Ok(Self { path, file, is_new, document, table })
+        let document = text.parse().map_err(|error| Failure::usage(format!("{}: {error}", named.display())))?;
+        Ok(Self { named, path, file, is_new, document, table })
     }
 
     /// What the file says.
@@ -253,9 +256,8 @@ impl Change {
     /// # Errors
     /// A [`Failure`] if the system has no random octets, or `users` is no table.
     pub fn set_verifier(&mut self, name: &str, verifier: &OwnedVerifier) -> Result<(), Failure> {
-        if self.table.decoy_secret.is_none() {
-            let secret = Base64::encode_string(&random::<32>()?);
-            self.document.insert("decoy_secret", value(secret));
+        if !self.document.contains_key("decoy_secret") {
+            self.document.insert("decoy_secret", value(new_secret()?));
         }
         let users = self.users()?;
         if !users.contains_key(name) {
@@ -298,9 +300,9 @@ impl Change {
     /// A [`Failure`] if that is not possible; the old file is as it was.
     pub fn commit(mut self) -> Result<(), Failure> {
         let text = self.document.to_string();
-        Table::parse(&self.path, &text)?;
+        Table::parse(&self.named, &text)?;
         let written = self.replace(&text);
-        written.map_err(|error| Failure::new(format!("cannot write {}: {error}", self.path.display())))?;
+        written.map_err(|error| Failure::new(format!("cannot write {}: {error}", self.named.display())))?;
         self.is_new = false;
         Ok(())
     }
@@ -344,11 +346,13 @@ impl Change {
             users.set_implicit(true);
             Item::Table(users)
         });
-        users.as_table_like_mut().ok_or_else(|| Failure::usage(format!("{}: `users` is no table", self.path.display())))
+        users
+            .as_table_like_mut()
+            .ok_or_else(|| Failure::usage(format!("{}: `users` is no table", self.named.display())))
     }
 
     fn account(&mut self, name: &str) -> Result<&mut dyn TableLike, Failure> {
-        let path = self.path.display().to_string();
+        let path = self.named.display().to_string();
         let account = self.users()?.get_mut(name).and_then(Item::as_table_like_mut);
         account.ok_or_else(|| no_such_user(name, &path))
     }
@@ -395,6 +399,10 @@ fn cannot_read(path: &Path, error: &io::Error) -> Failure {
         _ => "",
     };
     Failure::usage(format!("cannot use the users file {}: {error}{hint}", path.display()))
+}
+
+fn new_secret() -> Result<String, Failure> {
+    Ok(Base64::encode_string(&random::<32>()?))
 }
 
 fn decoded(text: &str) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`file`] | reads and changes the users file |
+//! | [`mod@file`] | reads and changes the users file |
 //! | [`password`] | where passwords come from, and the form in which they are hashed |
 //! | [`guard`] | makes those wait who fail to sign in |
 //! | [`command`] | `feige user` |

@@ -1,10 +1,10 @@
 //! Passwords: where they come from, and the one form in which they are hashed.
 
 use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// The longest password, in octets.
 pub const LONGEST: usize = 1024;
@@ -47,7 +47,8 @@ pub fn prepare(password: &str) -> Result<String, BadPassword> {
 /// terminal, who is asked with `prompt`; twice if `new`, because nobody sees what he types.
 ///
 /// # Errors
-/// A [`Failure`] of usage that says which of them is wrong, or how to give a password.
+/// A [`Failure`] of usage that says which of them is wrong, or how to give a password; [`Exit::Interrupted`] if the person
+/// pressed Ctrl-C. From then on Ctrl-C does nothing unless somebody watches for the signal.
 pub fn obtain(file: Option<&Path>, prompt: &str, new: bool) -> Result<String, Failure> {
     if let Some(file) = file {
         return prepare(&read(file)?).map_err(|error| Failure::usage(format!("{}: {error}", file.display())));
@@ -61,17 +62,28 @@ pub fn obtain(file: Option<&Path>, prompt: &str, new: bool) -> Result<String, Fa
     if !std::io::stdin().is_terminal() && !std::io::stderr().is_terminal() {
         return Err(Failure::usage(format!("a password is needed: --password-file FILE, {VARIABLE}, or a terminal")));
     }
-    let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt).map_err(|error| {
-            Failure::usage(format!("cannot ask for the password ({error}): give --password-file FILE or {VARIABLE}"))
-        })
-    };
     let typed = ask(prompt)?;
     let password = prepare(&typed).map_err(|error| Failure::usage(error.to_string()))?;
     if new && ask("The same again: ")? != typed {
         return Err(Failure::usage("these were two different passwords: nothing was changed"));
     }
     Ok(password)
+}
+
+/// Asks the person at the terminal.
+fn ask(prompt: &str) -> Result<String, Failure> {
+    // While somebody types, the terminal does not echo, nor make signals of keys. Ctrl-C is read as a character, and
+    // `rpassword` raises the signal before it has put the terminal right: that must not end the program yet.
+    #[cfg(unix)]
+    let held = signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default());
+    let answer = rpassword::prompt_password(prompt);
+    #[cfg(unix)]
+    held.map(signal_hook::low_level::unregister)
+        .map_err(|error| Failure::new(format!("cannot watch for signals: {error}")))?;
+    answer.map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() },
+        _ => Failure::usage(format!("cannot ask for the password ({error}): give --password-file FILE or {VARIABLE}")),
+    })
 }
 
 /// The only line of a file.
@@ -97,7 +109,6 @@ fn read(path: &Path) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
 
     /// The examples of RFC 4013, section 3.
     #[test]

@@ -75,7 +75,12 @@ fn who_is_added_signs_in() {
     assert_ne!(accounts.verifier("alice").salt, accounts.verifier("bob").salt);
 
     let text = place.text();
-    assert!(text.contains("\n[users.alice]\nsalt = ") && text.contains("quota = \"10 GiB\"\n"), "{text}");
+    assert!(
+        text.starts_with("# The accounts")
+            && text.contains("\n\n[users.alice]\nsalt = ")
+            && text.contains("quota = \"10 GiB\"\n"),
+        "{text}"
+    );
     assert!(!text.contains("geheim") && !text.contains("密码"), "{text}");
     assert_eq!(place.names(), ["users.toml"], "nothing else is left");
 }
@@ -305,6 +310,22 @@ fn only_the_owner_can_read_it() {
     change.commit().expect("written");
     assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
     assert!(!place.text().contains("bob"));
+}
+
+/// An administrator changes the file of a server that runs under its own account.
+#[cfg(unix)]
+#[test]
+fn the_owner_stays_the_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let place = Place::new();
+    place.add("alice", "one", None);
+    if chown(&place.path, Some(12_345), Some(12_346)).is_err() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    place.add("bob", "two", None);
+    let owner = fs::metadata(&place.path).expect("there");
+    assert_eq!((owner.uid(), owner.gid()), (12_345, 12_346));
 }
 
 #[test]

@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Octets that are read or written at a time.
 pub(super) const BUFFER: usize = 64 * 1024;
 
-/// How long a header stays alone on the wire (R-CL-45): until the peer's `recv(1024)` has surely taken it.
+/// How long a header stays alone on the wire (R-CL-45): until the peer has taken it, unless its machine is very busy.
 const ALONE: Duration = Duration::from_millis(50);
 
 /// What the `recv` of the classic programs asks for (R-CL-46).
@@ -182,10 +182,10 @@ impl<'c> Connection<'c> {
         self.write_by(octets, stall, |mut stream, octets| stream.write(octets))
     }
 
-    /// Writes a header that must be alone on the wire for a moment, because the peer takes what it gets with one
-    /// `recv(1024)` for the header (R-CL-45).
+    /// Writes length and header for a peer that takes whatever it gets with one `recv` for the header (R-CL-45): filled
+    /// up with blanks to the 1,024 octets that it asks for, and alone on the wire for a moment.
     pub(super) fn write_alone(&mut self, header: &[u8], stall: Duration) -> Result<(), ClassicError> {
-        self.write(header, stall)?;
+        self.write(&filled_up(header), stall)?;
         std::thread::sleep(ALONE);
         Ok(())
     }
@@ -248,6 +248,16 @@ impl<'c> Connection<'c> {
         // Without it the peer sees an ordinary end: worse, but nothing can be done.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
+}
+
+/// A header with blanks behind it, which its length counts.
+fn filled_up(header: &[u8]) -> Vec<u8> {
+    let mut header = header.to_vec();
+    if header.len() < LENGTH + PIECE {
+        header.resize(LENGTH + PIECE, b' ');
+        header.splice(..LENGTH, (PIECE as u32).to_le_bytes());
+    }
+    header
 }
 
 /// Whether nothing went wrong: the time of one tick is over, or a signal came.

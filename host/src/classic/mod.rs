@@ -160,7 +160,7 @@ impl ClassicError {
 
 /// What an emitter of the core writes: a length and a header.
 fn emitted(emit: impl Fn(&mut [u8]) -> Result<usize, BufferTooSmall>) -> Result<Vec<u8>, ClassicError> {
-    let needed = emit(&mut []).map_or_else(|small| small.needed, |len| len);
+    let needed = emit(&mut []).unwrap_or_else(|small| small.needed);
     if needed > LENGTH + MAX_HEADER {
         return Err(ClassicError::TooLong("a name is too long for a header of 64 KiB"));
     }

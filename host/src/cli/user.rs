@@ -19,8 +19,8 @@ Examples:
   feige user quota alice none --users users.toml
   feige --json user list --users users.toml
 
-The file holds no passwords, only what checks them, and may be edited by hand (home, disabled). A running
-`feige serve` takes notice by itself."
+The file holds no passwords, only what checks them, and may be edited by hand (home, disabled).
+A running `feige serve` takes notice by itself."
 )]
 pub struct User {
     /// What to do.

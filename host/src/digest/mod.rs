@@ -4,14 +4,18 @@
 //! |---|---|
 //! | [`Lanes`] | inputs that do not depend on each other: the blocks of a file, small files |
 //! | [`Stream`] | one input that comes piece by piece |
-//! | `file_md5` | a whole file |
+//! | [`file_md5`] | a whole file, or nothing if a [`DigestCache`] knows it |
 //!
 //! **Guarantees**: everything here gives what RustCrypto's `md-5` gives, which the core uses; the tests compare them.
 //! **Protocol**: RFC 1321; `docs/protocol/transfer.md`, rules R-VT-30 to 39.
 
+mod cache;
+mod file;
 mod kernel;
 mod lanes;
 
+pub use cache::DigestCache;
+pub use file::file_md5;
 pub use lanes::Lanes;
 
 use std::fmt;

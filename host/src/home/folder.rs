@@ -9,6 +9,7 @@ use cap_std::fs::Dir;
 use feige_core::wire::transfer::{ErrorCode, Path};
 
 use super::ledger::lock;
+use super::sys::Facts;
 use super::{Home, HomeError, error};
 
 /// How many folders a home keeps open, because the next request will probably need one of them again.
@@ -21,7 +22,10 @@ const BELIEVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) dir: Dir,
-    path: String,
+    /// As users name it.
+    pub(super) path: String,
+    /// Which file system it is on.
+    pub(super) device: u64,
     found: Instant,
     generation: u64,
 }
@@ -90,7 +94,8 @@ impl Home {
         let generation = self.generation.load(Ordering::Acquire);
         let found = Instant::now();
         let dir = if path.is_root() { self.dir.try_clone()? } else { self.dir.open_dir(path.as_str())? };
-        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), found, generation });
+        let device = Facts::of_file(&dir)?.device;
+        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), device, found, generation });
         let mut recent = lock(&self.recent);
         recent.retain(|kept| kept.path != folder.path);
         recent.truncate(KEPT - 1);

@@ -104,8 +104,8 @@ impl Home {
     /// # Errors
     /// What the system says if it is no folder, or may not be opened. The text does not name the folder.
     pub fn open(path: &std::path::Path, quota: Option<u64>) -> Result<Arc<Self>, HomeError> {
-        let dir = Dir::open_ambient_dir(path, ambient_authority())
-            .map_err(|error| HomeError::io("open the folder of the home", "", &error))?;
+        let dir =
+            Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| HomeError::io("open", "", &error))?;
         let home = Arc::new(Self {
             dir,
             quota,

@@ -21,14 +21,19 @@ use std::io;
 use std::sync::OnceLock;
 
 use cap_std::fs::Dir;
-use feige_core::digest::{Digest, Hasher};
+use feige_core::digest::{Digest, Hasher, Scalar};
 use feige_core::wire::transfer::block_len;
 
+use super::sys;
 use crate::store::{owned, read_at, write_at};
 
+/// Begins every such file.
 const MAGIC: &[u8; 8] = b"feigesum";
+/// What is written here has this form.
 const VERSION: u8 = 1;
-const HEADER: usize = 64;
+/// Octets before the first digest.
+pub(super) const HEADER: usize = 64;
+/// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
 /// Blocks that are hashed at a time: as many as a hasher has lanes.
@@ -78,18 +83,13 @@ impl Sums {
         Ok(sums)
     }
 
-    /// Takes up what an earlier attempt left, with the number of octets of `part` that are verified: whole blocks, or
-    /// all. `None` if it left nothing that is of use.
-    pub(super) fn take_up(
-        dir: &Dir,
-        name: &str,
-        part: &File,
-        hasher: &mut dyn Hasher,
-    ) -> io::Result<Option<(Self, Identity, u64)>> {
+    /// Takes up what an earlier attempt left, with the number of octets of `part` that are verified, in blocks of full
+    /// length. `None` if it left nothing that is of use.
+    pub(super) fn take_up(dir: &Dir, name: &str, part: &File) -> io::Result<Option<(Self, u64)>> {
         let file = match owned::open(dir, name) {
             Ok(Some(file)) => file.into_std(),
             Ok(None) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || sys::is_link(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut header = [0; HEADER];
@@ -101,12 +101,17 @@ impl Sums {
         let there = part.metadata()?.len().min(identity.size);
         let mut front = sums.front(there)?;
         if start != this_start() || start == [0; 16] {
-            front = sums.compare(part, front, hasher)?;
+            front = sums.compare(part, front, &mut Scalar)?;
             sums.cut(front)?;
             // From now on they are known to be true.
             write_at(&sums.file, &encode(&identity), 0)?;
         }
-        Ok(Some((sums, identity, front)))
+        Ok(Some((sums, front)))
+    }
+
+    /// Which file it is of.
+    pub(super) const fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Keeps the digests of the blocks from octet `at` on.
@@ -136,7 +141,8 @@ impl Sums {
         (at / self.identity.block_len()).saturating_mul(Digest::LEN as u64).saturating_add(HEADER as u64)
     }
 
-    /// How many of the first `there` octets have digests, without a gap.
+    /// How many of the first `there` octets have digests, without a gap, in blocks of full length: a short last block
+    /// is not worth a case of its own.
     fn front(&self, there: u64) -> io::Result<u64> {
         let block = self.identity.block_len();
         let mut buffer = vec![0; 4096 * Digest::LEN];
@@ -146,8 +152,8 @@ impl Sums {
             // A torn digest at the end is none.
             let (digests, _) = buffer[..read].as_chunks::<{ Digest::LEN }>();
             for digest in digests {
-                let next = front.saturating_add(block).min(self.identity.size);
-                if digest == &[0; Digest::LEN] || next > there || next == front {
+                let next = front.saturating_add(block);
+                if digest == &[0; Digest::LEN] || next > there {
                     return Ok(front);
                 }
                 front = next;
@@ -160,7 +166,7 @@ impl Sums {
     }
 
     /// Hashes the first `front` octets of `part` again, and returns how many of them are what they were.
-    fn compare(&self, part: &File, front: u64, hasher: &mut dyn Hasher) -> io::Result<u64> {
+    fn compare(&self, part: &File, front: u64, hasher: &mut impl Hasher) -> io::Result<u64> {
         let block = self.identity.block_len();
         let len = usize::try_from(block).unwrap_or(1 << 20);
         let mut octets = vec![0; LANES * len];
@@ -232,7 +238,3 @@ fn this_start() -> [u8; 16] {
         Digest::from_hex(&digits).unwrap_or_default().0
     })
 }
-
-#[cfg(test)]
-#[path = "sums_tests.rs"]
-mod tests;

@@ -5,9 +5,10 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
 use cap_std::fs::{Dir, Metadata};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::retry_on_intr;
 
 /// What something is.
@@ -78,8 +79,8 @@ impl Facts {
         }
     }
 
-    /// Of an open file.
-    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+    /// Of an open file or folder.
+    pub(crate) fn of_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
@@ -164,50 +165,70 @@ pub(crate) fn sync_disk_of(folder: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The entries of a folder, in the order of the file system, with a place to go on from.
+/// The entries of a folder, in the order of the file system, with places to go on from.
 #[derive(Debug)]
-pub(crate) struct Entries(rustix::fs::Dir);
-
-/// An entry of a folder.
-pub(crate) struct Entry(rustix::fs::DirEntry);
+pub(crate) struct Entries {
+    dir: rustix::fs::Dir,
+    place: u64,
+}
 
 impl Entries {
     pub(crate) fn of(dir: &Dir) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry_on_intr(|| rustix::fs::openat(dir, ".", flags, Mode::empty()))?;
-        Ok(Self(rustix::fs::Dir::new(dir)?))
+        Ok(Self { dir: rustix::fs::Dir::new(dir)?, place: 0 })
     }
 
-    /// Goes on behind the entry that had this [`Entry::place`]; 0 is the beginning.
+    /// Behind the last entry; 0 before the first.
+    pub(crate) const fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// Goes on from a place.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     pub(crate) fn seek(&mut self, place: u64) -> io::Result<()> {
-        Ok(self.0.seek(place.cast_signed())?)
+        self.dir.seek(place.cast_signed())?;
+        self.place = place;
+        Ok(())
     }
 
-    pub(crate) fn next(&mut self) -> Option<io::Result<Entry>> {
+    /// Goes on from a place, which is a number of entries where the system's own places cannot be had.
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    pub(crate) fn seek(&mut self, place: u64) -> io::Result<()> {
+        self.dir.rewind();
+        self.place = 0;
+        while self.place < place && self.next().transpose()?.is_some() {}
+        Ok(())
+    }
+
+    pub(crate) fn next(&mut self) -> Option<io::Result<DirEntry>> {
         loop {
-            match self.0.read()? {
+            match self.dir.read()? {
                 Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-                Ok(entry) => return Some(Ok(Entry(entry))),
+                Ok(entry) => {
+                    self.place = self.behind(&entry);
+                    return Some(Ok(entry));
+                }
                 Err(error) => return Some(Err(error.into())),
             }
         }
     }
+
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fn behind(&self, entry: &DirEntry) -> u64 {
+        entry.offset().cast_unsigned()
+    }
+
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    fn behind(&self, _entry: &DirEntry) -> u64 {
+        self.place + 1
+    }
 }
 
-impl Entry {
-    pub(crate) fn name(&self) -> &CStr {
-        self.0.file_name()
-    }
-
-    pub(crate) fn place(&self) -> u64 {
-        self.0.offset().cast_unsigned()
-    }
-
-    /// What it is, where the folder says so.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        match self.0.file_type() {
-            FileType::Unknown => None,
-            kind => Some(Kind::of(kind)),
-        }
+/// What an entry is, where the folder says so.
+pub(crate) fn kind(entry: &DirEntry) -> Option<Kind> {
+    match entry.file_type() {
+        FileType::Unknown => None,
+        kind => Some(Kind::of(kind)),
     }
 }

@@ -256,13 +256,13 @@ impl Walk {
             }
             Some(Ok(entry)) => entry,
         };
-        let kind = match entry.kind() {
+        let kind = match sys::kind(&entry) {
             Some(kind) => kind,
             // Gone meanwhile.
-            None => Facts::look_raw(&level.folder.0, entry.name()).ok()?.kind,
+            None => Facts::look_raw(&level.folder.0, entry.file_name()).ok()?.kind,
         };
-        let name = entry.name().to_str().ok().filter(|name| FileName::is_safe(name));
-        let Some(name) = name else { return Some(Found::BadName { shown: shown(entry.name()) }) };
+        let name = entry.file_name().to_str().ok().filter(|name| FileName::is_safe(name));
+        let Some(name) = name else { return Some(Found::BadName { shown: shown(entry.file_name()) }) };
         let fresh = level.fresh;
         match kind {
             Kind::File => {
@@ -270,7 +270,7 @@ impl Walk {
                 Some(Found::File { place, remote: joined(&level.remote, name), fresh })
             }
             Kind::Folder if too_deep => {
-                Some(Found::Odd { shown: shown(entry.name()), reason: "the folders are too deep" })
+                Some(Found::Odd { shown: shown(entry.file_name()), reason: "the folders are too deep" })
             }
             Kind::Folder => {
                 self.numbers += 1;
@@ -279,7 +279,7 @@ impl Walk {
                 Some(Found::Folder { number, remote: joined(&level.remote, name) })
             }
             Kind::Link => {
-                let (shown, path) = (shown(entry.name()), level.below.join(name));
+                let (shown, path) = (shown(entry.file_name()), level.below.join(name));
                 let remote = joined(&level.remote, name);
                 let top = Rc::clone(self.top.as_ref()?);
                 Some(match top.0.metadata(&path) {
@@ -294,7 +294,7 @@ impl Walk {
                 })
             }
             Kind::Other => {
-                Some(Found::Odd { shown: shown(entry.name()), reason: "it is a pipe, a socket or a device" })
+                Some(Found::Odd { shown: shown(entry.file_name()), reason: "it is a pipe, a socket or a device" })
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    connected: HashMap<Ipv4Addr, u32>,
+    connected: HashMap<IpAddr, u32>,
     total: u32,
     /// When a refusal was told last, and how many were not told since.
     told: Option<Instant>,
@@ -27,9 +27,9 @@ struct State {
 
 /// The right to be served, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     gate: Arc<Gate>,
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 /// Why a connection was closed at once.
@@ -68,7 +68,8 @@ impl Gate {
     ///
     /// # Errors
     /// There are too many. The refusal is to be told to the user, if there is one.
-    pub(super) fn admit(self: &Arc<Self>, address: Ipv4Addr) -> Result<Permit, Option<Refusal>> {
+    pub(crate) fn admit(self: &Arc<Self>, address: impl Into<IpAddr>) -> Result<Permit, Option<Refusal>> {
+        let address = address.into();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let from_here = state.connected.get(&address).copied().unwrap_or(0);
         let crowded_here = from_here >= self.per_address;
@@ -119,6 +120,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn counts_in_all_and_for_each_address() {

@@ -27,6 +27,7 @@ mod socket;
 mod tests;
 
 pub use download::{Downloaded, Failed, Md5Policy, Wanted, download};
+pub(crate) use gate::Permit;
 pub use gate::{Gate, Refusal};
 pub(crate) use progress::Meter;
 pub use progress::Progress;

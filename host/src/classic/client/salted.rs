@@ -101,9 +101,8 @@ impl<'s, 'c> Session<'s, 'c> {
             digest.update(octets);
             Ok(())
         })?;
-        let whole = path.to_string_lossy();
         let request =
-            Request { command: "upload", name: Some(name), path: Some(&whole), folder: FileType::of_name(name) };
+            Request { command: "upload", name: Some(name), path: Some(name), folder: FileType::of_name(name) };
         self.request_header(&request, file.size, digest)?;
         let mut meter = Meter::new(0, Some(file.size));
         let stall = self.client.limits.stall;
@@ -114,9 +113,7 @@ impl<'s, 'c> Session<'s, 'c> {
         });
         // A server that refuses says so before it stops to read: what it said is worth more than that it stopped.
         match sent {
-            Err(ClassicError::Connection(broken)) => {
-                self.text("the answer").and_then(|_| Err(ClassicError::Connection(broken)))
-            }
+            Err(ClassicError::Connection(broken)) => self.text("the answer").and(Err(ClassicError::Connection(broken))),
             other => other.and_then(|()| self.text("the answer")),
         }
     }

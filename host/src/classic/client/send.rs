@@ -30,8 +30,7 @@ pub struct Sent {
 /// # Errors
 /// [`ClassicError`]; the server has at most a part of the file then. [`ClassicError::BrokeOff`] is how a server refuses.
 pub fn send_upload(client: &mut Client<'_>, path: &Path, name: &str) -> Result<Sent, ClassicError> {
-    let whole = path.to_string_lossy();
-    send(client, path, |size, buffer| Upload { path: whole.as_ref().into(), name: name.into(), size }.emit(buffer))
+    send(client, path, |size, buffer| Upload { path: name.into(), name: name.into(), size }.emit(buffer))
 }
 
 /// Sends the file at `path` to a put server, which will see it under `name`: one file on a connection, because a classic

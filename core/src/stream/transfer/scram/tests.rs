@@ -334,6 +334,57 @@ fn truncated_messages_are_refused() {
     }
 }
 
+/// Whatever somebody in between changes: nobody is signed in, or takes a stranger for the server.
+///
+/// proves: R-VT-15
+#[test]
+fn a_changed_octet_anywhere_spoils_it() {
+    let account = verifier(rfc::PASSWORD);
+    let begun = |first: &str| {
+        let mut server = ServerExchange::first_with(first, rfc::SERVER_NONCE)?;
+        server.challenge(&account, &mut room()).map(drop)?;
+        Ok::<_, ScramError>(server)
+    };
+    for changed in changes(rfc::CLIENT_FIRST) {
+        // Its proof is for what the client sent.
+        if let Ok(mut server) = begun(&changed) {
+            assert!(server.finish(rfc::CLIENT_FINAL, &mut room()).is_err(), "{changed:?}");
+        }
+    }
+    // Of each character one change: the password is hashed for every one.
+    for changed in changes(rfc::SERVER_FIRST).step_by(4) {
+        let mut proof = room();
+        if let Ok(proof) = client().challenge(&changed, rfc::PASSWORD, &mut proof) {
+            let mut server = begun(rfc::CLIENT_FIRST).expect("good");
+            assert!(server.finish(proof, &mut room()).is_err(), "{changed:?}");
+        }
+    }
+    for changed in changes(rfc::CLIENT_FINAL) {
+        let mut server = begun(rfc::CLIENT_FIRST).expect("good");
+        assert!(server.finish(&changed, &mut room()).is_err(), "{changed:?}");
+    }
+    let mut proven = client();
+    assert!(proven.challenge(rfc::SERVER_FIRST, rfc::PASSWORD, &mut room()).is_ok());
+    let ClientStage::Proven(expected) = proven.stage else { panic!("proven") };
+    for changed in changes(rfc::SERVER_FINAL) {
+        proven.stage = ClientStage::Proven(expected);
+        assert!(proven.confirm(&changed).is_err(), "{changed:?}");
+    }
+}
+
+/// The message with each of its characters replaced by another one, in two ways, left out, and doubled.
+fn changes(message: &str) -> impl Iterator<Item = String> {
+    (0..message.len()).flat_map(move |at| {
+        let (before, after) = (&message[..at], &message[at + 1..]);
+        let old = &message[at..=at];
+        let new = if old == "A" { "B" } else { "A" };
+        [new, ",", "", &old.repeat(2)]
+            .map(|new| format!("{before}{new}{after}"))
+            .into_iter()
+            .filter(move |changed| changed != message)
+    })
+}
+
 #[test]
 fn a_small_buffer_is_an_error() {
     let first = client();

@@ -1,0 +1,220 @@
+//! A client as its driver sees it.
+
+use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Stage};
+use crate::digest::Hasher;
+use crate::stream::transfer::link::Out;
+use crate::stream::transfer::{Answer, Ask, receiving, sending};
+use crate::stream::{Abort, Machine, Opened, Outcome, ProtocolError, Target, Want};
+use crate::time::Instant;
+use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
+
+impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
+    fn want(&mut self) -> Want<'_> {
+        let ClientSession { link, stage, incoming, settings, .. } = &mut *self.session;
+        let buffers = &mut self.buffers;
+        if link.out == Out::Writing {
+            return Want::Write(link.outlet.unwritten(buffers));
+        }
+        let ask = match stage {
+            Stage::Asking => Ask::Job,
+            Stage::Telling { .. } => {
+                let head = link.intake.head(buffers.input, usize::from(settings.max_header)).ok().flatten();
+                let header = head.map(|head| link.intake.header(buffers.input, head)).unwrap_or_default();
+                match decode(header) {
+                    Ok(reply) => Ask::Reply(reply),
+                    Err(error) => return Want::Done(Err(ProtocolError::Malformed(error))),
+                }
+            }
+            Stage::Failing(code, text) => Ask::Reply(Reply::Error { code: *code, text }),
+            Stage::Unsent(code, text) => Ask::Unsent { code: *code, text },
+            Stage::Sending { sending, .. } => match sending.need() {
+                sending::Need::Load { at, len } => {
+                    let room = buffers.output.get_mut(link.outlet.end()..).unwrap_or_default();
+                    let len = len.min(room.len());
+                    return Want::Load { at, into: room.get_mut(..len).unwrap_or_default() };
+                }
+                _ => Ask::Loaded,
+            },
+            Stage::Receiving(segment) if segment.waits(&link.intake, buffers) => {
+                return Want::Read(link.intake.room(buffers.input));
+            }
+            Stage::Receiving(segment) => match segment.need(&link.intake, buffers) {
+                receiving::Need::Report { at, len, digests } => Ask::Verified { at, len, digests },
+                receiving::Need::Save { at, octets } => return Want::Save { at, octets },
+                receiving::Need::Octets(_) | receiving::Need::Nothing => {
+                    return Want::Done(Ok(Outcome::Aborted(Abort::Answer)));
+                }
+            },
+            Stage::Damaged { at, len } => Ask::Damaged { at: *at, len: *len },
+            Stage::Completing => {
+                let digest = incoming.as_ref().map(|incoming| incoming.file.digest());
+                Ask::Complete { digest: digest.unwrap_or_default() }
+            }
+            Stage::Closing(_) => return Want::Shutdown,
+            Stage::Draining { .. } => return Want::Drain(buffers.input),
+            Stage::Over(result) => return Want::Done(*result),
+            _ => return Want::Read(link.intake.room(buffers.input)),
+        };
+        Want::Open(Target::Ask(ask))
+    }
+
+    fn done(&mut self, now: Instant, n: u64) {
+        let ClientSession { link, stage, totals, .. } = &mut *self.session;
+        match (link.out, &mut *stage) {
+            (Out::Settling, _) => return,
+            (Out::Writing, _) => link.wrote(now, n),
+            (_, Stage::Sending { sending, .. }) => {
+                let count = usize::try_from(n).unwrap_or(usize::MAX);
+                if matches!(sending.need(), sending::Need::Load { .. }) {
+                    if sending.loaded(&mut link.outlet, &self.buffers, count) {
+                        totals.add_octets(n);
+                    } else {
+                        self.shrunk();
+                    }
+                }
+            }
+            (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
+                receiving::Need::Save { .. } => {
+                    segment.saved(&mut link.intake, &self.buffers, n);
+                    totals.add_octets(n);
+                }
+                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(),
+                receiving::Need::Octets(_) => link.read(now, n),
+                receiving::Need::Report { .. } | receiving::Need::Nothing => return,
+            },
+            (_, Stage::Closing(outcome)) => {
+                link.progress(now);
+                *stage = Stage::Draining { outcome: *outcome, left: DRAIN_MOST };
+            }
+            (_, Stage::Draining { outcome, left }) => {
+                *left = left.saturating_sub(n);
+                if n == 0 || *left == 0 {
+                    *stage = Stage::Over(Ok(*outcome));
+                }
+            }
+            (
+                _,
+                Stage::Hello
+                | Stage::Challenge
+                | Stage::Signature
+                | Stage::Admission
+                | Stage::Work
+                | Stage::Skipping(_)
+                | Stage::Leaving,
+            ) => {
+                if n == 0 {
+                    self.end_of_stream();
+                } else {
+                    link.read(now, n);
+                }
+            }
+            _ => return,
+        }
+        self.advance();
+    }
+
+    fn opened(&mut self, now: Instant, answer: Opened<'_>) {
+        let Opened::Answer(answer) = answer else {
+            self.session.stage = Stage::Over(Ok(Outcome::Refused));
+            return;
+        };
+        if self.session.link.out != Out::Filling {
+            return;
+        }
+        // The peer is not late because the store took its time: a disk to be synchronised, a person who thinks.
+        self.session.link.progress(now);
+        let refused = matches!(answer, Answer::Reply(Reply::Error { .. }));
+        match (&mut self.session.stage, answer) {
+            (Stage::Asking, Answer::Job(request)) => self.begin(&request),
+            (Stage::Asking, Answer::Later) => {
+                (self.session.jobless, self.session.stage) = (Jobless::Now, Stage::Work);
+            }
+            (Stage::Asking, Answer::Over) => {
+                (self.session.jobless, self.session.stage) = (Jobless::ForEver, Stage::Work);
+            }
+            (&mut Stage::Telling { last }, Answer::Reply(reply)) => self.told(&reply, last),
+            (Stage::Failing(..), Answer::Reply(_)) => {
+                // Before signing in, nothing can follow.
+                if self.session.jobs.is_empty() {
+                    self.session.stage = Stage::Closing(Outcome::Refused);
+                } else {
+                    self.session.stage = Stage::Work;
+                    let draining = self.session.incoming.as_ref().and_then(|incoming| incoming.unwanted);
+                    if draining.is_none_or(|left| left == 0) {
+                        (self.session.incoming, self.session.outgoing) = (None, None);
+                        self.job_over();
+                    }
+                }
+            }
+            (Stage::Unsent(..), Answer::Reply(_)) => self.session.stage = Stage::Work,
+            (Stage::Sending { .. }, Answer::Reply(_)) if refused => self.shrunk(),
+            (Stage::Sending { sending, inline }, Answer::Reply(_)) => {
+                let inline = *inline;
+                let file = self.session.outgoing.as_mut().filter(|file| !file.repairing).map(|file| &mut file.digest);
+                let head = sending.head();
+                sending.seal(&mut self.session.link.outlet, &mut self.buffers, file);
+                if inline {
+                    self.job_begun(self.session.link.outlet.end().saturating_sub(head));
+                }
+            }
+            (Stage::Receiving(segment), Answer::Reply(_)) => {
+                if refused {
+                    let left = segment.left();
+                    self.session.stage = Stage::Skipping(left);
+                    let rest = self.session.incoming.as_ref().map_or(0, |incoming| incoming.file.left());
+                    self.unwanted(rest);
+                } else {
+                    segment.reported();
+                }
+            }
+            (Stage::Damaged { .. }, Answer::Job(request @ Request::Get(_))) => {
+                self.session.stage = Stage::Work;
+                if let Some(incoming) = &mut self.session.incoming {
+                    incoming.repairing = true;
+                }
+                self.say(&request);
+            }
+            (Stage::Damaged { .. }, Answer::Over) => {
+                self.session.incoming = None;
+                self.session.stage = Stage::Failing(ErrorCode::DigestMismatch, DAMAGED);
+            }
+            (Stage::Completing, Answer::Reply(_)) => {
+                if !refused {
+                    self.session.totals.add_file();
+                }
+                self.session.incoming = None;
+                self.session.stage = Stage::Work;
+                self.job_over();
+            }
+            _ => return self.abort(),
+        }
+        self.advance();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.session.deadline()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.session.stage = Stage::Over(match self.session.stage {
+            // All is said; only the peer's farewell is missing.
+            Stage::Draining { outcome, .. } => Ok(outcome),
+            _ => Err(ProtocolError::TimedOut),
+        });
+        self.session.link.out = Out::Filling;
+    }
+}
+
+impl<H: Hasher> Client<'_, '_, '_, H> {
+    /// The peer will send nothing more.
+    fn end_of_stream(&mut self) {
+        let over = match self.session.stage {
+            Stage::Leaving => Ok(Outcome::Complete(self.session.totals)),
+            _ => Err(ProtocolError::Truncated { missing: 1 }),
+        };
+        self.session.stage = Stage::Over(over);
+    }
+}

@@ -1,0 +1,255 @@
+//! The machine of a client: signs in, then does job after job.
+
+mod jobs;
+mod machine;
+mod replies;
+mod steps;
+
+use heapless::Deque;
+
+use super::link::{Link, Out};
+use super::receiving::{Receiving, Segment};
+use super::scram::ClientExchange;
+use super::sending::Sending;
+use super::{Buffers, PROGRESS_TIME, Settings};
+use crate::digest::{BlockDigest, Digest, Hasher};
+use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
+use crate::time::Instant;
+use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST};
+
+/// After its last word a client reads no more than this before it drops the connection.
+const DRAIN_MOST: u64 = 64 * 1024;
+
+/// Of a file that is not wanted after all, no more than this is passed over; rather than that, the connection ends.
+const UNWANTED_MOST: u64 = 4 << 20;
+
+/// Jobs that may be under way at a time.
+const PIPELINE: usize = 256;
+
+/// Octets that one job takes at most: a header, and a small file with its digest.
+const LARGEST: usize = LENGTH + LONGEST_HEADER + (64 << 10) + Digest::LEN;
+
+/// The longest header that anybody takes: [`MAX_HEADER_HOST`].
+const LONGEST_HEADER: usize = 1 << MAX_HEADER_HOST.ilog2();
+
+const CHANGED: &str = "the file changed while it was repaired";
+const DAMAGED: &str = "what came is not what was sent, again and again";
+
+/// Who signs in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credentials<'c> {
+    /// Nobody in particular.
+    Guest,
+    /// Somebody with an account.
+    Account {
+        /// The name.
+        user: &'c str,
+        /// The password, prepared (RFC 4013).
+        password: &'c str,
+    },
+}
+
+/// Keeps passwords out of logs.
+impl core::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Guest => "Guest",
+            Self::Account { .. } => "Account",
+        })
+    }
+}
+
+/// The memory of a client's connection, without its buffers.
+///
+/// It asks its store for jobs ([`Ask::Job`]), sends as many as the server takes at a time, and tells it every answer
+/// ([`Ask::Reply`]) in the order of the jobs. Octets that come are saved, octets that go are loaded, as
+/// [`Machine`] describes.
+///
+/// **Guarantees**: an answer that was not asked for ends the session; not an octet more than was announced reaches the
+/// store; a file is complete only if every block of it came with its digest, or came again until it did; a file that
+/// was sent counts as stored only if the server says so, with the same digest.
+#[derive(Debug)]
+pub struct ClientSession<'c> {
+    settings: Settings,
+    credentials: Credentials<'c>,
+    link: Link,
+    stage: Stage,
+    exchange: Option<ClientExchange>,
+    /// Octets of each job that is not answered, oldest first.
+    jobs: Deque<u32, PIPELINE>,
+    /// Their sum.
+    under_way: u32,
+    /// The store has no more jobs, or none now.
+    jobless: Jobless,
+    /// What the server takes.
+    limits: Limits,
+    /// The file that is received.
+    incoming: Option<Incoming>,
+    /// The large file that is sent.
+    outgoing: Option<Outgoing>,
+    totals: Totals,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Jobless {
+    /// It may have one.
+    No,
+    /// Not before an answer has come.
+    Now,
+    /// It will have none.
+    ForEver,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    max_header: u16,
+    window: u32,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    file: Receiving,
+    /// What the server said of it.
+    head: File,
+    /// The store does not want it, or cannot have it: so many octets are still to be passed over.
+    unwanted: Option<u64>,
+    /// A damaged block was asked for again, and its answer has not begun.
+    repairing: bool,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    size: u64,
+    block: u32,
+    /// The digest over the blocks since the server was ready.
+    digest: BlockDigest,
+    /// What was told at the end.
+    told: Digest,
+    /// The server is ready.
+    ready: bool,
+    /// Blocks are sent again: they count no more.
+    repairing: bool,
+}
+
+impl Outgoing {
+    fn new(size: u64) -> Self {
+        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairing: false }
+    }
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to put the large ones elsewhere")]
+enum Stage {
+    /// The first words are put together.
+    Greeting,
+    /// A step of signing in is awaited.
+    Hello,
+    Challenge,
+    Signature,
+    Admission,
+    /// The next answer is awaited, or the next job.
+    Work,
+    /// The store is asked for a job.
+    Asking,
+    /// The store is told the answer at the front of the input. `last`: then it is over.
+    Telling {
+        last: bool,
+    },
+    /// The store is told that the oldest job failed for this reason.
+    Failing(ErrorCode, &'static str),
+    /// The store is told that the job that it has just given cannot be sent.
+    Unsent(ErrorCode, &'static str),
+    /// The octets of a small file are loaded behind its announcement; or a range of a large one is sent.
+    Sending {
+        sending: Sending,
+        inline: bool,
+    },
+    /// All octets of the large file are in the output: the digest follows.
+    Finishing(Digest),
+    /// A run of blocks is received.
+    Receiving(Segment),
+    /// So much of a body is passed over.
+    Skipping(u64),
+    /// The store is asked what to do about a damaged block.
+    Damaged {
+        at: u64,
+        len: u32,
+    },
+    /// The store is told that a file is complete.
+    Completing,
+    /// Farewell was said.
+    Leaving,
+    Closing(Outcome),
+    Draining {
+        outcome: Outcome,
+        left: u64,
+    },
+    Over(Result<Outcome, ProtocolError>),
+}
+
+impl<'c> ClientSession<'c> {
+    /// Begins over a connection made at `now`. `nonce` is random and used for this connection only.
+    #[must_use]
+    pub fn new(now: Instant, settings: Settings, credentials: Credentials<'c>, nonce: &[u8; 18]) -> Self {
+        let exchange = match credentials {
+            Credentials::Guest => None,
+            Credentials::Account { user, .. } => ClientExchange::new(user, nonce).ok(),
+        };
+        Self {
+            settings,
+            credentials,
+            link: Link::new(now),
+            stage: Stage::Greeting,
+            exchange,
+            jobs: Deque::new(),
+            under_way: 0,
+            jobless: Jobless::No,
+            limits: Limits { max_header: MAX_HEADER_DEVICE, window: 0 },
+            incoming: None,
+            outgoing: None,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Lends it buffers, which must stay the same until it ends.
+    ///
+    /// Buffers below [`LEAST_BUFFERS`](super::LEAST_BUFFERS), or an input that cannot hold the longest header, end the
+    /// session with [`ProtocolError::HeaderTooLong`].
+    pub fn with<'s, 'b, H: Hasher>(&'s mut self, buffers: Buffers<'b>, hasher: H) -> Client<'s, 'c, 'b, H> {
+        if !buffers.suffice(&self.settings) {
+            self.stage = Stage::Over(Err(ProtocolError::HeaderTooLong));
+        }
+        let mut client = Client { session: self, buffers, hasher };
+        client.advance();
+        client
+    }
+
+    /// Until when the peer may keep it waiting; `None` if it is not the peer that is waited for.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let patience = match (&self.stage, self.link.out) {
+            (Stage::Draining { .. }, Out::Filling) => LINGER_TIME,
+            (
+                Stage::Asking
+                | Stage::Telling { .. }
+                | Stage::Failing(..)
+                | Stage::Unsent(..)
+                | Stage::Sending { .. }
+                | Stage::Damaged { .. }
+                | Stage::Completing
+                | Stage::Over(_),
+                Out::Filling,
+            ) => return None,
+            _ => PROGRESS_TIME,
+        };
+        Some(self.link.since + patience)
+    }
+}
+
+/// A [`ClientSession`] with its buffers: a [`Machine`].
+#[derive(Debug)]
+pub struct Client<'s, 'c, 'b, H> {
+    session: &'s mut ClientSession<'c>,
+    buffers: Buffers<'b>,
+    hasher: H,
+}

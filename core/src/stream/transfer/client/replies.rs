@@ -1,0 +1,214 @@
+//! What the answers of a server mean to a client.
+
+use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Limits, Stage, UNWANTED_MOST};
+use crate::digest::Hasher;
+use crate::stream::transfer::receiving::Receiving;
+use crate::stream::transfer::scram;
+use crate::stream::transfer::sending::{Direction, Sending};
+use crate::stream::{Outcome, ProtocolError};
+use crate::wire::transfer::{Data, ErrorCode, Reply, Request, block_len, body_len};
+
+impl<H: Hasher> Client<'_, '_, '_, H> {
+    /// A header is at the front of the input.
+    pub(super) fn replied(&mut self) {
+        // Taken out, so that it can be lent together with the input; needed once more only at the signature.
+        let exchange = match self.session.stage {
+            Stage::Signature => self.session.exchange.take(),
+            _ => None,
+        };
+        let Ok(reply) = self.reply() else { return self.violation() };
+        if let Reply::Error { .. } = reply {
+            self.session.stage = match self.session.stage {
+                Stage::Work if self.session.jobs.is_empty() => return self.violation(),
+                _ => Stage::Telling { last: !matches!(self.session.stage, Stage::Work) },
+            };
+            return;
+        }
+        match (&self.session.stage, reply) {
+            (Stage::Hello, Reply::Hello(_)) => self.session.stage = Stage::Telling { last: false },
+            (Stage::Admission, Reply::Done) => {
+                self.take_header();
+                self.session.stage = Stage::Work;
+            }
+            (Stage::Challenge, Reply::SignIn { .. }) => self.prove(),
+            (Stage::Signature, Reply::SignIn { message }) => {
+                let proven = exchange.is_some_and(|mut exchange| exchange.confirm(message).is_ok());
+                self.take_header();
+                self.session.stage = if proven { Stage::Work } else { Stage::Over(Err(ProtocolError::Unproven)) };
+            }
+            (Stage::Leaving, Reply::Done) => {
+                self.take_header();
+                self.session.stage = Stage::Closing(Outcome::Complete(self.session.totals));
+            }
+            (Stage::Work, _) if self.session.jobs.is_empty() => self.violation(),
+            (Stage::Work, Reply::Working) => self.take_header(),
+            (Stage::Work, Reply::Data(data)) => self.data(data),
+            (Stage::Work, Reply::File(file)) => match &mut self.session.incoming {
+                None if block_len(file.block).is_some() => self.session.stage = Stage::Telling { last: false },
+                Some(incoming) if incoming.repairing => {
+                    incoming.repairing = false;
+                    let (head, length) = (incoming.head, file.length);
+                    // Somebody wrote to the file: what is here and what comes do not belong together.
+                    let changed = (file.stamp, file.size, file.block) != (head.stamp, head.size, head.block);
+                    self.take_header();
+                    if changed {
+                        self.session.stage = Stage::Failing(ErrorCode::DigestMismatch, CHANGED);
+                        self.unwanted(length);
+                    }
+                }
+                _ => self.violation(),
+            },
+            (Stage::Work, Reply::Repair { at, len }) => match &mut self.session.outgoing {
+                Some(outgoing) if at.saturating_add(u64::from(len)) <= outgoing.size => {
+                    outgoing.repairing = true;
+                    let sending = Sending::new(Direction::Up, at, u64::from(len), outgoing.block);
+                    self.take_header();
+                    self.session.stage = Stage::Sending { sending, inline: false };
+                }
+                _ => self.violation(),
+            },
+            (Stage::Work, Reply::Ready { block, offset }) => match &mut self.session.outgoing {
+                Some(outgoing) if !outgoing.ready && offset <= outgoing.size && block_len(block).is_some() => {
+                    outgoing.ready = true;
+                    outgoing.block = block_len(block).unwrap_or(outgoing.block);
+                    self.session.stage = Stage::Telling { last: false };
+                }
+                _ => self.violation(),
+            },
+            (Stage::Work, Reply::Stored { digest }) => {
+                let told = self.session.outgoing.as_ref().map(|outgoing| outgoing.told);
+                if told.is_some_and(|told| told != digest) {
+                    self.take_header();
+                    self.session.stage = Stage::Failing(ErrorCode::DigestMismatch, "the server stored something else");
+                } else {
+                    self.session.totals.add_file();
+                    self.session.stage = Stage::Telling { last: false };
+                }
+            }
+            (Stage::Work, Reply::Hello(_) | Reply::SignIn { .. }) => self.violation(),
+            (Stage::Work, _) => self.session.stage = Stage::Telling { last: false },
+            _ => self.violation(),
+        }
+    }
+
+    /// Answers the server's challenge.
+    pub(super) fn prove(&mut self) {
+        let Credentials::Account { password, .. } = self.session.credentials else { return self.violation() };
+        let Some(mut exchange) = self.session.exchange.take() else { return self.abort() };
+        let mut room = [0; scram::MESSAGE_MAX];
+        let message = match self.reply() {
+            Ok(Reply::SignIn { message }) => exchange.challenge(message, password, &mut room).ok(),
+            _ => None,
+        };
+        self.take_header();
+        self.session.exchange = Some(exchange);
+        match message {
+            Some(message) => {
+                self.session.stage = Stage::Signature;
+                self.say(&Request::Proof { message });
+            }
+            None => self.session.stage = Stage::Over(Err(ProtocolError::Unproven)),
+        }
+    }
+
+    /// A run of blocks is at the front of the input.
+    pub(super) fn data(&mut self, data: Data) {
+        let Some(incoming) = &mut self.session.incoming else { return self.violation() };
+        let body = body_len(data.len, incoming.file.block());
+        if let Some(left) = &mut incoming.unwanted {
+            *left = left.saturating_sub(u64::from(data.len));
+            self.take_header();
+            self.session.stage = Stage::Skipping(body);
+        } else if let Some(segment) = incoming.file.run(data).filter(|_| !incoming.repairing) {
+            self.take_header();
+            self.session.stage = Stage::Receiving(segment);
+        } else {
+            self.violation();
+        }
+    }
+
+    /// `left` octets of the file that is received are not wanted.
+    pub(super) fn unwanted(&mut self, left: u64) {
+        if let Some(incoming) = &mut self.session.incoming {
+            incoming.unwanted = Some(left);
+        }
+        // Who throws a lot away had better hang up.
+        if left > UNWANTED_MOST {
+            self.session.stage = Stage::Over(Ok(Outcome::Refused));
+        }
+    }
+
+    /// A run has come to its end: perhaps the file has, too.
+    pub(super) fn run_over(&mut self) {
+        let alone = self.session.jobs.len() == 1;
+        let Some(incoming) = &mut self.session.incoming else { return };
+        match incoming.unwanted {
+            Some(0) => {
+                self.session.incoming = None;
+                self.job_over();
+            }
+            Some(_) => {}
+            None if !incoming.file.all_came() => {}
+            None if incoming.file.is_sound() => self.session.stage = Stage::Completing,
+            // A further request would be answered behind the others.
+            None => match incoming.file.repair().filter(|_| alone) {
+                Some((at, len)) => self.session.stage = Stage::Damaged { at, len },
+                None => {
+                    self.session.incoming = None;
+                    self.session.stage = Stage::Failing(ErrorCode::DigestMismatch, DAMAGED);
+                }
+            },
+        }
+    }
+
+    /// The oldest job has its answer.
+    pub(super) fn job_over(&mut self) {
+        let octets = self.session.jobs.pop_front().unwrap_or(0);
+        self.session.under_way = self.session.under_way.saturating_sub(octets);
+        if self.session.jobless == Jobless::Now {
+            self.session.jobless = Jobless::No;
+        }
+    }
+
+    /// The store has heard the answer at the front of the input.
+    pub(super) fn told(&mut self, answer: &Reply<'_>, last: bool) {
+        let Ok(reply) = self.reply() else { return self.violation() };
+        let willing = !matches!(answer, Reply::Error { .. });
+        let stage = match reply {
+            _ if last => Stage::Closing(Outcome::Refused),
+            Reply::Hello(hello) => {
+                self.session.limits = Limits { max_header: hello.max_header, window: hello.window };
+                match self.session.credentials {
+                    Credentials::Guest => Stage::Admission,
+                    Credentials::Account { .. } => Stage::Challenge,
+                }
+            }
+            Reply::File(head) => {
+                let end = head.offset.saturating_add(head.length);
+                let file = Receiving::new(head.offset, end, block_len(head.block).unwrap_or(1));
+                self.session.incoming = Some(Incoming { file, head, unwanted: None, repairing: false });
+                self.take_header();
+                self.session.stage = Stage::Work;
+                if !willing {
+                    self.unwanted(head.length);
+                }
+                return self.run_over();
+            }
+            Reply::Ready { offset, .. } => {
+                let Some(outgoing) = &self.session.outgoing else { return self.abort() };
+                let left = if willing { outgoing.size.saturating_sub(offset) } else { 0 };
+                let sending = Sending::new(Direction::Up, offset, left, outgoing.block);
+                Stage::Sending { sending, inline: false }
+            }
+            Reply::Entry(_) => Stage::Work,
+            _ => {
+                // The answer to a file that is sent or received ends it.
+                (self.session.incoming, self.session.outgoing) = (None, None);
+                self.job_over();
+                Stage::Work
+            }
+        };
+        self.take_header();
+        self.session.stage = stage;
+    }
+}

@@ -1,0 +1,216 @@
+//! A server as its driver sees it.
+
+use super::{DRAIN_MOST, Server, ServerSession, Stage, Upload};
+use crate::digest::{Digest, Hasher};
+use crate::stream::transfer::link::Out;
+use crate::stream::transfer::scram::ServerExchange;
+use crate::stream::transfer::{Answer, Ask, WORKING_TIME, receiving, sending};
+use crate::stream::{Abort, Machine, Opened, Outcome, ProtocolError, Target, Want};
+use crate::time::Instant;
+use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
+
+impl<H: Hasher> Machine for Server<'_, '_, H> {
+    fn want(&mut self) -> Want<'_> {
+        let ServerSession { link, stage, upload, exchange, settings, .. } = &mut *self.session;
+        let buffers = &mut self.buffers;
+        match link.out {
+            Out::Settling => return Want::Open(Target::Ask(Ask::Settle)),
+            Out::Writing => return Want::Write(link.outlet.unwritten(buffers)),
+            Out::Filling => {}
+        }
+        let ask = match stage {
+            Stage::Asking => {
+                let head = link.intake.head(buffers.input, usize::from(settings.max_header)).ok().flatten();
+                let header = head.map(|head| link.intake.header(buffers.input, head)).unwrap_or_default();
+                match decode(header) {
+                    Ok(Request::Guest) => Ask::Guest,
+                    Ok(request) => Ask::Request(request),
+                    Err(error) => return Want::Done(Err(ProtocolError::Malformed(error))),
+                }
+            }
+            Stage::Account => Ask::Account { user: exchange.as_ref().map_or("", ServerExchange::user) },
+            Stage::SignedIn { proven, .. } => {
+                Ask::SignedIn { user: exchange.as_ref().map_or("", ServerExchange::user), proven: *proven }
+            }
+            Stage::Listing | Stage::Working(_) => Ask::Next,
+            Stage::Sending(sending) => match sending.need() {
+                sending::Need::Load { at, len } => {
+                    let room = buffers.output.get_mut(link.outlet.end()..).unwrap_or_default();
+                    let len = len.min(room.len());
+                    return Want::Load { at, into: room.get_mut(..len).unwrap_or_default() };
+                }
+                _ => Ask::Loaded,
+            },
+            Stage::Receiving(segment) if segment.waits(&link.intake, buffers) => {
+                return Want::Read(link.intake.room(buffers.input));
+            }
+            Stage::Receiving(segment) => match segment.need(&link.intake, buffers) {
+                receiving::Need::Report { at, len, digests } => Ask::Verified { at, len, digests },
+                receiving::Need::Save { at, octets } => return Want::Save { at, octets },
+                receiving::Need::Octets(_) | receiving::Need::Nothing => {
+                    return Want::Done(Ok(Outcome::Aborted(Abort::Answer)));
+                }
+            },
+            Stage::Completing => {
+                let digest = match upload {
+                    Some(Upload::Open { file, .. }) => file.digest(),
+                    _ => Digest::default(),
+                };
+                Ask::Complete { digest }
+            }
+            Stage::Head | Stage::Skipping(_) => return Want::Read(link.intake.room(buffers.input)),
+            Stage::Closing => return Want::Shutdown,
+            Stage::Draining(_) => return Want::Drain(buffers.input),
+            Stage::Over(result) => return Want::Done(*result),
+        };
+        Want::Open(Target::Ask(ask))
+    }
+
+    fn done(&mut self, now: Instant, n: u64) {
+        let ServerSession { link, stage, totals, .. } = &mut *self.session;
+        match (link.out, &mut *stage) {
+            (Out::Settling, _) => return,
+            (Out::Writing, _) => link.wrote(now, n),
+            (_, Stage::Head | Stage::Skipping(_)) if n == 0 => self.end_of_stream(),
+            (_, Stage::Head | Stage::Skipping(_)) => link.read(now, n),
+            (_, Stage::Sending(sending)) => {
+                let count = usize::try_from(n).unwrap_or(usize::MAX);
+                if matches!(sending.need(), sending::Need::Load { .. }) {
+                    if sending.loaded(&mut link.outlet, &self.buffers, count) {
+                        totals.add_octets(n);
+                    } else {
+                        self.shrunk(ErrorCode::Internal, "the file became shorter while it was sent");
+                    }
+                }
+            }
+            (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
+                receiving::Need::Save { .. } => {
+                    segment.saved(&mut link.intake, &self.buffers, n);
+                    totals.add_octets(n);
+                }
+                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(),
+                receiving::Need::Octets(_) => link.read(now, n),
+                receiving::Need::Report { .. } | receiving::Need::Nothing => return,
+            },
+            (_, Stage::Closing) => {
+                link.progress(now);
+                *stage = Stage::Draining(DRAIN_MOST);
+            }
+            (_, Stage::Draining(left)) => {
+                *left = left.saturating_sub(n);
+                if n == 0 || *left == 0 {
+                    *stage = Stage::Over(Ok(Outcome::Complete(*totals)));
+                }
+            }
+            _ => return,
+        }
+        self.advance();
+    }
+
+    fn opened(&mut self, now: Instant, answer: Opened<'_>) {
+        let Opened::Answer(answer) = answer else {
+            self.session.stage = Stage::Over(Ok(Outcome::Refused));
+            return;
+        };
+        let reply = match answer {
+            Answer::Reply(reply) => reply,
+            Answer::Account(_) if matches!(self.session.stage, Stage::Account) => Reply::Done,
+            _ => return self.abort(),
+        };
+        let in_a_file = self.session.upload.is_some();
+        match (self.session.link.out, &mut self.session.stage) {
+            (Out::Writing, _) => return,
+            (Out::Settling, _) => {
+                self.session.unsettled = false;
+                match reply {
+                    // Some of what was to be said is not true: it must not leave.
+                    Reply::Error { .. } => self.session.stage = Stage::Over(Ok(Outcome::Refused)),
+                    _ => self.session.link.write(&mut self.buffers, &mut self.hasher, None),
+                }
+            }
+            (_, Stage::Asking) => self.answered(now, &reply),
+            (_, Stage::Account) => self.account(answer),
+            (_, &mut Stage::SignedIn { proven, head }) => self.signed_in(proven, head, &reply),
+            (_, Stage::Listing) => {
+                if !matches!(reply, Reply::Entry(_)) {
+                    self.session.stage = Stage::Head;
+                }
+                self.say(&reply);
+            }
+            (_, Stage::Working(told)) => match reply {
+                Reply::Working if now.since(*told) < WORKING_TIME => return,
+                Reply::Working => {
+                    *told = now;
+                    self.say(&reply);
+                    self.flush();
+                }
+                _ => {
+                    self.session.stage = Stage::Head;
+                    self.say(&reply);
+                }
+            },
+            (_, Stage::Sending(_)) => self.checked(&reply),
+            (_, Stage::Receiving(segment)) => match reply {
+                Reply::Error { code, text } => {
+                    let left = segment.left();
+                    self.fail_upload(left, code, text);
+                }
+                _ => segment.reported(),
+            },
+            (_, Stage::Completing) => {
+                let stored = match self.session.upload.take() {
+                    Some(Upload::Open { file, .. }) => Reply::Stored { digest: file.digest() },
+                    _ => return self.abort(),
+                };
+                self.session.stage = Stage::Head;
+                if matches!(reply, Reply::Error { .. }) {
+                    self.say(&reply);
+                } else {
+                    self.session.totals.add_file();
+                    self.session.unsettled = true;
+                    self.say(&stored);
+                }
+            }
+            _ => return,
+        }
+        // Within a file only its octets are progress.
+        if !in_a_file {
+            self.session.link.progress(now);
+        }
+        self.advance();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.session.deadline()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let ServerSession { link, stage, totals, .. } = &mut *self.session;
+        match (link.out, &*stage) {
+            // The octets are out; only the peer's farewell is missing.
+            (Out::Filling, Stage::Draining(_)) => *stage = Stage::Over(Ok(Outcome::Complete(*totals))),
+            (Out::Filling, Stage::Head | Stage::Skipping(_) | Stage::Receiving(_)) if link.outlet.is_empty() => {
+                link.progress(now);
+                self.close_with(ErrorCode::Timeout, "nothing came for too long");
+                self.advance();
+            }
+            _ => *stage = Stage::Over(Err(ProtocolError::TimedOut)),
+        }
+    }
+}
+
+impl<H: Hasher> Server<'_, '_, H> {
+    /// The peer will send nothing more.
+    fn end_of_stream(&mut self) {
+        let ServerSession { link, stage, upload, totals, .. } = &mut *self.session;
+        let between = matches!(stage, Stage::Head) && link.intake.len() == 0 && upload.is_none();
+        *stage = Stage::Over(if between {
+            Ok(Outcome::Complete(*totals))
+        } else {
+            Err(ProtocolError::Truncated { missing: 1 })
+        });
+    }
+}

@@ -1,0 +1,170 @@
+//! The machine behind an accepted connection.
+
+mod answers;
+mod machine;
+mod requests;
+mod steps;
+
+use super::link::{Link, Out};
+use super::receiving::{Receiving, Segment};
+use super::scram::ServerExchange;
+use super::sending::Sending;
+use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings};
+use crate::digest::Hasher;
+use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
+use crate::time::Instant;
+
+/// After its last octet a server reads no more than this before it drops the connection.
+const DRAIN_MOST: u64 = 64 * 1024;
+
+/// The memory of one connection that is served, without its buffers.
+///
+/// The buffers are lent by [`Self::with`] while there is something to do; while the session [is idle](Self::is_idle),
+/// which is most of the time of most connections, they may be taken away and be others the next time.
+///
+/// **Guarantees**: nothing is asked of the store before somebody has signed in, but who that may be; a header is bounded
+/// before it is read; every request is answered once, in order; a file is complete only if every block of it came
+/// with its digest; the words that a file is stored leave after [`Ask::Settle`].
+#[derive(Debug)]
+pub struct ServerSession {
+    settings: Settings,
+    link: Link,
+    stage: Stage,
+    who: Who,
+    nonce: [u8; 18],
+    exchange: Option<ServerExchange>,
+    /// The file that is being received.
+    upload: Option<Upload>,
+    /// There are words in the output that a file is stored.
+    unsettled: bool,
+    totals: Totals,
+}
+
+/// How far a client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// It has not said what it speaks.
+    Nobody,
+    /// It has not signed in.
+    Stranger,
+    /// It may ask.
+    Known,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to put the large one elsewhere")]
+enum Upload {
+    /// Octets are welcome.
+    Open { file: Receiving, inline: bool },
+    /// It was answered with an error; what is still under way is passed over.
+    Failed { block: u32 },
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to put the large ones elsewhere")]
+enum Stage {
+    /// The next header is waited for.
+    Head,
+    /// The store is asked what the header at the front of the input says.
+    Asking,
+    /// The store is asked for an account.
+    Account,
+    /// The store is told how a sign-in went.
+    SignedIn {
+        /// Whether it was proven who it is.
+        proven: bool,
+        /// Where in the output the words begin that say so.
+        head: usize,
+    },
+    /// So much of a body is passed over.
+    Skipping(u64),
+    /// A folder is listed.
+    Listing,
+    /// The store works, and this was when the client last heard of it.
+    Working(Instant),
+    /// A file is sent.
+    Sending(Sending),
+    /// A run of blocks is received.
+    Receiving(Segment),
+    /// The store is told that the file that was received is complete.
+    Completing,
+    /// The last words are written, then it is over.
+    Closing,
+    /// Waiting for the peer to close.
+    Draining(u64),
+    /// Over.
+    Over(Result<Outcome, ProtocolError>),
+}
+
+impl ServerSession {
+    /// Serves a connection accepted at `now`. `nonce` is random and used for this connection only.
+    #[must_use]
+    pub fn new(now: Instant, settings: Settings, nonce: [u8; 18]) -> Self {
+        Self {
+            settings,
+            link: Link::new(now),
+            stage: Stage::Head,
+            who: Who::Nobody,
+            nonce,
+            exchange: None,
+            upload: None,
+            unsettled: false,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Lends it buffers. Unless it [is idle](Self::is_idle), they must be those that it had before.
+    ///
+    /// Buffers below [`LEAST_BUFFERS`](super::LEAST_BUFFERS), or an input that cannot hold the longest header, end the
+    /// session with [`ProtocolError::HeaderTooLong`].
+    pub fn with<'s, 'b, H: Hasher>(&'s mut self, buffers: Buffers<'b>, hasher: H) -> Server<'s, 'b, H> {
+        if !buffers.suffice(&self.settings) {
+            self.stage = Stage::Over(Err(ProtocolError::HeaderTooLong));
+        }
+        let mut server = Server { session: self, buffers, hasher };
+        server.advance();
+        server
+    }
+
+    /// Whether the buffers hold nothing: the next request is waited for, and no octet of it has come.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Head) && self.link.is_empty() && self.link.out == Out::Filling
+    }
+
+    /// Whether somebody has signed in, or was let in without an account.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.who == Who::Known
+    }
+
+    /// Until when the peer may keep it waiting; `None` if it is not the peer that is waited for.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let patience = match (&self.stage, self.link.out) {
+            (_, Out::Settling) => return None,
+            (_, Out::Writing) => PROGRESS_TIME,
+            (Stage::Head, _) if self.who != Who::Known => return Some(self.link.began + SIGN_IN_TIME),
+            // Within a file, the next run of it is due.
+            (Stage::Head, _) => {
+                if self.upload.is_some() {
+                    PROGRESS_TIME
+                } else {
+                    IDLE_TIME
+                }
+            }
+            (Stage::Skipping(_) | Stage::Receiving(_) | Stage::Closing, _) => PROGRESS_TIME,
+            (Stage::Draining(_), _) => LINGER_TIME,
+            _ => return None,
+        };
+        Some(self.link.since + patience)
+    }
+}
+
+/// A [`ServerSession`] with its buffers: a [`Machine`].
+#[derive(Debug)]
+pub struct Server<'s, 'b, H> {
+    session: &'s mut ServerSession,
+    buffers: Buffers<'b>,
+    hasher: H,
+}

@@ -1,0 +1,163 @@
+//! What a server does by itself, until somebody else is needed.
+
+use super::requests::inline_body;
+use super::{Server, ServerSession, Stage, Upload};
+use crate::digest::Hasher;
+use crate::stream::transfer::intake::Body;
+use crate::stream::transfer::link::Out;
+use crate::stream::transfer::{clipped, receiving, sending};
+use crate::stream::{Abort, Outcome};
+use crate::wire::ParseError;
+use crate::wire::transfer::{ErrorCode, LENGTH, Reply, Request, decode};
+
+impl<H: Hasher> Server<'_, '_, H> {
+    /// Does everything that needs nobody else.
+    pub(super) fn advance(&mut self) {
+        while self.session.link.out == Out::Filling && self.step() {}
+    }
+
+    /// One step of it; `false` if somebody else is needed.
+    pub(super) fn step(&mut self) -> bool {
+        let ServerSession { link, stage, upload, totals, .. } = &mut *self.session;
+        match stage {
+            Stage::Head => self.head(),
+            Stage::Skipping(left) => {
+                let taken = link.intake.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                link.intake.take(taken);
+                *left = left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX));
+                if *left > 0 {
+                    return self.write_or_read(1);
+                }
+                *stage = Stage::Head;
+                true
+            }
+            Stage::Asking | Stage::Account | Stage::SignedIn { .. } | Stage::Listing | Stage::Completing => {
+                !link.outlet.has_reply_room(self.buffers.output) && self.flush()
+            }
+            Stage::Sending(sending) => match sending.advance(&mut link.outlet, &mut self.buffers) {
+                sending::Need::Flush => self.flush(),
+                sending::Need::Load { .. } => false,
+                sending::Need::Ask if sending.is_last() => false,
+                sending::Need::Ask => {
+                    sending.seal(&mut link.outlet, &mut self.buffers, None);
+                    true
+                }
+                sending::Need::Nothing => {
+                    totals.add_file();
+                    *stage = Stage::Head;
+                    true
+                }
+            },
+            Stage::Receiving(segment) => {
+                let Some(Upload::Open { file, inline }) = upload else {
+                    *stage = Stage::Over(Ok(Outcome::Aborted(Abort::Answer)));
+                    return true;
+                };
+                let (block, inline) = (file.block(), *inline);
+                segment.advance(&mut link.intake, &self.buffers, &mut self.hasher, file, |header| ahead(header, block));
+                match segment.need(&link.intake, &self.buffers) {
+                    receiving::Need::Octets(needed) => self.write_or_read(needed),
+                    receiving::Need::Save { .. } => false,
+                    receiving::Need::Report { .. } => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
+                    receiving::Need::Nothing => {
+                        *stage = Stage::Head;
+                        if inline {
+                            self.finish(None);
+                        }
+                        true
+                    }
+                }
+            }
+            Stage::Closing => !link.outlet.is_empty() && self.flush(),
+            Stage::Working(_) | Stage::Draining(_) | Stage::Over(_) => false,
+        }
+    }
+
+    /// Looks for the next header.
+    pub(super) fn head(&mut self) -> bool {
+        let most = usize::from(self.session.settings.max_header);
+        match self.session.link.intake.head(self.buffers.input, most) {
+            Ok(Some(_)) if !self.session.link.outlet.has_reply_room(self.buffers.output) => self.flush(),
+            Ok(Some(_)) => {
+                self.dispatch();
+                true
+            }
+            Ok(None) => self.write_or_read(most.saturating_add(LENGTH)),
+            Err(_) => {
+                self.close_with(ErrorCode::TooLarge, "a header is empty or too long");
+                true
+            }
+        }
+    }
+
+    /// Nothing can be done without more octets: first everything is said that there is to say.
+    pub(super) fn write_or_read(&mut self, needed: usize) -> bool {
+        if !self.session.link.outlet.is_empty() {
+            return self.flush();
+        }
+        self.session.link.intake.prepare(self.buffers.input, needed);
+        false
+    }
+
+    /// Turns to writing the output, but first to keeping what it says.
+    pub(super) fn flush(&mut self) -> bool {
+        if self.session.unsettled {
+            self.session.link.out = Out::Settling;
+        } else {
+            self.session.link.write(&mut self.buffers, &mut self.hasher, None);
+        }
+        true
+    }
+
+    /// Appends an answer. There is room.
+    pub(super) fn say(&mut self, reply: &Reply<'_>) {
+        let written = match *reply {
+            Reply::Error { code, text } => {
+                let reply = Reply::Error { code, text: clipped(text) };
+                self.session.link.outlet.header(self.buffers.output, &reply)
+            }
+            _ => self.session.link.outlet.header(self.buffers.output, reply),
+        };
+        if written.is_err() {
+            self.session.stage = Stage::Over(Ok(Outcome::Aborted(Abort::Answer)));
+        }
+    }
+
+    /// Says why it cannot go on, and ends the connection.
+    pub(super) fn close_with(&mut self, code: ErrorCode, text: &str) {
+        self.session.stage = Stage::Closing;
+        self.say(&Reply::Error { code, text });
+    }
+
+    /// The octets of the header at the front of the input, with and without its length.
+    pub(super) fn header(&self) -> (usize, &[u8]) {
+        let ServerSession { link, settings, .. } = &*self.session;
+        match link.intake.head(self.buffers.input, usize::from(settings.max_header)) {
+            Ok(Some(head)) => (head.total(), link.intake.header(self.buffers.input, head)),
+            _ => (0, &[]),
+        }
+    }
+
+    pub(super) fn request(&self) -> Result<Request<'_>, ParseError> {
+        decode(self.header().1)
+    }
+
+    /// The header at the front is understood.
+    pub(super) fn take_header(&mut self) {
+        let (len, _) = self.header();
+        self.session.link.intake.take(len);
+    }
+}
+
+/// What messages have for a body, for those who look ahead.
+pub(super) fn ahead(header: &[u8], block: u32) -> Body {
+    let data = match decode(header) {
+        Ok(Request::Put(put)) if put.inline => inline_body(&put).map(|(len, _)| len),
+        Ok(Request::Data(data)) => Some(data.len).filter(|&len| len <= block),
+        _ => None,
+    };
+    match data.and_then(|len| usize::try_from(len).ok()) {
+        Some(len) if len > 0 => Body::Block(len),
+        _ => Body::Other,
+    }
+}

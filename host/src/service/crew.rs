@@ -1,0 +1,203 @@
+//! The workers, and how they work at lines.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use feige_core::drive::DriveError;
+use feige_core::drive::blocking::{Scratch, step};
+use feige_core::stream::{Machine, Outcome, ProtocolError};
+
+use super::event::Event;
+use super::line::{Direction, Line};
+use super::run::Service;
+use super::sort::{Sorted, sort};
+use crate::digest::Lanes;
+use crate::store::StoreError;
+use crate::transfer::SocketError;
+
+/// Workers at a time: disks and hashes keep some of them busy, peers none.
+const WORKERS: usize = 16;
+
+/// Octets after which a line makes room for others that wait.
+const TURN: usize = 2 << 20;
+
+/// How long a worker stays with a line whose peer is about to go on.
+const LINGER: Duration = Duration::from_millis(3);
+
+/// A worker without work leaves after this time.
+const BORED: Duration = Duration::from_secs(10);
+
+/// A worker moves octets and calls nothing deep.
+const STACK: usize = 512 << 10;
+
+/// Lines that somebody should work at, and who works.
+#[derive(Default)]
+pub(super) struct Crew {
+    queue: Mutex<Queue>,
+    called: Condvar,
+    /// Lines in the queue, to be looked at in passing.
+    queued: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Box<Line>>,
+    workers: usize,
+    idle: usize,
+    over: bool,
+}
+
+/// Why a worker leaves a line.
+enum Left {
+    /// The peer is slow.
+    Waiting(Direction),
+    /// Others wait.
+    Turn,
+    /// It is over.
+    Over(Result<Outcome, DriveError<SocketError, StoreError>>),
+}
+
+impl Crew {
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets somebody work at `line`.
+    pub(super) fn call(&self, service: &Arc<Service>, line: Box<Line>) {
+        let mut queue = self.queue();
+        if queue.over {
+            return;
+        }
+        queue.lines.push_back(line);
+        self.queued.store(queue.lines.len(), Ordering::Relaxed);
+        if queue.idle > 0 {
+            self.called.notify_one();
+        } else if queue.workers < WORKERS {
+            let service_ = Arc::clone(service);
+            let thread = thread::Builder::new().name("worker".into()).stack_size(STACK);
+            match thread.spawn(move || service_.crew.work(&service_)) {
+                Ok(_) => queue.workers += 1,
+                Err(error) if queue.workers == 0 => {
+                    service.report.tell(&[Event::Trouble { error: format!("cannot start a worker: {error}") }]);
+                    queue.lines.clear();
+                }
+                // Those that there are do it, one after the other.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Ends all work: lines are dropped, what they have received stays as parts.
+    pub(super) fn end(&self) {
+        let mut queue = self.queue();
+        queue.over = true;
+        queue.lines.clear();
+        self.called.notify_all();
+        // What is being synced is synced to its end.
+        let limit = Duration::from_secs(5);
+        let _ = self.called.wait_timeout_while(queue, limit, |queue| queue.workers > 0);
+    }
+
+    /// What a worker does.
+    fn work(&self, service: &Arc<Service>) {
+        let mut lanes = Lanes::new();
+        let mut queue = self.queue();
+        loop {
+            if queue.over {
+                break;
+            }
+            if let Some(line) = queue.lines.pop_front() {
+                self.queued.store(queue.lines.len(), Ordering::Relaxed);
+                drop(queue);
+                self.attend(service, line, &mut lanes);
+                queue = self.queue();
+                continue;
+            }
+            queue.idle += 1;
+            let (woken, wait) = self.called.wait_timeout(queue, BORED).unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            queue.idle -= 1;
+            if wait.timed_out() && queue.lines.is_empty() {
+                break;
+            }
+        }
+        queue.workers -= 1;
+        drop(queue);
+        self.called.notify_all();
+    }
+
+    /// Works at a line as long as that makes sense.
+    fn attend(&self, service: &Arc<Service>, mut line: Box<Line>, lanes: &mut Lanes) {
+        if !line.is_native {
+            match sort(service, line) {
+                Sorted::Native(native) => line = native,
+                Sorted::Unknown(line) => return keep(service, line, Direction::In),
+                Sorted::Gone => return,
+            }
+        }
+        let mut room = line.room.take().unwrap_or_else(|| service.rooms.lend());
+        line.desk.block = room.block();
+        let left = self.drive(service, &mut line, &mut room, lanes);
+        if matches!(left, Left::Over(_)) || line.session.is_idle() {
+            service.rooms.back(room);
+        } else {
+            line.room = Some(room);
+        }
+        match left {
+            Left::Turn => self.call(service, line),
+            Left::Waiting(direction) => keep(service, line, direction),
+            Left::Over(result) => farewell(service, &line, result),
+        }
+    }
+
+    fn drive(&self, service: &Service, line: &mut Line, room: &mut super::rooms::Room, lanes: &mut Lanes) -> Left {
+        let Line { socket, session, desk, .. } = line;
+        let mut clock = || service.clock.now();
+        socket.moved = 0;
+        let mut machine = session.with(room.buffers(), lanes);
+        machine.expire(clock());
+        loop {
+            socket.blocked = None;
+            match step(&mut machine, socket, desk, &mut Scratch(&mut []), &mut clock) {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return Left::Over(Ok(outcome)),
+                Err(error) => return Left::Over(Err(error)),
+            }
+            let others = self.queued.load(Ordering::Relaxed) > 0;
+            match socket.blocked {
+                Some(direction) if others || !socket.linger(direction, LINGER) => return Left::Waiting(direction),
+                None if others && socket.moved >= TURN => return Left::Turn,
+                _ => {}
+            }
+            if service.cancel.is_cancelled() {
+                return Left::Over(Ok(Outcome::Refused));
+            }
+        }
+    }
+}
+
+/// A line waits for its peer.
+fn keep(service: &Service, line: Box<Line>, direction: Direction) {
+    if let Err(error) = service.watch.keep(line, direction) {
+        service.report.tell(&[Event::Trouble { error: format!("cannot watch a connection: {error}") }]);
+    }
+}
+
+/// A line is over.
+fn farewell(service: &Service, line: &Line, result: Result<Outcome, DriveError<SocketError, StoreError>>) {
+    let error = match result {
+        Ok(Outcome::Complete(_) | Outcome::Refused) => None,
+        Ok(Outcome::Aborted(_) | Outcome::Short { .. }) => Some("a file changed while it was sent".to_owned()),
+        // Somebody looked whether anybody is here, or has had enough.
+        Err(DriveError::Protocol(ProtocolError::Truncated { .. })) if !line.session.is_known() => None,
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(error) = error {
+        service.report.tell(&[Event::Failed { from: line.peer, error }]);
+        // The peer must not take what it got for the whole.
+        let _ = socket2::SockRef::from(&line.socket.stream).set_linger(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,441 @@
+//! The store of one connection: does what its client asks, in the home that is its client's.
+
+use std::fs::Metadata;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use feige_core::stream::transfer::{Answer, Ask};
+use feige_core::stream::{Opened, Store, Target};
+use feige_core::wire::transfer::{ErrorCode, File, Get, Path, Put, Reply, Request, block_len};
+
+use super::event::Event;
+use super::lobby::{Denied, Guest};
+use super::run::Service;
+use crate::accounts::{GUEST, OwnedVerifier};
+use crate::digest::{DigestCache, Stream};
+use crate::home::{Arriving, Finished, Home, HomeError, Item, Listing, Source, Upload};
+use crate::store::{StoreError, read_at};
+
+/// Entries in a page of a folder: so many requests for files may follow at once.
+const PAGE: usize = 1024;
+
+/// How much of a file is hashed in one turn.
+const TURN: usize = 8 << 20;
+
+/// What is read at a time while hashing.
+const PIECE: usize = 256 << 10;
+
+/// A file larger than this may be the rest of one that was begun before, in blocks of another size.
+const SMALL: u64 = 64 << 10;
+
+/// See the module.
+pub(super) struct Desk {
+    service: Arc<Service>,
+    pub(super) peer: SocketAddr,
+    guest: Option<Guest>,
+    verifier: Option<OwnedVerifier>,
+    open: Open,
+    finished: Vec<Finished>,
+    /// What is told of them once they are settled.
+    stored: Vec<Event>,
+    /// Words that files are stored may not leave any more.
+    unkept: Option<HomeError>,
+    /// Octets could not be written.
+    unwritten: Option<HomeError>,
+    /// The error that is told, for as long as the answer borrows it.
+    error: String,
+    item: Option<Item>,
+    /// The size of blocks that suits the present buffers, as a power of two.
+    pub(super) block: u8,
+}
+
+enum Open {
+    Nothing,
+    Source(Source),
+    Upload { upload: Upload, path: String, size: u64 },
+    Listing { listing: Listing, left: usize },
+    Sum(Box<Summing>),
+}
+
+impl Desk {
+    pub(super) fn new(service: Arc<Service>, peer: SocketAddr) -> Self {
+        Self {
+            service,
+            peer,
+            guest: None,
+            verifier: None,
+            open: Open::Nothing,
+            finished: Vec::new(),
+            stored: Vec::new(),
+            unkept: None,
+            unwritten: None,
+            error: String::new(),
+            item: None,
+            block: super::BLOCK,
+        }
+    }
+
+    /// Who it is.
+    fn user(&self) -> &str {
+        self.guest.as_ref().map_or("", |guest| &guest.user)
+    }
+
+    fn tell(&self, event: Event) {
+        self.service.report.tell(&[event]);
+    }
+
+    fn refuse(&mut self, error: &HomeError) -> Reply<'_> {
+        self.error = error.text.clone().into_owned();
+        Reply::Error { code: error.code, text: &self.error }
+    }
+
+    fn ask(&mut self, ask: Ask<'_>) -> Answer<'_> {
+        let now = self.service.clock.now();
+        let address = self.peer.ip();
+        match ask {
+            Ask::Account { user } => match self.service.lobby.verifier(now, address, user) {
+                Ok(verifier) => Answer::Account(self.verifier.insert(verifier).as_verifier()),
+                Err(error) => Answer::Reply(self.deny(user, &error)),
+            },
+            Ask::SignedIn { user, proven } => {
+                self.verifier = None;
+                if proven {
+                    let guest = self.service.lobby.signed_in(now, address, user);
+                    return Answer::Reply(self.admit(user, guest));
+                }
+                self.service.lobby.failed(now, address);
+                let error = HomeError { code: ErrorCode::SignInFailed, text: "wrong name or password".into() };
+                Answer::Reply(self.deny(user, &error))
+            }
+            Ask::Guest => {
+                let guest = self.service.lobby.guest();
+                Answer::Reply(self.admit(GUEST, guest))
+            }
+            Ask::Request(Request::Stat { path }) => Answer::Reply(match self.stat(path) {
+                Ok(item) => Reply::Stat(self.item.insert(item).entry()),
+                Err(error) => self.refuse(&error),
+            }),
+            Ask::Request(request) => Answer::Reply(match self.request(request) {
+                Ok(reply) => reply,
+                Err(error) => self.refuse(&error),
+            }),
+            Ask::Next => Answer::Reply(self.next()),
+            Ask::Loaded => match &self.open {
+                Open::Source(source) if !source.unchanged() => Answer::Reply(Reply::Error {
+                    code: ErrorCode::Internal,
+                    text: "the file changed while it was sent; ask for it again",
+                }),
+                _ => Answer::Reply(Reply::Done),
+            },
+            Ask::Verified { at, len, digests } => {
+                let result = match (self.unwritten.take(), &mut self.open) {
+                    (Some(error), _) => Err(error),
+                    (None, Open::Upload { upload, .. }) => upload.verified(at, len, digests),
+                    (None, _) => Ok(()),
+                };
+                Answer::Reply(match result {
+                    Ok(()) => Reply::Done,
+                    Err(error) => self.give_up(&error),
+                })
+            }
+            Ask::Complete { .. } => Answer::Reply(match self.complete() {
+                Ok(()) => Reply::Done,
+                Err(error) => self.refuse(&error),
+            }),
+            Ask::Settle => Answer::Reply(match self.settle() {
+                Ok(()) => Reply::Done,
+                Err(error) => self.refuse(&error),
+            }),
+            // A client's questions.
+            _ => Answer::Over,
+        }
+    }
+
+    fn deny(&mut self, user: &str, error: &Denied) -> Reply<'_> {
+        self.tell(Event::Denied { user: user.to_owned(), from: self.peer, error: error.text.to_string() });
+        self.refuse(error)
+    }
+
+    fn admit(&mut self, user: &str, guest: Result<Guest, Denied>) -> Reply<'_> {
+        match guest {
+            Ok(guest) => {
+                self.tell(Event::SignedIn { user: guest.user.clone(), from: self.peer });
+                self.guest = Some(guest);
+                Reply::Done
+            }
+            Err(error) => self.deny(user, &error),
+        }
+    }
+
+    /// The home, for somebody who has one and does not mean to change it unless he may.
+    fn enter(&mut self, changes: bool) -> Result<Arc<Home>, HomeError> {
+        let Some(Guest { home, may_write, .. }) = &self.guest else {
+            return Err(HomeError { code: ErrorCode::SignInRequired, text: "sign in first".into() });
+        };
+        if changes && !may_write {
+            let text = "guests may only read here; sign in with a name: feige://NAME@HOST/";
+            return Err(HomeError { code: ErrorCode::Forbidden, text: text.into() });
+        }
+        let home = Arc::clone(home);
+        self.open = Open::Nothing;
+        Ok(home)
+    }
+
+    /// What was sent has to have its name before something else is done with names.
+    fn settle_first(&mut self) {
+        if let Err(error) = self.settle() {
+            self.unkept = Some(error);
+        }
+    }
+
+    fn stat(&mut self, path: &str) -> Result<Item, HomeError> {
+        let home = self.enter(false)?;
+        self.settle_first();
+        home.stat(parse(path)?)
+    }
+
+    fn request(&mut self, request: Request<'_>) -> Result<Reply<'static>, HomeError> {
+        if let Request::Put(put) = request {
+            return self.put(&put);
+        }
+        let reads = matches!(
+            request,
+            Request::List { .. } | Request::Get(_) | Request::Space | Request::Sum { .. } | Request::Time
+        );
+        let home = self.enter(!reads)?;
+        self.settle_first();
+        match request {
+            Request::List { path, cursor } => {
+                let mut listing = home.list(parse(path)?)?;
+                if cursor != 0 {
+                    listing.seek(cursor)?;
+                }
+                self.open = Open::Listing { listing, left: PAGE };
+            }
+            Request::Get(get) => return self.get(&get, &home),
+            Request::MakeDir { path, parents } => {
+                home.make_dir(parse(path)?, parents)?;
+                self.changed("made the folder", path);
+            }
+            Request::RemoveDir { path } => {
+                home.remove_dir(parse(path)?)?;
+                self.changed("removed the folder", path);
+            }
+            Request::Remove { path } => {
+                home.remove(parse(path)?)?;
+                self.changed("removed", path);
+            }
+            Request::Rename { from, to, replace } => {
+                home.rename(parse(from)?, parse(to)?, replace)?;
+                self.changed("renamed", &format!("{from} to {to}"));
+            }
+            Request::Space => {
+                let space = home.space();
+                return Ok(Reply::Space { used: space.used, quota: space.quota, free: space.free });
+            }
+            Request::Sum { path } => {
+                let source = home.read(parse(path)?)?;
+                let facts = source.file.metadata().ok();
+                if let (Some(cache), Some(facts)) = (&self.service.digests, &facts)
+                    && let Some(md5) = cache.lookup(facts)
+                {
+                    return Ok(Reply::Sum { md5, size: source.size });
+                }
+                self.open = Open::Sum(Box::new(Summing { source, facts, stream: Stream::new(), at: 0 }));
+                return Ok(Reply::Working);
+            }
+            Request::Time => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                return Ok(Reply::Time(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)));
+            }
+            _ => return Err(HomeError { code: ErrorCode::Unsupported, text: "that is not offered here".into() }),
+        }
+        Ok(Reply::Done)
+    }
+
+    fn get(&mut self, get: &Get<'_>, home: &Home) -> Result<Reply<'static>, HomeError> {
+        let source = home.read(parse(get.path)?)?;
+        let continues = get.stamp == source.stamp && get.offset <= source.size;
+        let block = block_len(get.block).map_or(self.block, |_| get.block);
+        let len = block_len(block).unwrap_or(1);
+        // Who continues a file that is another by now gets all of it; so does who asks for half a block.
+        let whole_blocks = get.offset.is_multiple_of(u64::from(len)) || get.offset == source.size;
+        let asked = get.stamp == 0 || continues;
+        let offset = if asked && whole_blocks { get.offset.min(source.size) } else { 0 };
+        let length = (source.size - offset).min(if asked { get.length } else { u64::MAX });
+        let reply = Reply::File(File {
+            size: source.size,
+            mtime: Some(source.mtime),
+            mode: Some(source.mode),
+            stamp: source.stamp,
+            block,
+            offset,
+            length,
+        });
+        let path = get.path.to_owned();
+        self.tell(Event::Sent { user: self.user().to_owned(), path, size: length, to: self.peer });
+        self.open = Open::Source(source);
+        Ok(reply)
+    }
+
+    fn put(&mut self, put: &Put<'_>) -> Result<Reply<'static>, HomeError> {
+        let home = self.enter(true)?;
+        let path = parse(put.path)?;
+        let mut block = if put.inline { put.block } else { put.block.clamp(12, self.block) };
+        if put.size > SMALL
+            && let Some(earlier) = home.earlier(path)?
+            && (earlier.stamp, earlier.size) == (put.stamp, put.size)
+        {
+            block = earlier.block;
+        }
+        let Put { size, mtime, mode, stamp, replace, .. } = *put;
+        let upload = home.receive(path, &Arriving { size, mtime, mode, stamp, block, replace })?;
+        let offset = if put.inline { 0 } else { upload.offset() };
+        self.open = Open::Upload { upload, path: put.path.to_owned(), size };
+        Ok(Reply::Ready { offset, block })
+    }
+
+    fn changed(&self, what: &'static str, path: &str) {
+        self.tell(Event::Changed { user: self.user().to_owned(), what, path: path.to_owned(), from: self.peer });
+    }
+
+    fn next(&mut self) -> Reply<'_> {
+        match &mut self.open {
+            Open::Listing { listing, left: 0 } => {
+                let cursor = listing.cursor();
+                self.open = Open::Nothing;
+                Reply::End { cursor }
+            }
+            Open::Listing { listing, left } => {
+                *left -= 1;
+                match listing.next() {
+                    Some(Ok(item)) => Reply::Entry(self.item.insert(item).entry()),
+                    Some(Err(error)) => {
+                        self.open = Open::Nothing;
+                        self.refuse(&error)
+                    }
+                    None => {
+                        self.open = Open::Nothing;
+                        Reply::End { cursor: 0 }
+                    }
+                }
+            }
+            Open::Sum(summing) => match summing.turn(self.service.digests.as_ref()) {
+                Ok(None) => Reply::Working,
+                Ok(Some(reply)) => {
+                    self.open = Open::Nothing;
+                    reply
+                }
+                Err(error) => {
+                    self.open = Open::Nothing;
+                    let text = format!("cannot read the file: {}", error.kind());
+                    self.refuse(&HomeError { code: ErrorCode::Internal, text: text.into() })
+                }
+            },
+            _ => Reply::Error { code: ErrorCode::BadRequest, text: "there is nothing more" },
+        }
+    }
+
+    /// The file that is received cannot be kept.
+    fn give_up(&mut self, error: &HomeError) -> Reply<'_> {
+        self.open = Open::Nothing;
+        self.refuse(error)
+    }
+
+    /// The file that is received is complete. It gets its name when that is told.
+    fn complete(&mut self) -> Result<(), HomeError> {
+        let Open::Upload { upload, path, size } = std::mem::replace(&mut self.open, Open::Nothing) else {
+            return Ok(());
+        };
+        self.finished.push(upload.complete()?);
+        self.stored.push(Event::Stored { user: self.user().to_owned(), path, size, from: self.peer });
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), HomeError> {
+        if let Some(error) = self.unkept.take() {
+            return Err(error);
+        }
+        let Some(guest) = self.guest.as_ref().filter(|_| !self.finished.is_empty()) else { return Ok(()) };
+        let settled = guest.home.settle(&mut self.finished);
+        let stored = std::mem::take(&mut self.stored);
+        let mut result = Ok(());
+        let kept = stored.into_iter().zip(settled).filter_map(|(event, settled)| match settled {
+            Ok(()) => Some(event),
+            Err(error) => {
+                result = Err(error);
+                None
+            }
+        });
+        let kept: Vec<_> = kept.collect();
+        self.service.report.tell(&kept);
+        result
+    }
+}
+
+/// The MD5 of a file that is being computed.
+struct Summing {
+    source: Source,
+    /// Of the file before the first octet was read.
+    facts: Option<Metadata>,
+    stream: Stream,
+    at: u64,
+}
+
+impl Summing {
+    /// Does a piece of the work.
+    fn turn(&mut self, cache: Option<&DigestCache>) -> io::Result<Option<Reply<'static>>> {
+        let mut room = vec![0; PIECE];
+        for _ in 0..TURN / PIECE {
+            let count = read_at(&self.source.file, &mut room, self.at)?;
+            if count == 0 {
+                let md5 = std::mem::take(&mut self.stream).finish();
+                if let (Some(cache), Some(facts)) = (cache, &self.facts)
+                    && self.source.unchanged()
+                {
+                    cache.remember(facts, md5);
+                }
+                return Ok(Some(Reply::Sum { md5, size: self.at }));
+            }
+            self.stream.update(&room[..count]);
+            self.at += count as u64;
+        }
+        Ok(None)
+    }
+}
+
+fn parse(path: &str) -> Result<Path<'_>, HomeError> {
+    Path::parse(path).map_err(|error| HomeError { code: ErrorCode::BadName, text: error.to_string().into() })
+}
+
+impl Store for Desk {
+    type Error = StoreError;
+
+    fn open(&mut self, target: Target<'_>) -> Result<Opened<'_>, StoreError> {
+        Ok(match target {
+            Target::Ask(ask) => Opened::Answer(self.ask(ask)),
+            _ => Opened::Refused,
+        })
+    }
+
+    fn load(&mut self, at: u64, into: &mut [u8]) -> Result<usize, StoreError> {
+        let Open::Source(source) = &self.open else { return Ok(0) };
+        read_at(&source.file, into, at).map_err(|error| StoreError::io("read", "a file that is sent", error))
+    }
+
+    fn save(&mut self, at: u64, octets: &[u8]) -> Result<(), StoreError> {
+        if let Open::Upload { upload, .. } = &mut self.open
+            // What went wrong is told by `verified`, which knows what was not written.
+            && let Err(error) = upload.write(at, octets)
+        {
+            self.unwritten.get_or_insert(error);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

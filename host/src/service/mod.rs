@@ -1,0 +1,47 @@
+//! `feige serve`: many clients at once, each in a home of its own.
+//!
+//! ```text
+//!   listener --> Gate --> Line (socket, ServerSession, Desk) --+--> queue --> Crew: workers --> step() ... --+
+//!                          ^                                   |                                            |
+//!                          +------- Watch: sleeps on all lines that wait for their peers, and on time <------+
+//!
+//!   Desk (the session's store) --> Lobby: accounts, guard, homes --> Home
+//! ```
+//!
+//! A line is worked at by one worker at a time, as long as there is something to do; while its peer is slow it belongs to
+//! the watch, which costs no thread. A worker stays with its line for a few milliseconds if nobody else waits for one:
+//! a transfer that is alone is as fast as with a thread of its own. When others wait, each gets a turn.
+//!
+//! **Guarantees**: as many connections as there may be, and no more; each turn is bounded; every wait for a peer has the
+//! deadline of its session; nobody reaches a file outside of the home that is his.
+//! **Memory**: some 3 KiB for a line that is idle; buffers are lent while a request is under way, smaller ones the more
+//! requests there are. **Time**: a turn is some MiB. **Protocol**: `docs/protocol/transfer.md`, and the classic dialects.
+
+mod crew;
+mod desk;
+mod event;
+mod line;
+mod lobby;
+mod rooms;
+mod run;
+mod sort;
+mod watch;
+
+pub use event::{Event, Report};
+pub use lobby::Guests;
+pub use run::{Options, serve};
+
+use feige_core::stream::transfer::Settings;
+use feige_core::wire::transfer::MAX_HEADER_HOST;
+
+/// The largest block, as a power of two: eight of them stay in a processor's cache.
+const BLOCK: u8 = 16;
+
+/// What a host tells its peers about itself.
+pub(crate) const SETTINGS: Settings = Settings {
+    max_header: MAX_HEADER_HOST,
+    // Whatever comes is read at once.
+    window: 1 << 20,
+    max_block: 20,
+    software: concat!("feige/", env!("CARGO_PKG_VERSION")),
+};

@@ -1,0 +1,229 @@
+//! The listener, and what all lines share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use feige_core::stream::transfer::ServerSession;
+use feige_core::wire::transfer::{ErrorCode, Reply, encode};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use super::SETTINGS;
+use super::crew::Crew;
+use super::desk::Desk;
+use super::event::{Event, Report};
+use super::line::{Line, Socket};
+use super::lobby::{Guests, Lobby};
+use super::rooms::Rooms;
+use super::watch::Watch;
+use crate::accounts::random;
+use crate::config::state_dir;
+use crate::digest::DigestCache;
+use crate::exit::{Exit, Failure};
+use crate::transfer::{Cancel, Clock, Gate};
+
+const LISTENER: Token = Token(0);
+const SIGNAL: Token = Token(1);
+/// Lines have numbers from here on.
+const FIRST_LINE: usize = 256;
+
+/// How often deadlines and the users file are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Digests of whole files that are remembered.
+const DIGESTS: usize = 65_536;
+
+/// What `feige serve` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder that is served.
+    pub dir: PathBuf,
+    /// Where clients come.
+    pub listen: SocketAddr,
+    /// The accounts.
+    pub users: Option<PathBuf>,
+    /// What somebody without an account may do.
+    pub guests: Guests,
+    /// Connections at a time; half of them from one address.
+    pub max_connections: u32,
+    /// How it is told what happens.
+    pub report: Report,
+}
+
+/// What all lines share.
+pub(super) struct Service {
+    pub(super) report: Report,
+    pub(super) clock: Clock,
+    pub(super) cancel: Cancel,
+    pub(super) lobby: Lobby,
+    pub(super) rooms: Rooms,
+    pub(super) crew: Crew,
+    pub(super) watch: Watch,
+    /// Digests of whole files that have not changed since.
+    pub(super) digests: Option<DigestCache>,
+    gate: Arc<Gate>,
+}
+
+/// Serves until it is interrupted.
+///
+/// # Errors
+/// A [`Failure`] if it cannot begin: the folder, the users file or the port cannot be had.
+pub fn serve(options: &Options) -> Result<Exit, Failure> {
+    let lobby = Lobby::new(&options.dir, options.users.as_deref(), options.guests)?;
+    allow_many_files();
+    let system = |error: io::Error| Failure::new(format!("the system does not let us watch connections: {error}"));
+    let mut poll = Poll::new().map_err(system)?;
+    let mut listener = TcpListener::bind(options.listen).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "; another program has the port: choose one by --listen ADDR:PORT",
+            _ => "",
+        };
+        Failure::new(format!("cannot listen at {}: {error}{hint}", options.listen))
+    })?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(system)?;
+    let mut signals = Signals::new(poll.registry()).map_err(system)?;
+    let per_address = (options.max_connections / 2).max(1);
+    let service = Arc::new(Service {
+        report: options.report,
+        clock: Clock::start(),
+        cancel: Cancel::new(),
+        lobby,
+        rooms: Rooms::default(),
+        crew: Crew::default(),
+        watch: Watch::new(poll.registry().try_clone().map_err(system)?, FIRST_LINE),
+        digests: state_dir().and_then(|dir| DigestCache::open(&dir.join("digests"), DIGESTS).ok()),
+        gate: Arc::new(Gate::new(options.max_connections, per_address)),
+    });
+    let addr = listener.local_addr().map_err(system)?;
+    service.report.tell(&[Event::Ready { addr }]);
+
+    let mut events = Events::with_capacity(1024);
+    let mut looked = service.clock.now();
+    loop {
+        match poll.poll(&mut events, Some(TICK)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(system(error)),
+            _ => {}
+        }
+        for event in &events {
+            match event.token() {
+                LISTENER => service.accept(&listener),
+                SIGNAL => {
+                    if let Some(exit) = signals.pending() {
+                        service.cancel.cancel();
+                        service.crew.end();
+                        return Ok(exit);
+                    }
+                }
+                token => {
+                    if let Some(line) = service.watch.take(token) {
+                        service.crew.call(&service, line);
+                    }
+                }
+            }
+        }
+        let now = service.clock.now();
+        if now.since(looked) >= TICK {
+            looked = now;
+            service.watch.overdue(now).into_iter().for_each(|line| service.crew.call(&service, line));
+            if let Err(failure) = service.lobby.refresh() {
+                service.report.tell(&[Event::Trouble { error: failure.message }]);
+            }
+        }
+    }
+}
+
+impl Service {
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        loop {
+            match listener.accept() {
+                Ok((stream, peer)) => self.begin(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The peer has gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    self.report.tell(&[Event::Trouble { error: format!("cannot accept a connection: {error}") }]);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let permit = match self.gate.admit(peer.ip()) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                turn_away(&stream);
+                if let Some(refusal) = refusal {
+                    self.report.tell(&[Event::Failed { from: peer, error: refusal.to_string() }]);
+                }
+                return;
+            }
+        };
+        let (Ok(socket), Ok(nonce)) = (Socket::new(stream), random()) else { return };
+        let session = ServerSession::new(self.clock.now(), SETTINGS, nonce);
+        let desk = Desk::new(Arc::clone(self), peer);
+        let line = Line { socket, peer, session, desk, room: None, is_native: false, _permit: permit };
+        self.crew.call(self, Box::new(line));
+    }
+}
+
+/// Tells a client that there are too many already.
+fn turn_away(stream: &TcpStream) {
+    let mut octets = [0; 128];
+    let reply = Reply::Error { code: ErrorCode::Busy, text: "too many connections; try again later" };
+    if let Ok(len) = encode(&reply, &mut octets) {
+        // Nobody waits for somebody who is turned away.
+        let _ = io::Write::write(&mut &*stream, &octets[..len]);
+    }
+}
+
+/// A thousand connections with a file each are more than most systems let a program open without being asked.
+fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // With fewer it works too, only not for as many.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Ctrl-C, and the request to end.
+#[cfg(unix)]
+struct Signals(signal_hook_mio::v1_0::Signals);
+
+#[cfg(unix)]
+impl Signals {
+    fn new(registry: &mio::Registry) -> io::Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
+        registry.register(&mut signals, SIGNAL, Interest::READABLE)?;
+        Ok(Self(signals))
+    }
+
+    /// How to end, if it was asked for.
+    fn pending(&mut self) -> Option<Exit> {
+        let signal = self.0.pending().next()?;
+        Some(if signal == signal_hook::consts::SIGINT { Exit::Interrupted } else { Exit::Terminated })
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    fn new(_: &mio::Registry) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn pending(&mut self) -> Option<Exit> {
+        None
+    }
+}
