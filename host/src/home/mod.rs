@@ -34,7 +34,7 @@ mod settle;
 mod source;
 mod sums;
 mod survey;
-mod sys;
+pub(crate) mod sys;
 #[cfg(test)]
 mod tests;
 mod upload;

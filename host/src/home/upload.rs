@@ -440,6 +440,16 @@ impl Upload {
         Ok(Finished { slot: self.slot })
     }
 
+    /// A handle to read what was written. Its position is that of the handle which is written by: read at positions.
+    pub(crate) fn reader(&self) -> io::Result<File> {
+        self.slot.file.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::try_clone)
+    }
+
+    /// Gives the file up, and keeps nothing of it for a later attempt.
+    pub(crate) fn discard(mut self) {
+        self.slot.verified = 0;
+    }
+
     fn block_len(&self) -> u64 {
         block_len(self.block).map_or(1, u64::from)
     }
