@@ -86,6 +86,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         let large = vec![7; 1 << 20];
         let digests = [digest[0]; 16];
+        let begin = cpu();
+        for path in &paths[..100] {
+            let mut upload = home.receive(*path, &Arriving { size: 1 << 20, ..arriving })?;
+            upload.write(0, &large)?;
+            upload.verified(0, 1 << 20, &digests)?;
+            home.settle(&mut vec![upload.complete()?]).into_iter().collect::<Result<(), _>>()?;
+        }
+        show("receive 1 MiB, each", begin, 100);
+        let begin = cpu();
+        for number in 0..100 {
+            let (path, part) = (folder.join(format!("{number}")), folder.join("part"));
+            let mut file = std::fs::File::create_new(&part)?;
+            file.write_all(&large)?;
+            std::fs::rename(part, path)?;
+        }
+        show("1 MiB bare, each", begin, 100);
         let size = 1 << 30;
         let path = Path::parse("large")?;
         let mut upload = home.receive(path, &Arriving { size, ..arriving })?;

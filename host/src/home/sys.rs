@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::AsFd;
 
 use cap_std::fs::{Dir, Metadata};
+#[cfg(target_os = "linux")]
+use rustix::fs::StatxFlags;
 use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::retry_on_intr;
 
@@ -163,6 +165,21 @@ pub(crate) fn sync_disk_of(folder: &File) -> io::Result<()> {
         rustix::fs::sync();
     }
     Ok(())
+}
+
+/// Which mounting of its file system a file is on, other than any since this machine started; 0 where the system does
+/// not tell.
+#[cfg(target_os = "linux")]
+pub(super) fn mounting(file: &File) -> u64 {
+    /// `STATX_MNT_ID_UNIQUE` of Linux 6.8.
+    const UNIQUE: u32 = 0x4000;
+    let facts = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::from_bits_retain(UNIQUE));
+    facts.ok().filter(|facts| facts.stx_mask & UNIQUE != 0).map_or(0, |facts| facts.stx_mnt_id)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn mounting(_file: &File) -> u64 {
+    0
 }
 
 /// The entries of a folder, in the order of the file system, with places to go on from.

@@ -159,7 +159,7 @@ pub struct Upload {
 }
 
 /// A file that is whole and verified, and gets its name by [`Home::settle`]. Dropped before, it is kept for the next
-/// attempt, unless it is small.
+/// attempt, unless it is small. A large one keeps its handle, and with it its name, until then.
 #[derive(Debug)]
 pub struct Finished {
     pub(super) slot: Slot,
@@ -287,14 +287,17 @@ impl Slot {
         let there = file.metadata().map_err(failed)?.len();
         let sums = sums_name(name);
         let (sums, verified) = match Sums::take_up(&folder.dir, &sums, &file) {
-            Ok(Some((sums, front))) if front > 0 && sums.identity().is_same(&identity) => (Ok(sums), front),
+            Ok(Some((sums, front))) if front > 0 && sums.identity().is_same(&identity) => {
+                // A gap behind the front would be believed after all, once the front has reached it.
+                (sums.cut(front).map(|()| sums), front)
+            }
             // What cannot be read is of no use either.
             _ => (Sums::begin(&folder.dir, &sums, identity), 0),
         };
         let ready = sums.and_then(|sums| {
-            file.set_len(verified)?;
-            // A gap behind the front would be believed after all, once the front has reached it.
-            sums.cut(verified)?;
+            if there != verified {
+                file.set_len(verified)?;
+            }
             Ok(sums)
         });
         self.lasting = true;
