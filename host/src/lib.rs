@@ -26,6 +26,7 @@ pub mod control;
 pub mod decode;
 pub mod engine;
 pub mod exit;
+#[cfg(unix)]
 pub mod home;
 pub mod net;
 pub mod store;

@@ -9,7 +9,8 @@ use cap_std::fs::Dir;
 use feige_core::wire::transfer::{ErrorCode, Path};
 
 use super::ledger::lock;
-use super::{Home, HomeError, error};
+use super::sys::Facts;
+use super::{Home, HomeError, reserved};
 
 /// How many folders a home keeps open, because the next request will probably need one of them again.
 const KEPT: usize = 4;
@@ -21,7 +22,10 @@ const BELIEVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) dir: Dir,
-    path: String,
+    /// As users name it.
+    pub(super) path: String,
+    /// Which file system it is on.
+    pub(super) device: u64,
     found: Instant,
     generation: u64,
 }
@@ -42,7 +46,7 @@ impl Home {
         path: Path<'_>,
         mut act: impl FnMut(&Arc<Folder>, &str) -> Result<T, HomeError>,
     ) -> Result<T, HomeError> {
-        error::check(action, path)?;
+        reserved::check(action, path)?;
         let Some((above, name)) = path.split() else {
             return Err(HomeError::new(ErrorCode::Forbidden, format!("cannot {action} the home itself")));
         };
@@ -90,7 +94,8 @@ impl Home {
         let generation = self.generation.load(Ordering::Acquire);
         let found = Instant::now();
         let dir = if path.is_root() { self.dir.try_clone()? } else { self.dir.open_dir(path.as_str())? };
-        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), found, generation });
+        let device = Facts::of_file(&dir)?.device;
+        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), device, found, generation });
         let mut recent = lock(&self.recent);
         recent.retain(|kept| kept.path != folder.path);
         recent.truncate(KEPT - 1);

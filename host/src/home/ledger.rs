@@ -58,14 +58,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes a promise back; of it, `kept` octets are on the disk now.
-    pub(super) fn release(&self, reserved: u64, kept: u64) {
+    /// Takes a promise back. What had `before` octets on the disk when it was made has `after` now.
+    pub(super) fn release(&self, reserved: u64, before: u64, after: u64) {
+        // In one step: in between, somebody else might be promised what is only about to be counted.
         let mut books = lock(&self.books);
         books.reserved = books.reserved.saturating_sub(reserved);
-        books.used = books.used.saturating_add(kept);
+        books.used = books.used.saturating_sub(before).saturating_add(after);
     }
 
-    /// A file of so many octets is gone.
+    /// So many octets are gone from the disk.
     pub(super) fn removed(&self, octets: u64) {
         let mut books = lock(&self.books);
         books.used = books.used.saturating_sub(octets);

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
+use rustix::fs::DirEntry;
 
 use super::folder::Folder;
-use super::sys::{Entries, Facts, Kind};
-use super::{Home, HomeError, error};
+use super::sys::{self, Entries, Facts, Kind};
+use super::{Home, HomeError, reserved};
 
 /// A file or folder as users see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Home {
     /// [`NotFound`](ErrorCode::NotFound), [`NotAFolder`](ErrorCode::NotAFolder), and what the system says.
     pub fn list(self: &Arc<Self>, path: Path<'_>) -> Result<Listing, HomeError> {
         const LIST: &str = "list";
-        error::check(LIST, path)?;
+        reserved::check(LIST, path)?;
         let failed = |error| HomeError::io(LIST, path.as_str(), &error);
         let folder = self.folder(path).map_err(failed)?;
         let entries = Entries::of(&folder.dir).map_err(failed)?;
@@ -114,12 +115,12 @@ impl Listing {
 
     /// What users see of an entry; `None` if it is none of theirs: parts, names that they could not ask for, pipes
     /// and devices, links that lead out of the home, and what is gone already.
-    fn item(&self, entry: &super::sys::Entry) -> Option<Item> {
-        let name = entry.name().to_str().ok()?;
-        if error::is_reserved(name) || Path::parse(name).is_err() || entry.kind() == Some(Kind::Other) {
+    fn item(&self, entry: &DirEntry) -> Option<Item> {
+        let name = entry.file_name().to_str().ok()?;
+        if reserved::is_reserved(name) || Path::parse(name).is_err() || sys::kind(entry) == Some(Kind::Other) {
             return None;
         }
-        let mut facts = Facts::look_raw(&self.folder.dir, entry.name()).ok()?;
+        let mut facts = Facts::look_raw(&self.folder.dir, entry.file_name()).ok()?;
         if facts.kind == Kind::Link {
             let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
             facts = self.home.look_through(&path).ok()?;
@@ -139,7 +140,7 @@ impl Iterator for Listing {
                 Err(error) => return Some(Err(HomeError::io("list", &self.path, &error))),
             };
             if let Some(item) = self.item(&entry) {
-                self.cursor = entry.place();
+                self.cursor = self.entries.place();
                 return Some(Ok(item));
             }
         }

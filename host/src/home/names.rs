@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use cap_fs_ext::DirExt;
 use feige_core::wire::transfer::{ErrorCode, Path};
 
 use super::folder::Folder;
 use super::ledger::lock;
 use super::sys::{self, Facts, Kind};
-use super::{Home, HomeError, error, survey};
+use super::{Home, HomeError, reserved, survey};
 use crate::store::rename_new;
 
 impl Home {
@@ -24,7 +25,7 @@ impl Home {
                 folder.dir.create_dir(name).map_err(|error| HomeError::io(MAKE, path.as_str(), &error))
             });
         }
-        error::check(MAKE, path)?;
+        reserved::check(MAKE, path)?;
         let ends = path.as_str().match_indices('/').map(|(at, _)| at).chain([path.as_str().len()]);
         for above in ends.filter_map(|end| path.as_str().get(..end)).filter(|above| !above.is_empty()) {
             match self.dir.create_dir(above) {
@@ -53,18 +54,14 @@ impl Home {
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
                 other => return other.map_err(|error| HomeError::io(REMOVE, path.as_str(), &error)),
             }
-            let gone = cap_fs_ext::DirExt::open_dir_nofollow(&folder.dir, name)
-                .and_then(|dir| survey::clear(&dir))
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::ResourceBusy => {
-                        let reason = "something is being uploaded to it; try again later";
-                        HomeError::about(ErrorCode::Busy, REMOVE, path.as_str(), reason)
-                    }
-                    _ => HomeError::io(REMOVE, path.as_str(), &error),
-                })?;
-            if let Some(ledger) = books {
-                ledger.removed(gone);
-            }
+            let gone = |octets| books.iter().for_each(|ledger| ledger.removed(octets));
+            folder.dir.open_dir_nofollow(name).and_then(|dir| survey::clear(&dir, gone)).map_err(|error| {
+                if error.kind() == io::ErrorKind::ResourceBusy {
+                    let reason = "something is being uploaded to it; try again later";
+                    return HomeError::about(ErrorCode::Busy, REMOVE, path.as_str(), reason);
+                }
+                HomeError::io(REMOVE, path.as_str(), &error)
+            })?;
             sys::remove_dir(&folder.dir, name).map_err(|error| HomeError::io(REMOVE, path.as_str(), &error))
         })?;
         self.forget_folders();
@@ -87,16 +84,14 @@ impl Home {
                 return Err(HomeError::about(ErrorCode::IsAFolder, REMOVE, path.as_str(), reason));
             }
             sys::remove(&folder.dir, name).map_err(failed)?;
-            if facts.kind == Kind::File
-                && let Some(ledger) = books
-            {
-                ledger.removed(facts.size);
+            match (facts.kind, books) {
+                (Kind::File, Some(ledger)) => ledger.removed(facts.size),
+                // It may have led to a folder.
+                (Kind::Link, _) => self.forget_folders(),
+                _ => {}
             }
             Ok(())
-        })?;
-        // It may have been a link to a folder.
-        self.forget_folders();
-        Ok(())
+        })
     }
 
     /// Renames or moves a file or folder within the home. With `replace`, a file of the new name is replaced; a folder
@@ -108,19 +103,22 @@ impl Home {
     pub fn rename(&self, from: Path<'_>, to: Path<'_>, replace: bool) -> Result<(), HomeError> {
         const RENAME: &str = "rename";
         const RENAME_TO: &str = "rename to";
-        self.within(RENAME, from, |folder, name| {
+        let folders_moved = self.within(RENAME, from, |folder, name| {
             self.within(RENAME_TO, to, |into, new| self.rename_in((from, folder, name), (to, into, new), replace))
         })?;
-        self.forget_folders();
+        if folders_moved {
+            self.forget_folders();
+        }
         Ok(())
     }
 
+    /// Tells whether a folder, or what leads to one, may be somewhere else now.
     fn rename_in(
         &self,
         (path, folder, name): (Path<'_>, &Arc<Folder>, &str),
         (to, into, new): (Path<'_>, &Arc<Folder>, &str),
         replace: bool,
-    ) -> Result<(), HomeError> {
+    ) -> Result<bool, HomeError> {
         const RENAME: &str = "rename";
         let books = self.books();
         let failed = |error: io::Error| match error.kind() {
@@ -133,12 +131,13 @@ impl Home {
         let _names = lock(&self.names);
         let source = Facts::look(&folder.dir, name).map_err(failed)?;
         let target = Facts::look_for(&into.dir, new).map_err(failed)?;
+        let folders = source.kind != Kind::File || target.is_some_and(|target| target.kind != Kind::File);
         let Some(target) = target.filter(|_| replace) else {
-            return rename_new(&folder.dir, name, &into.dir, new).map_err(failed);
+            return rename_new(&folder.dir, name, &into.dir, new).map_err(failed).map(|()| folders);
         };
         // Two names of one file: the system would leave both.
         if (source.device, source.inode) == (target.device, target.inode) {
-            return Ok(());
+            return Ok(false);
         }
         if target.kind == Kind::Folder {
             let reason = "there is a folder of that name; use another name";
@@ -154,6 +153,6 @@ impl Home {
         {
             ledger.removed(target.size);
         }
-        Ok(())
+        Ok(folders)
     }
 }

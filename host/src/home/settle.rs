@@ -7,8 +7,9 @@ use feige_core::wire::transfer::ErrorCode;
 
 use super::folder::Folder;
 use super::ledger::lock;
+use super::reserved::sums_name;
 use super::sys::{self, Facts, Kind};
-use super::upload::{RECEIVE, Slot, sums_name};
+use super::upload::{RECEIVE, Slot};
 use super::{Finished, Home, HomeError};
 use crate::store::{handle, rename_new};
 
@@ -26,7 +27,10 @@ impl Home {
         for Finished { mut slot } in finished.drain(..) {
             let result = match &data {
                 Ok(()) => self.publish(&mut slot),
-                Err(error) => Err(HomeError::io(RECEIVE, &slot.path, error)),
+                Err(error) => {
+                    slot.discard();
+                    Err(HomeError::io(RECEIVE, &slot.path, error))
+                }
             };
             if result.is_ok() && !folders.last().is_some_and(|last| Arc::ptr_eq(last, &slot.folder)) {
                 folders.push(Arc::clone(&slot.folder));
@@ -34,7 +38,8 @@ impl Home {
             settled.push(result);
         }
         if let Err(error) = sync_names(&folders) {
-            let failed = HomeError::io("put the names of what was received on the disk below", "", &error);
+            let path = folders.first().map_or("", |folder| &folder.path);
+            let failed = HomeError::io("put on the disk what was received in", path, &error);
             settled.iter_mut().filter(|result| result.is_ok()).for_each(|result| *result = Err(failed.clone()));
         }
         settled
@@ -55,11 +60,12 @@ impl Home {
         slot.done = true;
         if let Some(ledger) = self.books() {
             ledger.removed(replaced);
-            ledger.release(slot.reserved(), slot.reserved());
+            ledger.release(slot.reserved(), slot.counted, slot.size);
         }
         drop(names);
         if slot.lasting {
-            // Without its part it means nothing; the next upload of that name would throw it away.
+            // Should the next upload of the name have begun already, it loses what it keeps beside its part, which costs
+            // it no more than the chance to be continued.
             let _ = sys::remove(&slot.folder.dir, &sums_name(slot.name()));
         }
         Ok(())
@@ -95,11 +101,7 @@ fn sync_data(finished: &[Finished]) -> io::Result<()> {
                 file => file?.sync_data(),
             },
         },
-        several => {
-            let mut folders: Vec<_> = several.iter().map(|Finished { slot }| &slot.folder).collect();
-            folders.dedup_by(|one, other| Arc::ptr_eq(one, other));
-            sync_disks(folders)
-        }
+        several => sync_disks(several.iter().map(|Finished { slot }| &slot.folder)),
     }
 }
 
@@ -118,11 +120,16 @@ fn sync_names(folders: &[Arc<Folder>]) -> io::Result<()> {
 fn sync_disks<'a>(folders: impl IntoIterator<Item = &'a Arc<Folder>>) -> io::Result<()> {
     let mut done = Vec::new();
     for folder in folders {
-        let folder = handle(&folder.dir)?;
-        let disk = Facts::of_file(&folder)?.device;
-        if !done.contains(&disk) {
-            sys::sync_disk_of(&folder)?;
-            done.push(disk);
+        if done.contains(&folder.device) {
+            continue;
+        }
+        match handle(&folder.dir) {
+            // Its files are gone with it, and no reason for the others to fail.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            handle => {
+                sys::sync_disk_of(&handle?)?;
+                done.push(folder.device);
+            }
         }
     }
     Ok(())

@@ -11,24 +11,31 @@
 //! | 16..24 | the file's stamp |
 //! | 24..32 | its size |
 //! | 32..40 | its time of last change in nanoseconds since 1970; the least number: not known |
-//! | 40..56 | which start of this machine it was written under; zeros: not known |
+//! | 40..56 | since which start it was written ([`start_of`]); zeros: not known |
 //!
-//! While the machine runs, what was written is what is read, even if this program was killed: the digests are believed.
-//! After a restart of the machine they are compared with the octets.
+//! While the machine runs and the disk stays in it, what was written is what is read, even if this program was killed:
+//! the digests are believed. After that they are compared with the octets.
 
 use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
 
 use cap_std::fs::Dir;
-use feige_core::digest::{Digest, Hasher};
+use feige_core::digest::{Digest, Hasher, Scalar};
 use feige_core::wire::transfer::block_len;
 
+use super::sys;
 use crate::store::{owned, read_at, write_at};
 
+/// Begins every such file.
 const MAGIC: &[u8; 8] = b"feigesum";
+/// What is written here has this form.
 const VERSION: u8 = 1;
-const HEADER: usize = 64;
+/// Octets before the first digest.
+pub(super) const HEADER: usize = 64;
+/// Stands for a start that is not known.
+const UNKNOWN: [u8; 16] = [0; 16];
+/// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
 /// Blocks that are hashed at a time: as many as a hasher has lanes.
@@ -74,22 +81,18 @@ impl Sums {
             other => other?,
         };
         let sums = Self { file: file.into_std(), identity };
-        write_at(&sums.file, &encode(&identity), 0)?;
+        let now = start_of(&sums.file);
+        write_at(&sums.file, &encode(&identity, now), 0)?;
         Ok(sums)
     }
 
-    /// Takes up what an earlier attempt left, with the number of octets of `part` that are verified: whole blocks, or
-    /// all. `None` if it left nothing that is of use.
-    pub(super) fn take_up(
-        dir: &Dir,
-        name: &str,
-        part: &File,
-        hasher: &mut dyn Hasher,
-    ) -> io::Result<Option<(Self, Identity, u64)>> {
+    /// Takes up what an earlier attempt left, with the number of octets of `part` that are verified, in blocks of full
+    /// length. `None` if it left nothing that is of use.
+    pub(super) fn take_up(dir: &Dir, name: &str, part: &File) -> io::Result<Option<(Self, u64)>> {
         let file = match owned::open(dir, name) {
             Ok(Some(file)) => file.into_std(),
             Ok(None) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || sys::is_link(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut header = [0; HEADER];
@@ -100,13 +103,19 @@ impl Sums {
         let sums = Self { file, identity };
         let there = part.metadata()?.len().min(identity.size);
         let mut front = sums.front(there)?;
-        if start != this_start() || start == [0; 16] {
-            front = sums.compare(part, front, hasher)?;
+        let now = start_of(&sums.file);
+        if start != now || start == UNKNOWN {
+            front = sums.compare(part, front, &mut Scalar)?;
             sums.cut(front)?;
             // From now on they are known to be true.
-            write_at(&sums.file, &encode(&identity), 0)?;
+            write_at(&sums.file, &encode(&identity, now), 0)?;
         }
-        Ok(Some((sums, identity, front)))
+        Ok(Some((sums, front)))
+    }
+
+    /// Which file it is of.
+    pub(super) const fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Keeps the digests of the blocks from octet `at` on.
@@ -136,7 +145,8 @@ impl Sums {
         (at / self.identity.block_len()).saturating_mul(Digest::LEN as u64).saturating_add(HEADER as u64)
     }
 
-    /// How many of the first `there` octets have digests, without a gap.
+    /// How many of the first `there` octets have digests, without a gap, in blocks of full length: a short last block
+    /// is not worth a case of its own.
     fn front(&self, there: u64) -> io::Result<u64> {
         let block = self.identity.block_len();
         let mut buffer = vec![0; 4096 * Digest::LEN];
@@ -146,8 +156,8 @@ impl Sums {
             // A torn digest at the end is none.
             let (digests, _) = buffer[..read].as_chunks::<{ Digest::LEN }>();
             for digest in digests {
-                let next = front.saturating_add(block).min(self.identity.size);
-                if digest == &[0; Digest::LEN] || next > there || next == front {
+                let next = front.saturating_add(block);
+                if digest == &[0; Digest::LEN] || next > there {
                     return Ok(front);
                 }
                 front = next;
@@ -160,7 +170,7 @@ impl Sums {
     }
 
     /// Hashes the first `front` octets of `part` again, and returns how many of them are what they were.
-    fn compare(&self, part: &File, front: u64, hasher: &mut dyn Hasher) -> io::Result<u64> {
+    fn compare(&self, part: &File, front: u64, hasher: &mut impl Hasher) -> io::Result<u64> {
         let block = self.identity.block_len();
         let len = usize::try_from(block).unwrap_or(1 << 20);
         let mut octets = vec![0; LANES * len];
@@ -187,7 +197,7 @@ impl Sums {
     }
 }
 
-fn encode(identity: &Identity) -> [u8; HEADER] {
+fn encode(identity: &Identity, start: [u8; 16]) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
     header[8] = VERSION;
@@ -195,11 +205,11 @@ fn encode(identity: &Identity) -> [u8; HEADER] {
     header[16..24].copy_from_slice(&identity.stamp.to_le_bytes());
     header[24..32].copy_from_slice(&identity.size.to_le_bytes());
     header[32..40].copy_from_slice(&identity.mtime.unwrap_or(NO_TIME).to_le_bytes());
-    header[40..56].copy_from_slice(&this_start());
+    header[40..56].copy_from_slice(&start);
     header
 }
 
-/// Which file it is of, and under which start of the machine it was written.
+/// Which file it is of, and since which start it was written.
 fn decode(header: &[u8; HEADER]) -> Option<(Identity, [u8; 16])> {
     let (words, _) = header.as_chunks::<8>();
     let word = |at: usize| words.get(at).map(|word| u64::from_le_bytes(*word));
@@ -223,16 +233,19 @@ fn read_full(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(done)
 }
 
-/// Something that is another after every restart of this machine; zeros if it is not known.
-fn this_start() -> [u8; 16] {
-    static START: OnceLock<[u8; 16]> = OnceLock::new();
-    *START.get_or_init(|| {
+/// Something that is another once the machine was restarted or the file system of `file` was taken out; zeros if it is
+/// not known.
+fn start_of(file: &File) -> [u8; 16] {
+    static MACHINE: OnceLock<Digest> = OnceLock::new();
+    let Digest(machine) = *MACHINE.get_or_init(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let digits: String = id.trim().chars().filter(|&character| character != '-').collect();
-        Digest::from_hex(&digits).unwrap_or_default().0
-    })
+        Digest::from_hex(&digits).unwrap_or_default()
+    });
+    match sys::mounting(file) {
+        _ if machine == UNKNOWN => UNKNOWN,
+        // Older systems do not tell.
+        0 => machine,
+        mounting => Digest::of(&[&machine[..], &mounting.to_le_bytes()].concat()).0,
+    }
 }
-
-#[cfg(test)]
-#[path = "sums_tests.rs"]
-mod tests;

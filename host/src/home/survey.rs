@@ -5,18 +5,18 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::DirExt;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 
-use super::error::is_reserved;
+use super::Home;
+use super::reserved::{PART, SMALL, SUMS, is_reserved};
 use super::sys::{self, Entries, Facts, Kind};
-use super::{Home, PART, SMALL, SUMS};
 use crate::store::owned::{self, Found};
 
 /// Folders inside folders that are looked into. Paths of users end earlier.
 const DEEPEST: usize = 64;
 
-/// A small part lives for moments. If it was touched within this time, somebody is at it.
-const AT_WORK: Duration = Duration::from_secs(60);
+/// A small part lives for moments. If it was touched within this time, somebody may be at it.
+const AT_WORK: Duration = Duration::from_secs(10 * 60);
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,15 +50,12 @@ impl Home {
                 levels.pop();
                 continue;
             };
-            let Ok(facts) = Facts::look_raw(dir, entry.name()) else { continue };
+            let Ok(facts) = Facts::look_raw(dir, entry.file_name()) else { continue };
             match facts.kind {
-                Kind::File => match sweep.filter(|&sweep| is_older(&facts, sweep)) {
-                    Some(sweep) => survey.count_or_sweep(dir, entry.name(), &facts, sweep),
-                    None => survey.count(entry.name(), &facts),
-                },
+                Kind::File => survey.count(dir, entry.file_name(), &facts, sweep),
                 Kind::Folder if levels.len() < DEEPEST => {
                     let Some((dir, _)) = levels.last() else { break };
-                    let name = std::path::Path::new(os_name(entry.name()));
+                    let name = std::path::Path::new(os_name(entry.file_name()));
                     levels.extend(dir.open_dir_nofollow(name).and_then(level));
                 }
                 Kind::Folder | Kind::Link | Kind::Other => {}
@@ -69,85 +66,96 @@ impl Home {
 }
 
 impl Survey {
-    fn count_or_sweep(&mut self, dir: &Dir, name: &CStr, facts: &Facts, older_than: Duration) {
-        let swept = name.to_str().ok().filter(|name| is_reserved(name)).map(|name| sweep(dir, name, older_than));
-        match swept {
-            Some(Ok(Swept::Removed)) => self.swept = self.swept.saturating_add(counted(name, facts)),
-            _ => self.count(name, facts),
-        }
+    /// Counts a file, or removes it if it is a part that is old enough.
+    fn count(&mut self, dir: &Dir, name: &CStr, facts: &Facts, older_than: Option<Duration>) {
+        // What is only kept beside parts does not count.
+        let size = if name.to_bytes().ends_with(SUMS.as_bytes()) { 0 } else { facts.size };
+        let part = name.to_str().ok().filter(|name| is_reserved(name));
+        let total = match (part, older_than) {
+            (Some(part), Some(older_than)) if matches!(sweep(dir, part, facts, older_than), Ok(true)) => {
+                &mut self.swept
+            }
+            _ => &mut self.used,
+        };
+        *total = total.saturating_add(size);
     }
+}
 
-    fn count(&mut self, name: &CStr, facts: &Facts) {
-        self.used = self.used.saturating_add(counted(name, facts));
+/// A part that nobody is at, and that nobody can take up as long as this is there.
+struct Idle {
+    _locked: Option<File>,
+}
+
+/// Whether nobody is at a part, or at what is kept beside one, and it is old enough.
+fn idle(dir: &Dir, name: &str, facts: &Facts, older_than: Duration) -> io::Result<Option<Idle>> {
+    let small = name.ends_with(SMALL);
+    // Nobody continues a small part.
+    if !is_older(facts, if small { older_than.min(AT_WORK) } else { older_than }) {
+        return Ok(None);
     }
-}
-
-/// How many octets of a file count: all, but none of what is only kept beside parts.
-fn counted(name: &CStr, facts: &Facts) -> u64 {
-    if name.to_bytes().ends_with(SUMS.as_bytes()) { 0 } else { facts.size }
-}
-
-/// What became of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Swept {
-    Removed,
-    /// Somebody is at it, or it is not ours.
-    Left,
-}
-
-/// Removes a part, or what is kept beside one, if nobody is at it.
-fn sweep(dir: &Dir, name: &str, older_than: Duration) -> io::Result<Swept> {
-    if let Some(stem) = name.strip_suffix(PART) {
-        let Found::Ours(part) = owned::reopen(dir, name)? else { return Ok(Swept::Left) };
+    if name.ends_with(PART) {
+        let Found::Ours(part) = owned::reopen(dir, name)? else { return Ok(None) };
         // It may have been continued just now.
-        let part = part.into_std();
-        if !is_older(&Facts::of_file(&part)?, older_than) {
-            return Ok(Swept::Left);
-        }
-        let _ = sys::remove(dir, &format!("{stem}{SUMS}"));
-        sys::remove(dir, name)?;
-    } else if let Some(stem) = name.strip_suffix(SUMS) {
-        // Goes with its part.
-        if Facts::look_for(dir, &format!("{stem}{PART}"))?.is_some() {
-            return Ok(Swept::Left);
-        }
-        sys::remove(dir, name)?;
-    } else if name.ends_with(SMALL) && is_older(&Facts::look(dir, name)?, older_than) {
-        sys::remove(dir, name)?;
-    } else {
-        return Ok(Swept::Left);
+        let old = is_older(&Facts::of_file(&part)?, older_than);
+        return Ok(old.then_some(Idle { _locked: Some(part) }));
     }
-    Ok(Swept::Removed)
+    let alone = match name.strip_suffix(SUMS) {
+        // Goes with its part.
+        Some(stem) => Facts::look_for(dir, &format!("{stem}{PART}"))?.is_none(),
+        None => small,
+    };
+    Ok(alone.then_some(Idle { _locked: None }))
+}
+
+/// Removes a part, or what is kept beside one, if nobody is at it; tells whether.
+fn sweep(dir: &Dir, name: &str, facts: &Facts, older_than: Duration) -> io::Result<bool> {
+    let Some(_idle) = idle(dir, name, facts, older_than)? else { return Ok(false) };
+    if let Some(stem) = name.strip_suffix(PART) {
+        let _ = sys::remove(dir, &format!("{stem}{SUMS}"));
+    }
+    sys::remove(dir, name)?;
+    Ok(true)
 }
 
 /// Removes the parts in a folder that has nothing else, so that the folder can be removed: to its user it looks empty.
-/// Returns the octets that are gone.
+/// Tells `gone` the octets of each.
 ///
 /// # Errors
-/// `DirectoryNotEmpty` if there is something else, `ResourceBusy` if somebody is at a part.
-pub(super) fn clear(dir: &Dir) -> io::Result<u64> {
-    let mut parts = Vec::new();
+/// `DirectoryNotEmpty` if there is something else, `ResourceBusy` if somebody is at a part; then nothing is removed,
+/// unless somebody came to a part just now.
+pub(super) fn clear(dir: &Dir, mut gone: impl FnMut(u64)) -> io::Result<()> {
+    let (mut parts, mut sums) = (Vec::new(), Vec::new());
     let mut entries = Entries::of(dir)?;
     while let Some(entry) = entries.next() {
         let entry = entry?;
-        match entry.name().to_str() {
+        match entry.file_name().to_str() {
+            Ok(name) if name.ends_with(SUMS) => sums.push(name.to_owned()),
             Ok(name) if is_reserved(name) => parts.push(name.to_owned()),
             _ => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
         }
     }
-    // Sums go with their parts, or are left over.
-    parts.sort_by_key(|name| name.ends_with(SUMS));
-    let mut gone = 0_u64;
-    for name in parts {
-        let Some(facts) = Facts::look_for(dir, &name)? else { continue };
-        let age = if name.ends_with(SMALL) { AT_WORK } else { Duration::ZERO };
-        match sweep(dir, &name, age)? {
-            Swept::Removed if name.ends_with(SUMS) => {}
-            Swept::Removed => gone = gone.saturating_add(facts.size),
-            Swept::Left => return Err(io::ErrorKind::ResourceBusy.into()),
+    let age = |name: &str| if name.ends_with(SMALL) { AT_WORK } else { Duration::ZERO };
+    for name in &parts {
+        if let Some(facts) = Facts::look_for(dir, name)?
+            && idle(dir, name, &facts, age(name))?.is_none()
+        {
+            return Err(io::ErrorKind::ResourceBusy.into());
         }
     }
-    Ok(gone)
+    for name in &parts {
+        match Facts::look_for(dir, name)? {
+            Some(facts) if sweep(dir, name, &facts, age(name))? => gone(facts.size),
+            Some(_) => return Err(io::ErrorKind::ResourceBusy.into()),
+            None => {}
+        }
+    }
+    // Left over without a part.
+    for name in &sums {
+        if let Some(facts) = Facts::look_for(dir, name)? {
+            sweep(dir, name, &facts, Duration::ZERO)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_older(facts: &Facts, than: Duration) -> bool {

@@ -5,9 +5,12 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
 use cap_std::fs::{Dir, Metadata};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+#[cfg(target_os = "linux")]
+use rustix::fs::StatxFlags;
+use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::retry_on_intr;
 
 /// What something is.
@@ -78,8 +81,8 @@ impl Facts {
         }
     }
 
-    /// Of an open file.
-    pub(super) fn of_file(file: &File) -> io::Result<Self> {
+    /// Of an open file or folder.
+    pub(super) fn of_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
@@ -164,50 +167,85 @@ pub(super) fn sync_disk_of(folder: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The entries of a folder, in the order of the file system, with a place to go on from.
-#[derive(Debug)]
-pub(super) struct Entries(rustix::fs::Dir);
+/// Which mounting of its file system a file is on, other than any since this machine started; 0 where the system does
+/// not tell.
+#[cfg(target_os = "linux")]
+pub(super) fn mounting(file: &File) -> u64 {
+    /// `STATX_MNT_ID_UNIQUE` of Linux 6.8.
+    const UNIQUE: u32 = 0x4000;
+    let facts = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::from_bits_retain(UNIQUE));
+    facts.ok().filter(|facts| facts.stx_mask & UNIQUE != 0).map_or(0, |facts| facts.stx_mnt_id)
+}
 
-/// An entry of a folder.
-pub(super) struct Entry(rustix::fs::DirEntry);
+#[cfg(not(target_os = "linux"))]
+pub(super) fn mounting(_file: &File) -> u64 {
+    0
+}
+
+/// The entries of a folder, in the order of the file system, with places to go on from.
+#[derive(Debug)]
+pub(super) struct Entries {
+    dir: rustix::fs::Dir,
+    place: u64,
+}
 
 impl Entries {
     pub(super) fn of(dir: &Dir) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry_on_intr(|| rustix::fs::openat(dir, ".", flags, Mode::empty()))?;
-        Ok(Self(rustix::fs::Dir::new(dir)?))
+        Ok(Self { dir: rustix::fs::Dir::new(dir)?, place: 0 })
     }
 
-    /// Goes on behind the entry that had this [`Entry::place`]; 0 is the beginning.
+    /// Behind the last entry; 0 before the first.
+    pub(super) const fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// Goes on from a place.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
-        Ok(self.0.seek(place.cast_signed())?)
+        self.dir.seek(place.cast_signed())?;
+        self.place = place;
+        Ok(())
     }
 
-    pub(super) fn next(&mut self) -> Option<io::Result<Entry>> {
+    /// Goes on from a place, which is a number of entries where the system's own places cannot be had.
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
+        self.dir.rewind();
+        self.place = 0;
+        while self.place < place && self.next().transpose()?.is_some() {}
+        Ok(())
+    }
+
+    pub(super) fn next(&mut self) -> Option<io::Result<DirEntry>> {
         loop {
-            match self.0.read()? {
+            match self.dir.read()? {
                 Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-                Ok(entry) => return Some(Ok(Entry(entry))),
+                Ok(entry) => {
+                    self.place = self.behind(&entry);
+                    return Some(Ok(entry));
+                }
                 Err(error) => return Some(Err(error.into())),
             }
         }
     }
+
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fn behind(&self, entry: &DirEntry) -> u64 {
+        entry.offset().cast_unsigned()
+    }
+
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    fn behind(&self, _entry: &DirEntry) -> u64 {
+        self.place + 1
+    }
 }
 
-impl Entry {
-    pub(super) fn name(&self) -> &CStr {
-        self.0.file_name()
-    }
-
-    pub(super) fn place(&self) -> u64 {
-        self.0.offset().cast_unsigned()
-    }
-
-    /// What it is, where the folder says so.
-    pub(super) fn kind(&self) -> Option<Kind> {
-        match self.0.file_type() {
-            FileType::Unknown => None,
-            kind => Some(Kind::of(kind)),
-        }
+/// What an entry is, where the folder says so.
+pub(super) fn kind(entry: &DirEntry) -> Option<Kind> {
+    match entry.file_type() {
+        FileType::Unknown => None,
+        kind => Some(Kind::of(kind)),
     }
 }

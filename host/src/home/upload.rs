@@ -4,28 +4,34 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use feige_core::digest::{Digest, Scalar};
+use feige_core::digest::Digest;
 use feige_core::wire::transfer::{ErrorCode, Path, block_len};
 
 use super::covered::Covered;
 use super::folder::Folder;
-use super::ledger::OverQuota;
+use super::ledger::{OverQuota, lock};
+use super::reserved::{part_name, small_part_name, sums_name};
 use super::sums::{Identity, Sums};
 use super::sys::{self, Facts, Kind};
-use super::{Home, HomeError, PART, SMALL, SUMS};
+use super::{Home, HomeError};
 use crate::store::owned::{self, Found};
 use crate::store::space::Space;
-use crate::store::{LONGEST_NAME, set_time, shortened, write_at};
+use crate::store::{set_time, write_at};
 
 /// The largest file that is small, in octets: if it is one block too, it is not worth continuing, so it has no sums and
 /// no lock.
 const SMALL_FILE: u64 = 64 << 10;
 
+/// What even an empty file takes of the disk, roughly, in octets.
+const LEAST: u64 = 4096;
+
 /// How often a part that comes and goes is tried to be had.
 const ATTEMPTS: u32 = 8;
 
+/// What is done here, in the texts of errors.
 pub(super) const RECEIVE: &str = "receive";
 
 /// A file that is announced.
@@ -76,7 +82,7 @@ pub(super) struct Slot {
     pub(super) lasting: bool,
     pub(super) size: u64,
     /// Octets of the part that are in the books as used already.
-    counted: u64,
+    pub(super) counted: u64,
     /// Octets that a later attempt may build on.
     verified: u64,
     pub(super) replace: bool,
@@ -100,6 +106,11 @@ impl Slot {
             return HomeError::about(ErrorCode::NotFound, RECEIVE, &self.path, reason);
         }
         HomeError::io(RECEIVE, &self.path, error)
+    }
+
+    /// Keeps nothing for a later attempt: what could not be put on the disk may be lost, although it still can be read.
+    pub(super) fn discard(&mut self) {
+        self.verified = 0;
     }
 
     /// Keeps the verified octets for a later attempt and returns how many those are.
@@ -130,8 +141,7 @@ impl Drop for Slot {
         let (reserved, counted) = (self.reserved(), self.counted);
         let kept = self.leave();
         if let Some(ledger) = self.home.books() {
-            ledger.removed(counted);
-            ledger.release(reserved, kept);
+            ledger.release(reserved, counted, kept);
         }
     }
 }
@@ -195,12 +205,11 @@ impl Home {
             } else {
                 slot.begin(arriving, name)?;
             }
-            let offset = slot.verified / u64::from(block) * u64::from(block);
             Ok(Upload {
-                covered: Covered::up_to(offset),
+                covered: Covered::up_to(slot.verified),
+                offset: slot.verified,
                 slot,
                 block: arriving.block,
-                offset,
                 mtime: arriving.mtime,
                 mode: arriving.mode,
                 space: Space::default(),
@@ -222,10 +231,10 @@ impl Home {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(failed(error)),
             };
-            let found = Sums::take_up(&folder.dir, &sums_name(name), &part, &mut Scalar).map_err(failed)?;
-            Ok(found.and_then(|(_, Identity { stamp, size, mtime, block }, front)| {
-                let len = u64::from(block_len(block)?);
-                Some(Earlier { stamp, size, mtime, block, offset: front / len * len })
+            let found = Sums::take_up(&folder.dir, &sums_name(name), &part).map_err(failed)?;
+            Ok(found.map(|(sums, offset)| {
+                let Identity { stamp, size, mtime, block } = *sums.identity();
+                Earlier { stamp, size, mtime, block, offset }
             }))
         })
     }
@@ -248,10 +257,14 @@ impl Home {
 
 impl Slot {
     fn begin_small(&mut self, arriving: &Arriving) -> Result<(), HomeError> {
+        // Each is too small for a question to the file system, but not thousands of them together.
+        lock(&self.home.watch)
+            .spend(&self.folder.dir, self.size.max(LEAST))
+            .map_err(|error| HomeError::store(RECEIVE, &self.path, &error))?;
         self.reserve()?;
         let mode = self.home.mode_of(arriving.mode);
         for _ in 0..ATTEMPTS {
-            self.part = self.home.small_part_name();
+            self.part = small_part_name(self.home.small_parts.fetch_add(1, Ordering::Relaxed));
             match sys::create(&self.folder.dir, &self.part, mode) {
                 Ok(file) => {
                     self.file = Some(file);
@@ -273,9 +286,9 @@ impl Slot {
         let failed = |error| HomeError::io(RECEIVE, &self.path, &error);
         let there = file.metadata().map_err(failed)?.len();
         let sums = sums_name(name);
-        let earlier = Sums::take_up(&folder.dir, &sums, &file, &mut Scalar).map_err(failed)?;
-        let (sums, verified) = match earlier {
-            Some((sums, of, front)) if of.is_same(&identity) && front > 0 => (Ok(sums), front),
+        let (sums, verified) = match Sums::take_up(&folder.dir, &sums, &file) {
+            Ok(Some((sums, front))) if front > 0 && sums.identity().is_same(&identity) => (Ok(sums), front),
+            // What cannot be read is of no use either.
             _ => (Sums::begin(&folder.dir, &sums, identity), 0),
         };
         let ready = sums.and_then(|sums| {
@@ -326,18 +339,21 @@ impl Slot {
     fn claim_part(&self) -> Result<File, HomeError> {
         let dir = &self.folder.dir;
         for _ in 0..ATTEMPTS {
-            match owned::reopen(dir, &self.part) {
+            let found = match owned::reopen(dir, &self.part) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => owned::create_part(dir, &self.part),
+                other => other,
+            };
+            match found {
                 Ok(Found::Ours(file)) => return Ok(file.into_std()),
                 Ok(Found::InUse) => return Err(busy_at(&self.path)),
-                // Its name may have gone between opening and looking: the next attempt tells.
+                // Its name may have come or gone just now: the next attempt tells.
                 Ok(Found::Foreign) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => match owned::create(dir, &self.part) {
-                    Ok(file) if owned::lock(&file).map_err(|error| self.failed(&error))? => return Ok(file.into_std()),
-                    Ok(_) => return Err(busy_at(&self.path)),
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(self.failed(&error)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::AlreadyExists => {}
+                    io::ErrorKind::IsADirectory => break,
+                    _ if sys::is_link(&error) => break,
+                    _ => return Err(self.failed(&error)),
                 },
-                Err(error) => return Err(self.failed(&error)),
             }
         }
         let reason = "something else has the name of its part; remove that, or use another name";
@@ -388,7 +404,7 @@ impl Upload {
     /// system says.
     pub fn verified(&mut self, at: u64, len: u32, digests: &[Digest]) -> Result<(), HomeError> {
         let range = at..at.saturating_add(u64::from(len));
-        let blocks = range.clone().count_blocks(self.block_len());
+        let blocks = u64::from(len).div_ceil(self.block_len());
         if self.blocks(range.clone()) != range || range.end > self.slot.size || blocks != digests.len() as u64 {
             return Err(self.bad_request("what is verified are not whole blocks of it"));
         }
@@ -440,16 +456,6 @@ impl Upload {
     }
 }
 
-trait CountBlocks {
-    fn count_blocks(self, block: u64) -> u64;
-}
-
-impl CountBlocks for Range<u64> {
-    fn count_blocks(self, block: u64) -> u64 {
-        self.end.saturating_sub(self.start).div_ceil(block)
-    }
-}
-
 fn busy(path: Path<'_>) -> HomeError {
     busy_at(path.as_str())
 }
@@ -462,33 +468,4 @@ fn busy_at(path: &str) -> HomeError {
 fn time(nanoseconds: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
     if nanoseconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
-}
-
-/// `.NAME.feige-part`.
-pub(super) fn part_name(name: &str) -> String {
-    beside(name, PART)
-}
-
-/// `.NAME.feige-sums`.
-pub(super) fn sums_name(name: &str) -> String {
-    beside(name, SUMS)
-}
-
-/// A hidden name beside `name`. Long names are cut, and end with a digest of the whole.
-fn beside(name: &str, suffix: &str) -> String {
-    if name.len() + suffix.len() < LONGEST_NAME {
-        return format!(".{name}{suffix}");
-    }
-    let digest = Digest::of(name.as_bytes());
-    let room = LONGEST_NAME - suffix.len() - 2 * Digest::LEN - 2;
-    format!(".{}~{digest}{suffix}", shortened(name, room))
-}
-
-impl Home {
-    /// A name that no other upload has.
-    fn small_part_name(&self) -> String {
-        use std::sync::atomic::Ordering;
-        let number = self.small_parts.fetch_add(1, Ordering::Relaxed);
-        format!(".{:016x}{SMALL}", self.seed.wrapping_add(number))
-    }
 }

@@ -125,9 +125,7 @@ impl Inbox {
                 }
                 Ok(Found::InUse | Found::Foreign) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if let Ok(file) = owned::create(&self.dir, &part)
-                        && owned::lock(&file)?
-                    {
+                    if let Ok(Found::Ours(file)) = owned::create_part(&self.dir, &part) {
                         return Ok((file, part, 0));
                     }
                 }
@@ -137,11 +135,9 @@ impl Inbox {
         }
         for _ in 0..FRESH_NAMES {
             let part = part_name(name, unguessable());
-            match owned::create(&self.dir, &part) {
-                Ok(file) => {
-                    owned::lock(&file)?;
-                    return Ok((file, part, 0));
-                }
+            match owned::create_part(&self.dir, &part) {
+                Ok(Found::Ours(file)) => return Ok((file, part, 0)),
+                Ok(Found::InUse | Found::Foreign) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }

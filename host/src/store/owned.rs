@@ -12,8 +12,14 @@ pub(crate) enum Found {
     Ours(File),
     /// Somebody else is writing it.
     InUse,
-    /// A link, a folder, a pipe, a file of another user, or one with a second name: not to be touched.
+    /// A folder, a pipe, a file of another user, one with a second name, or one that has lost its name just now: not to
+    /// be touched.
     Foreign,
+}
+
+/// Creates a part and takes it for this handle alone.
+pub(crate) fn create_part(dir: &Dir, name: &str) -> io::Result<Found> {
+    claim(dir, name, create(dir, name)?)
 }
 
 /// Creates a file that only its owner may read.
@@ -30,13 +36,20 @@ pub(crate) fn create(dir: &Dir, name: &str) -> io::Result<File> {
 
 /// Opens an earlier part and takes it for this handle alone.
 pub(crate) fn reopen(dir: &Dir, name: &str) -> io::Result<Found> {
-    let Some(file) = open(dir, name)? else { return Ok(Found::Foreign) };
+    open(dir, name)?.map_or(Ok(Found::Foreign), |file| claim(dir, name, file))
+}
+
+fn claim(dir: &Dir, name: &str, file: File) -> io::Result<Found> {
     if !lock(&file)? {
         return Ok(Found::InUse);
     }
-    // Between opening and locking, the other writer may have finished and given the file its name.
-    let (opened, named) = (file.metadata()?, dir.symlink_metadata(name)?);
-    Ok(if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) { Found::Ours(file) } else { Found::Foreign })
+    // Between opening (or creating) and locking, another writer may have had it, finished it and given it its name.
+    let opened = file.metadata()?;
+    match dir.symlink_metadata(name) {
+        Ok(named) if (opened.dev(), opened.ino()) == (named.dev(), named.ino()) => Ok(Found::Ours(file)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(Found::Foreign),
+    }
 }
 
 /// Opens a file of ours to read and write; `None` if it is not plainly ours. Fails if a link has its name.
@@ -56,7 +69,7 @@ pub(crate) fn open(dir: &Dir, name: &str) -> io::Result<Option<File>> {
 }
 
 /// Takes the file for this handle alone; false if somebody has it. Where files cannot be locked, nobody has.
-pub(crate) fn lock(file: &File) -> io::Result<bool> {
+fn lock(file: &File) -> io::Result<bool> {
     match file.try_clone()?.into_std().try_lock() {
         Err(std::fs::TryLockError::WouldBlock) => Ok(false),
         Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(true),

@@ -80,10 +80,11 @@ fn rename_in_two_steps(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Resul
     if dir.symlink_metadata(from)?.is_dir() {
         // Windows refuses to replace a folder by itself; elsewhere an empty folder takes the name first, which
         // fails if it is taken and which a folder may replace.
-        if cfg!(not(windows)) {
-            into.create_dir(to)?;
+        if cfg!(windows) {
+            return dir.rename(from, into, to);
         }
-        return dir.rename(from, into, to);
+        into.create_dir(to)?;
+        return dir.rename(from, into, to).inspect_err(|_| drop(into.remove_dir(to)));
     }
     match dir.hard_link(from, into, to) {
         Ok(()) => dir.remove_file(from),
@@ -91,7 +92,7 @@ fn rename_in_two_steps(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Resul
         // No hard links either (FAT): an empty file takes the name first. It is seen empty for an instant.
         Err(_) => {
             into.open_with(to, cap_std::fs::OpenOptions::new().write(true).create_new(true))?;
-            dir.rename(from, into, to)
+            dir.rename(from, into, to).inspect_err(|_| drop(into.remove_file(to)))
         }
     }
 }
@@ -135,6 +136,9 @@ mod tests {
                     "{from} {to}"
                 );
             }
+            let inside = dir.open_dir("folder-part").unwrap();
+            assert!(rename(&dir, "folder-part", &inside, "itself").is_err());
+            assert!(!inside.exists("itself"), "nothing is left of an attempt that fails");
             rename(&dir, "part", &dir, "free").unwrap();
             rename(&dir, "folder-part", &dir, "folder-free").unwrap();
             assert_eq!(dir.read_to_string("free").unwrap(), "new");
