@@ -15,7 +15,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
 
-pub use remote::{Cat, Df, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several};
+pub use remote::{Cat, Df, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several, Shell};
 pub use serve::Serve;
 pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 
@@ -227,6 +227,8 @@ pub enum Command {
     Df(Df),
     /// Print the MD5 of files on a server, as md5sum does.
     Sum(Several),
+    /// Work at a server, command by command.
+    Shell(Shell),
     /// Serve files to many at once, verified, with accounts and quotas.
     Serve(Serve),
     /// Add, change, remove and list the accounts of `feige serve`.

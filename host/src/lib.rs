@@ -98,6 +98,7 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::Rmdir(rmdir) => remote::command::rmdir(&cli.output, &rmdir),
         Command::Mv(mv) => remote::command::mv(&cli.output, &mv),
         Command::Df(df) => remote::command::df(&cli.output, &df),
+        Command::Shell(shell) => remote::shell::shell(&cli.output, &shell),
         Command::Sum(sum) => remote::command::sum(&cli.output, &sum),
         Command::User(user) => accounts::command::run(&user, &cli.output),
         Command::Serve(serve) => commands::serve(&cli, serve),

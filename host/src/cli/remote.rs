@@ -208,3 +208,20 @@ pub struct Df {
     #[command(flatten)]
     pub server: ServerOptions,
 }
+
+/// `feige shell`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  feige shell feige://alice@nas/
+  printf 'cd photos\\nget -r 2026\\n' | feige shell feige://nas/
+
+On a terminal with history and completion. From a pipe it ends at the first error, with its exit code.")]
+pub struct Shell {
+    /// A server, and the folder to begin in.
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: Url,
+    /// How the server is reached.
+    #[command(flatten)]
+    pub server: ServerOptions,
+}

@@ -94,8 +94,8 @@ impl From<Halt> for Trouble {
         match halt {
             Halt::TryAgain(failure) => Self::Passing(failure),
             Halt::GiveUp(failure) => Self::Lasting(failure),
-            // Taken for what it is before.
-            Halt::Enough => Self::Cancelled,
+            // `Enough` is no trouble, and never comes here.
+            Halt::Cancelled | Halt::Enough => Self::Cancelled,
         }
     }
 }
@@ -167,18 +167,19 @@ impl<'c> Remote<'c> {
         let mut mover = Scratch(&mut []);
         let ending = loop {
             if self.cancel.is_cancelled() {
-                break Err(Trouble::Cancelled);
+                break Err(DriveError::Store(Halt::Cancelled));
             }
             match step(&mut client, &mut line.socket, &mut desk, &mut mover, &mut now) {
                 Ok(None) => {}
                 Ok(Some(outcome)) => break Ok(Some(outcome)),
                 Err(DriveError::Store(Halt::Enough)) => break Ok(None),
-                Err(error) => break Err(self.trouble(error)),
+                Err(error) => break Err(error),
             }
         };
         *moved = desk.moved;
         let refusal = desk.refusal.take();
         self.met |= line.let_in;
+        let ending = ending.map_err(|error| self.trouble(error));
         match ending {
             Ok(None) => {
                 self.line = Some(line);
@@ -269,6 +270,14 @@ impl<'c> Remote<'c> {
 
     fn sleep(&self, pause: Duration) {
         sleep(pause, &self.cancel);
+    }
+
+    /// Does `work` without trying anything again.
+    pub(crate) fn at_once<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let retry = std::mem::take(&mut self.retry);
+        let result = work(self);
+        self.retry = retry;
+        result
     }
 
     /// What ends its errands from outside.

@@ -139,6 +139,8 @@ pub(crate) const fn exit_of(code: ErrorCode) -> Exit {
 pub(crate) enum Halt {
     /// Everything is answered, and nothing more wanted for now: the session waits as it is.
     Enough,
+    /// The user has had enough.
+    Cancelled,
     /// Another connection may be of more use.
     TryAgain(Failure),
     /// No connection will be.

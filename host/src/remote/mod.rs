@@ -33,6 +33,7 @@ mod errand;
 mod list;
 mod question;
 mod report;
+pub mod shell;
 mod upload;
 mod walk;
 mod whole;

@@ -243,6 +243,12 @@ impl Report {
         self.gone |= self.out.write_fmt(text).is_err();
     }
 
+    /// A line for people, in the place of an event.
+    pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) {
+        self.prefix(text);
+        self.prefix(format_args!("\n"));
+    }
+
     /// Octets as they are, to standard output.
     ///
     /// # Errors

@@ -97,6 +97,8 @@ pub(super) struct Upload<'r> {
     patience: Patience,
     under_way: VecDeque<Job>,
     open: Option<Open>,
+    /// A large file waits until everything else is answered.
+    waits: bool,
     path: String,
 }
 
@@ -130,6 +132,7 @@ impl<'r> Upload<'r> {
             patience,
             under_way: VecDeque::new(),
             open: None,
+            waits: false,
             path: String::new(),
         }
     }
@@ -186,17 +189,17 @@ impl<'r> Upload<'r> {
         if file.fresh || self.wish.no_clobber { Task::Put(file) } else { Task::Stat(file) }
     }
 
-    /// Opens a file and announces it; `None` if that is not possible, which was reported.
-    fn announce(&mut self, file: File, takes: &Takes) -> Option<Announced> {
-        let source = match file.place.open().and_then(|opened| Source::new(opened)) {
+    /// Opens a file and announces it.
+    fn announce(&mut self, file: File, takes: &Takes) -> Announcement {
+        let source = match file.place.open().and_then(Source::new) {
             Ok(Some(source)) => source,
             Ok(None) => {
                 self.report.warn(&file.place.shown().to_string_lossy(), "it is neither a file nor a folder");
-                return None;
+                return Announcement::None;
             }
             Err(error) => {
                 self.fail(&file, &Failure::new(format!("cannot read it: {error}")));
-                return None;
+                return Announcement::None;
             }
         };
         let block = BLOCK_LOG2.min(takes.max_block);
@@ -204,13 +207,19 @@ impl<'r> Upload<'r> {
         let overhead = ANNOUNCEMENT + file.remote.len() + Digest::LEN;
         let window = u64::from(takes.window).saturating_sub(overhead as u64);
         let inline = source.size <= window.min(1 << block).min(BLOCK as u64);
+        if !inline && !self.under_way.is_empty() {
+            // Answers to others would be taken for answers to it.
+            self.todo.push_front(Task::Put(file));
+            self.waits = true;
+            return Announcement::Later;
+        }
         let mut whole = None;
         if self.wish.md5.is_some() {
             match source.file.try_clone().and_then(Whole::of) {
                 Ok(reader) => whole = Some(reader),
                 Err(error) => {
                     self.fail(&file, &Failure::new(format!("cannot hash it: {error}")));
-                    return None;
+                    return Announcement::None;
                 }
             }
         }
@@ -222,7 +231,7 @@ impl<'r> Upload<'r> {
         let (size, mtime, mode, stamp) = (source.size, source.mtime, source.mode, source.stamp);
         self.open = Some(Open { source, whole, changed: false, loaded: 0 });
         self.under_way.push_back(Job::Put(Sent { file, size, md5: None, given_up: false }));
-        Some(Announced { size, mtime, mode, stamp, block, inline })
+        Announcement::Made(Announced { size, mtime, mode, stamp, block, inline })
     }
 
     /// What the server has to say about a file of that name.
@@ -282,6 +291,16 @@ impl<'r> Upload<'r> {
     }
 }
 
+/// What came of announcing a file.
+#[derive(Debug)]
+enum Announcement {
+    Made(Announced),
+    /// Not before everything else is answered.
+    Later,
+    /// It is not possible, which was reported.
+    None,
+}
+
 /// What is announced of a file, besides its path.
 #[derive(Clone, Copy, Debug)]
 struct Announced {
@@ -295,8 +314,11 @@ struct Announced {
 
 impl Errand for Upload<'_> {
     fn next(&mut self, takes: &Takes) -> Next<'_> {
+        self.waits &= !self.under_way.is_empty();
+        if self.waits {
+            return Next::Later;
+        }
         loop {
-            // The file that was loaded before is in the buffer.
             match self.next_task() {
                 Some(Task::MakeDir { folder, remote }) => {
                     self.path.clone_from(&remote);
@@ -309,7 +331,11 @@ impl Errand for Upload<'_> {
                     return Next::Job(Request::Stat { path: &self.path });
                 }
                 Some(Task::Put(file)) => {
-                    let Some(announced) = self.announce(file, takes) else { continue };
+                    let announced = match self.announce(file, takes) {
+                        Announcement::Made(announced) => announced,
+                        Announcement::Later => return Next::Later,
+                        Announcement::None => continue,
+                    };
                     let Announced { size, mtime, mode, stamp, block, inline } = announced;
                     let replace = !self.wish.no_clobber;
                     let (path, mtime, mode) = (&self.path, Some(mtime), Some(mode));

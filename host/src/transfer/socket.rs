@@ -53,6 +53,11 @@ impl Cancel {
         Arc::clone(&self.0)
     }
 
+    /// Takes a cancellation back, for what comes next.
+    pub(crate) fn renew(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
