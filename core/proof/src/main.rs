@@ -18,6 +18,7 @@
 #[cfg(feature = "async")]
 mod asynch;
 mod node;
+mod session;
 mod stream;
 mod transfer;
 mod wire;
@@ -88,5 +89,6 @@ pub extern "C" fn proof_entry() {
     wire::proof(octets());
     stream::proof(octets());
     transfer::proof(octets());
+    session::proof(octets());
     node::proof(octets());
 }
