@@ -17,10 +17,11 @@ use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::Instant;
 use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request};
 
-/// After its last word a client reads no more than this before it drops the connection.
+/// After its last word a client reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
 
-/// Of a file that is not wanted after all, no more than this is passed over; rather than that, the connection ends.
+/// Of a file that is not wanted after all, no more than this is passed over; rather than that, the connection ends
+/// (R-VT-54).
 const UNWANTED_MOST: u64 = 4 << 20;
 
 /// Jobs that may be under way at a time.

@@ -63,7 +63,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 Some(incoming) if incoming.repairing => {
                     incoming.repairing = false;
                     let (head, length) = (incoming.head, file.length);
-                    // Somebody wrote to the file: what is here and what comes do not belong together.
+                    // Somebody wrote to the file: what is here and what comes do not belong together (R-VT-53).
                     let changed = (file.stamp, file.size, file.block) != (head.stamp, head.size, head.block);
                     self.take_header();
                     if changed {

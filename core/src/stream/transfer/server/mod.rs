@@ -14,7 +14,7 @@ use crate::digest::Hasher;
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::Instant;
 
-/// After its last octet a server reads no more than this before it drops the connection.
+/// After its last octet a server reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
 
 /// The memory of one connection that is served, without its buffers.

@@ -9,6 +9,7 @@ use crate::wire::transfer::{Data, ErrorCode, Hello, Put, Reply, Request, VERSION
 impl<H: Hasher> Server<'_, '_, H> {
     /// Turns to what the header at the front of the input asks for.
     pub(super) fn dispatch(&mut self) {
+        // R-VT-6: nobody knows what body it has.
         let Ok(request) = self.request() else {
             return self.close_with(ErrorCode::Unsupported, "the request is not known");
         };
@@ -101,7 +102,7 @@ impl<H: Hasher> Server<'_, '_, H> {
         }
     }
 
-    /// The file that is being received is not wanted any more; `left` octets of its present run are to come.
+    /// The file that is being received is not wanted any more, and passed over (R-VT-66); `left` octets of its present run are to come.
     pub(super) fn fail_upload(&mut self, left: u64, code: ErrorCode, text: &str) {
         self.session.upload = match self.session.upload.take() {
             Some(Upload::Open { file, inline: false }) => Some(Upload::Failed { block: file.block() }),

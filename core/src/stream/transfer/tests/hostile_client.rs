@@ -9,7 +9,7 @@ use super::peer::{Script, body, come_in, hello, say, up};
 use super::stores::Shelf;
 use crate::digest::Digest;
 use crate::stream::Outcome;
-use crate::wire::transfer::{Data, Put, Request};
+use crate::wire::transfer::{Data, Hello, Put, Request};
 
 const SHAPES: [(usize, usize); 2] = [(516, 512), (70_000, 70_000)];
 
@@ -58,7 +58,7 @@ fn finish(octets: &[u8]) -> Vec<u8> {
     say(&Request::Finish { digest })
 }
 
-/// proves: R-VT-10, R-VT-15, R-VT-16
+/// proves: R-VT-10, R-VT-11, R-VT-15, R-VT-16
 #[test]
 fn nothing_is_done_before_the_sign_in() {
     let hi = say(&Request::Hello(hello(1)));
@@ -94,6 +94,8 @@ fn nothing_is_done_before_the_sign_in() {
     for (version, starts) in [(0, BAD), (2, "Hello(Hello { version: 1,"), (255, "Hello(Hello { version: 1,")] {
         assert_starts(&answers(&mut Shelf::new(), &[&say(&Request::Hello(hello(version)))]), &[starts]);
     }
+    let new = Hello { features: u64::MAX, ..hello(1) };
+    assert_starts(&answers(&mut Shelf::new(), &[&say(&Request::Hello(new)), &guest]), &["Hello", "Done"]);
     let mut shelf = Shelf::new();
     shelf.guests = false;
     assert_starts(&answers(&mut shelf, &[&hi, &guest, &guest]), &["Hello", "Error { code: SignInRequired"]);

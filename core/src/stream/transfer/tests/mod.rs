@@ -1,6 +1,7 @@
 //! Both sessions, against each other and against peers that do not keep the rules.
 
 mod deadlines;
+mod document;
 mod drivers;
 mod hostile_client;
 mod hostile_server;
