@@ -22,6 +22,7 @@ FILES=${FILES:-10000}
 cargo build --quiet --release -p feige --bins --examples
 bin=$(realpath "${CARGO_TARGET_DIR:-target}")/release
 feige=${FEIGE_BIN:-$bin/feige}
+# shellcheck source=scripts/lib/bench-lab.sh
 . scripts/lib/bench-lab.sh
 lab_up 10.79.0
 

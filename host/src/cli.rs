@@ -3,6 +3,7 @@
 //! Every option can also stand in the environment (`FEIGE_…`) and in the configuration file, see
 //! [`crate::config`].
 
+mod remote;
 mod serve;
 mod user;
 
@@ -14,6 +15,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
 
+pub use remote::{Cat, Df, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several};
 pub use serve::Serve;
 pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 
@@ -205,6 +207,26 @@ pub enum Command {
     Away(Away),
     /// Tell everybody that the running `feige listen` is back.
     Back,
+    /// Download files and folders from a server, verified.
+    Get(Get),
+    /// Upload files and folders to a server, verified.
+    Put(Put),
+    /// List folders of a server.
+    Ls(Ls),
+    /// Write files of a server to standard output, verified.
+    Cat(Cat),
+    /// Make folders on a server.
+    Mkdir(Mkdir),
+    /// Remove files from a server.
+    Rm(Several),
+    /// Remove empty folders from a server.
+    Rmdir(Several),
+    /// Rename or move a file or folder on a server.
+    Mv(Mv),
+    /// Show how much room there is on a server.
+    Df(Df),
+    /// Print the MD5 of files on a server, as md5sum does.
+    Sum(Several),
     /// Serve files to many at once, verified, with accounts and quotas.
     Serve(Serve),
     /// Add, change, remove and list the accounts of `feige serve`.

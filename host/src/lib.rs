@@ -18,6 +18,7 @@
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
+//! | [`remote`] | the client of the verified transfer |
 //! | [`home`] | the folder that the verified transfer reads and writes |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
 
@@ -35,6 +36,7 @@ pub mod exit;
 #[cfg(unix)]
 pub mod home;
 pub mod net;
+pub mod remote;
 pub mod service;
 pub mod store;
 pub mod transfer;
@@ -87,6 +89,16 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::GetOffer(get) => commands::ask(&cli, &commands::get_offer(&get.which)),
         Command::Away(away) => commands::ask(&cli, &Request::Away { text: away.text }),
         Command::Back => commands::ask(&cli, &Request::Back),
+        Command::Get(get) => remote::command::get(&cli.output, &get),
+        Command::Put(put) => remote::command::put(&cli.output, &put),
+        Command::Ls(ls) => remote::command::ls(&cli.output, &ls),
+        Command::Cat(cat) => remote::command::cat(&cli.output, &cat),
+        Command::Mkdir(mkdir) => remote::command::mkdir(&cli.output, &mkdir),
+        Command::Rm(rm) => remote::command::rm(&cli.output, &rm),
+        Command::Rmdir(rmdir) => remote::command::rmdir(&cli.output, &rmdir),
+        Command::Mv(mv) => remote::command::mv(&cli.output, &mv),
+        Command::Df(df) => remote::command::df(&cli.output, &df),
+        Command::Sum(sum) => remote::command::sum(&cli.output, &sum),
         Command::User(user) => accounts::command::run(&user, &cli.output),
         Command::Serve(serve) => commands::serve(&cli, serve),
         Command::Decode(decode) => {

@@ -12,7 +12,6 @@ fn written(emit: impl Fn(&mut [u8]) -> Result<usize, BufferTooSmall>) -> Vec<u8>
     let BufferTooSmall { needed } = emit(&mut []).unwrap_err();
     let mut buffer = vec![0xa5; needed];
     assert_eq!(emit(&mut buffer), Ok(needed));
-    assert!(buffer.is_ascii() || needed > 127, "the length alone may not be");
     assert!(buffer[4..].is_ascii());
     assert_eq!(buffer[..4], u32::try_from(needed - 4).unwrap().to_le_bytes());
     buffer.split_off(4)

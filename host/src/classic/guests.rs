@@ -1,4 +1,4 @@
-//! A home as a shelf: the classic programs have no accounts, so who speaks a classic dialect is a guest.
+//! A home as a shelf: the classic programs have no accounts, so who speaks a classic dialect is a guest (R-CL-8).
 
 use std::sync::Arc;
 

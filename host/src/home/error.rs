@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use feige_core::wire::transfer::{ErrorCode, Path};
+use feige_core::wire::transfer::ErrorCode;
 
 use crate::store::StoreError;
 
@@ -112,22 +112,4 @@ fn unnamed(error: &io::Error) -> (ErrorCode, Option<&'static str>) {
 #[cfg(not(unix))]
 fn unnamed(_: &io::Error) -> (ErrorCode, Option<&'static str>) {
     (ErrorCode::Internal, None)
-}
-
-/// Whether `name` is what this program calls parts and what belongs to them: such names are no user's business.
-pub(super) fn is_reserved(name: &str) -> bool {
-    let ends_with = |suffix: &str| {
-        let at = name.len().wrapping_sub(suffix.len());
-        name.as_bytes().get(at..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
-    };
-    super::SUFFIXES.into_iter().any(ends_with)
-}
-
-/// Refuses paths that name a part anywhere.
-pub(super) fn check(action: &str, path: Path<'_>) -> Result<(), HomeError> {
-    if path.names().any(is_reserved) {
-        let reason = "names with that end belong to unfinished uploads; use another";
-        return Err(HomeError::about(ErrorCode::BadName, action, path.as_str(), reason));
-    }
-    Ok(())
 }

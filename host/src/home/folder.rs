@@ -10,7 +10,7 @@ use feige_core::wire::transfer::{ErrorCode, Path};
 
 use super::ledger::lock;
 use super::sys::Facts;
-use super::{Home, HomeError, error};
+use super::{Home, HomeError, reserved};
 
 /// How many folders a home keeps open, because the next request will probably need one of them again.
 const KEPT: usize = 4;
@@ -46,7 +46,7 @@ impl Home {
         path: Path<'_>,
         mut act: impl FnMut(&Arc<Folder>, &str) -> Result<T, HomeError>,
     ) -> Result<T, HomeError> {
-        error::check(action, path)?;
+        reserved::check(action, path)?;
         let Some((above, name)) = path.split() else {
             return Err(HomeError::new(ErrorCode::Forbidden, format!("cannot {action} the home itself")));
         };

@@ -7,7 +7,7 @@ use rustix::fs::DirEntry;
 
 use super::folder::Folder;
 use super::sys::{self, Entries, Facts, Kind};
-use super::{Home, HomeError, error};
+use super::{Home, HomeError, reserved};
 
 /// A file or folder as users see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Home {
     /// [`NotFound`](ErrorCode::NotFound), [`NotAFolder`](ErrorCode::NotAFolder), and what the system says.
     pub fn list(self: &Arc<Self>, path: Path<'_>) -> Result<Listing, HomeError> {
         const LIST: &str = "list";
-        error::check(LIST, path)?;
+        reserved::check(LIST, path)?;
         let failed = |error| HomeError::io(LIST, path.as_str(), &error);
         let folder = self.folder(path).map_err(failed)?;
         let entries = Entries::of(&folder.dir).map_err(failed)?;
@@ -117,7 +117,7 @@ impl Listing {
     /// and devices, links that lead out of the home, and what is gone already.
     fn item(&self, entry: &DirEntry) -> Option<Item> {
         let name = entry.file_name().to_str().ok()?;
-        if error::is_reserved(name) || Path::parse(name).is_err() || sys::kind(entry) == Some(Kind::Other) {
+        if reserved::is_reserved(name) || Path::parse(name).is_err() || sys::kind(entry) == Some(Kind::Other) {
             return None;
         }
         let mut facts = Facts::look_raw(&self.folder.dir, entry.file_name()).ok()?;

@@ -29,11 +29,12 @@ mod folder;
 mod ledger;
 mod list;
 mod names;
+mod reserved;
 mod settle;
 mod source;
 mod sums;
 mod survey;
-mod sys;
+pub(crate) mod sys;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -50,18 +51,9 @@ use std::time::Duration;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use crate::store::{Modes, SUFFIX, space, unguessable};
+use crate::store::{Modes, space, unguessable};
 use folder::Folder;
 use ledger::Ledger;
-
-/// Ends of names that users cannot use.
-const SUFFIXES: [&str; 3] = [PART, SUMS, SMALL];
-/// Of the octets of a large file.
-const PART: &str = SUFFIX;
-/// Of the digests of its blocks.
-const SUMS: &str = ".feige-sums";
-/// Of a small file.
-const SMALL: &str = ".feige-small";
 
 /// How old a part is that nobody is going to continue.
 pub const STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -79,8 +71,10 @@ pub struct Home {
     generation: AtomicU64,
     /// Held while a name is looked at and then changed.
     names: Mutex<()>,
+    /// The number of the next small part: begins somewhere where no other process is likely to be.
     small_parts: AtomicU64,
-    seed: u64,
+    /// Watches the disk for all small files together.
+    watch: Mutex<space::Space>,
     modes: Modes,
 }
 
@@ -113,8 +107,8 @@ impl Home {
             recent: Mutex::default(),
             generation: AtomicU64::new(0),
             names: Mutex::new(()),
-            small_parts: AtomicU64::new(0),
-            seed: unguessable(),
+            small_parts: AtomicU64::new(unguessable()),
+            watch: Mutex::default(),
             modes: Modes::of_this_process(),
         });
         if quota.is_some() {

@@ -9,7 +9,7 @@ use feige_core::wire::transfer::{ErrorCode, Path};
 use super::folder::Folder;
 use super::ledger::lock;
 use super::sys::{self, Facts, Kind};
-use super::{Home, HomeError, error, survey};
+use super::{Home, HomeError, reserved, survey};
 use crate::store::rename_new;
 
 impl Home {
@@ -25,7 +25,7 @@ impl Home {
                 folder.dir.create_dir(name).map_err(|error| HomeError::io(MAKE, path.as_str(), &error))
             });
         }
-        error::check(MAKE, path)?;
+        reserved::check(MAKE, path)?;
         let ends = path.as_str().match_indices('/').map(|(at, _)| at).chain([path.as_str().len()]);
         for above in ends.filter_map(|end| path.as_str().get(..end)).filter(|above| !above.is_empty()) {
             match self.dir.create_dir(above) {

@@ -7,8 +7,9 @@ use feige_core::wire::transfer::ErrorCode;
 
 use super::folder::Folder;
 use super::ledger::lock;
+use super::reserved::sums_name;
 use super::sys::{self, Facts, Kind};
-use super::upload::{RECEIVE, Slot, sums_name};
+use super::upload::{RECEIVE, Slot};
 use super::{Finished, Home, HomeError};
 use crate::store::{handle, rename_new};
 
@@ -26,7 +27,10 @@ impl Home {
         for Finished { mut slot } in finished.drain(..) {
             let result = match &data {
                 Ok(()) => self.publish(&mut slot),
-                Err(error) => Err(HomeError::io(RECEIVE, &slot.path, error)),
+                Err(error) => {
+                    slot.discard();
+                    Err(HomeError::io(RECEIVE, &slot.path, error))
+                }
             };
             if result.is_ok() && !folders.last().is_some_and(|last| Arc::ptr_eq(last, &slot.folder)) {
                 folders.push(Arc::clone(&slot.folder));
@@ -116,9 +120,16 @@ fn sync_names(folders: &[Arc<Folder>]) -> io::Result<()> {
 fn sync_disks<'a>(folders: impl IntoIterator<Item = &'a Arc<Folder>>) -> io::Result<()> {
     let mut done = Vec::new();
     for folder in folders {
-        if !done.contains(&folder.device) {
-            sys::sync_disk_of(&handle(&folder.dir)?)?;
-            done.push(folder.device);
+        if done.contains(&folder.device) {
+            continue;
+        }
+        match handle(&folder.dir) {
+            // Its files are gone with it, and no reason for the others to fail.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            handle => {
+                sys::sync_disk_of(&handle?)?;
+                done.push(folder.device);
+            }
         }
     }
     Ok(())

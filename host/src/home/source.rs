@@ -26,7 +26,8 @@ pub struct Source {
 }
 
 impl Source {
-    fn new(file: File) -> io::Result<Option<Self>> {
+    /// Takes an open file; `None` if it is not a regular one.
+    pub(crate) fn new(file: File) -> io::Result<Option<Self>> {
         let facts = Facts::of_file(&file)?;
         let Facts { kind: Kind::File, size, mode, modified: mtime, .. } = facts else { return Ok(None) };
         Ok(Some(Self { file, size, mtime, mode, stamp: stamp(&facts) }))

@@ -11,10 +11,10 @@
 //! | 16..24 | the file's stamp |
 //! | 24..32 | its size |
 //! | 32..40 | its time of last change in nanoseconds since 1970; the least number: not known |
-//! | 40..56 | which start of this machine it was written under; zeros: not known |
+//! | 40..56 | since which start it was written ([`start_of`]); zeros: not known |
 //!
-//! While the machine runs, what was written is what is read, even if this program was killed: the digests are believed.
-//! After a restart of the machine they are compared with the octets.
+//! While the machine runs and the disk stays in it, what was written is what is read, even if this program was killed:
+//! the digests are believed. After that they are compared with the octets.
 
 use std::fs::File;
 use std::io;
@@ -33,6 +33,8 @@ const MAGIC: &[u8; 8] = b"feigesum";
 const VERSION: u8 = 1;
 /// Octets before the first digest.
 pub(super) const HEADER: usize = 64;
+/// Stands for a start that is not known.
+const UNKNOWN: [u8; 16] = [0; 16];
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
@@ -79,7 +81,8 @@ impl Sums {
             other => other?,
         };
         let sums = Self { file: file.into_std(), identity };
-        write_at(&sums.file, &encode(&identity), 0)?;
+        let now = start_of(&sums.file);
+        write_at(&sums.file, &encode(&identity, now), 0)?;
         Ok(sums)
     }
 
@@ -100,11 +103,12 @@ impl Sums {
         let sums = Self { file, identity };
         let there = part.metadata()?.len().min(identity.size);
         let mut front = sums.front(there)?;
-        if start != this_start() || start == [0; 16] {
+        let now = start_of(&sums.file);
+        if start != now || start == UNKNOWN {
             front = sums.compare(part, front, &mut Scalar)?;
             sums.cut(front)?;
             // From now on they are known to be true.
-            write_at(&sums.file, &encode(&identity), 0)?;
+            write_at(&sums.file, &encode(&identity, now), 0)?;
         }
         Ok(Some((sums, front)))
     }
@@ -193,7 +197,7 @@ impl Sums {
     }
 }
 
-fn encode(identity: &Identity) -> [u8; HEADER] {
+fn encode(identity: &Identity, start: [u8; 16]) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
     header[8] = VERSION;
@@ -201,11 +205,11 @@ fn encode(identity: &Identity) -> [u8; HEADER] {
     header[16..24].copy_from_slice(&identity.stamp.to_le_bytes());
     header[24..32].copy_from_slice(&identity.size.to_le_bytes());
     header[32..40].copy_from_slice(&identity.mtime.unwrap_or(NO_TIME).to_le_bytes());
-    header[40..56].copy_from_slice(&this_start());
+    header[40..56].copy_from_slice(&start);
     header
 }
 
-/// Which file it is of, and under which start of the machine it was written.
+/// Which file it is of, and since which start it was written.
 fn decode(header: &[u8; HEADER]) -> Option<(Identity, [u8; 16])> {
     let (words, _) = header.as_chunks::<8>();
     let word = |at: usize| words.get(at).map(|word| u64::from_le_bytes(*word));
@@ -229,12 +233,19 @@ fn read_full(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(done)
 }
 
-/// Something that is another after every restart of this machine; zeros if it is not known.
-fn this_start() -> [u8; 16] {
-    static START: OnceLock<[u8; 16]> = OnceLock::new();
-    *START.get_or_init(|| {
+/// Something that is another once the machine was restarted or the file system of `file` was taken out; zeros if it is
+/// not known.
+fn start_of(file: &File) -> [u8; 16] {
+    static MACHINE: OnceLock<Digest> = OnceLock::new();
+    let Digest(machine) = *MACHINE.get_or_init(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let digits: String = id.trim().chars().filter(|&character| character != '-').collect();
-        Digest::from_hex(&digits).unwrap_or_default().0
-    })
+        Digest::from_hex(&digits).unwrap_or_default()
+    });
+    match sys::mounting(file) {
+        _ if machine == UNKNOWN => UNKNOWN,
+        // Older systems do not tell.
+        0 => machine,
+        mounting => Digest::of(&[&machine[..], &mounting.to_le_bytes()].concat()).0,
+    }
 }

@@ -5,11 +5,11 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::DirExt;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 
-use super::error::is_reserved;
+use super::Home;
+use super::reserved::{PART, SMALL, SUMS, is_reserved};
 use super::sys::{self, Entries, Facts, Kind};
-use super::{Home, PART, SMALL, SUMS};
 use crate::store::owned::{self, Found};
 
 /// Folders inside folders that are looked into. Paths of users end earlier.
@@ -72,7 +72,7 @@ impl Survey {
         let size = if name.to_bytes().ends_with(SUMS.as_bytes()) { 0 } else { facts.size };
         let part = name.to_str().ok().filter(|name| is_reserved(name));
         let total = match (part, older_than) {
-            (Some(part), Some(older_than)) if matches!(sweep(dir, part, facts, older_than), Ok(Swept::Removed)) => {
+            (Some(part), Some(older_than)) if matches!(sweep(dir, part, facts, older_than), Ok(true)) => {
                 &mut self.swept
             }
             _ => &mut self.used,
@@ -81,64 +81,78 @@ impl Survey {
     }
 }
 
-/// What became of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Swept {
-    Removed,
-    /// Somebody is at it, or it is not ours.
-    Left,
+/// A part that nobody is at, and that nobody can take up as long as this is there.
+struct Idle {
+    _locked: Option<File>,
 }
 
-/// Removes a part, or what is kept beside one, if nobody is at it.
-fn sweep(dir: &Dir, name: &str, facts: &Facts, older_than: Duration) -> io::Result<Swept> {
+/// Whether nobody is at a part, or at what is kept beside one, and it is old enough.
+fn idle(dir: &Dir, name: &str, facts: &Facts, older_than: Duration) -> io::Result<Option<Idle>> {
     let small = name.ends_with(SMALL);
     // Nobody continues a small part.
     if !is_older(facts, if small { older_than.min(AT_WORK) } else { older_than }) {
-        return Ok(Swept::Left);
+        return Ok(None);
     }
-    if let Some(stem) = name.strip_suffix(PART) {
-        let Found::Ours(part) = owned::reopen(dir, name)? else { return Ok(Swept::Left) };
+    if name.ends_with(PART) {
+        let Found::Ours(part) = owned::reopen(dir, name)? else { return Ok(None) };
         // It may have been continued just now.
-        if !is_older(&Facts::of_file(&part)?, older_than) {
-            return Ok(Swept::Left);
-        }
-        let _ = sys::remove(dir, &format!("{stem}{SUMS}"));
-    } else if let Some(stem) = name.strip_suffix(SUMS) {
+        let old = is_older(&Facts::of_file(&part)?, older_than);
+        return Ok(old.then_some(Idle { _locked: Some(part) }));
+    }
+    let alone = match name.strip_suffix(SUMS) {
         // Goes with its part.
-        if Facts::look_for(dir, &format!("{stem}{PART}"))?.is_some() {
-            return Ok(Swept::Left);
-        }
-    } else if !small {
-        return Ok(Swept::Left);
+        Some(stem) => Facts::look_for(dir, &format!("{stem}{PART}"))?.is_none(),
+        None => small,
+    };
+    Ok(alone.then_some(Idle { _locked: None }))
+}
+
+/// Removes a part, or what is kept beside one, if nobody is at it; tells whether.
+fn sweep(dir: &Dir, name: &str, facts: &Facts, older_than: Duration) -> io::Result<bool> {
+    let Some(_idle) = idle(dir, name, facts, older_than)? else { return Ok(false) };
+    if let Some(stem) = name.strip_suffix(PART) {
+        let _ = sys::remove(dir, &format!("{stem}{SUMS}"));
     }
     sys::remove(dir, name)?;
-    Ok(Swept::Removed)
+    Ok(true)
 }
 
 /// Removes the parts in a folder that has nothing else, so that the folder can be removed: to its user it looks empty.
 /// Tells `gone` the octets of each.
 ///
 /// # Errors
-/// `DirectoryNotEmpty` if there is something else, `ResourceBusy` if somebody is at a part.
+/// `DirectoryNotEmpty` if there is something else, `ResourceBusy` if somebody is at a part; then nothing is removed,
+/// unless somebody came to a part just now.
 pub(super) fn clear(dir: &Dir, mut gone: impl FnMut(u64)) -> io::Result<()> {
-    let mut parts = Vec::new();
+    let (mut parts, mut sums) = (Vec::new(), Vec::new());
     let mut entries = Entries::of(dir)?;
     while let Some(entry) = entries.next() {
         let entry = entry?;
         match entry.file_name().to_str() {
+            Ok(name) if name.ends_with(SUMS) => sums.push(name.to_owned()),
             Ok(name) if is_reserved(name) => parts.push(name.to_owned()),
             _ => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
         }
     }
-    // Sums go with their parts, or are left over.
-    parts.sort_by_key(|name| name.ends_with(SUMS));
-    for name in parts {
-        let Some(facts) = Facts::look_for(dir, &name)? else { continue };
-        let age = if name.ends_with(SMALL) { AT_WORK } else { Duration::ZERO };
-        match sweep(dir, &name, &facts, age)? {
-            Swept::Removed if name.ends_with(SUMS) => {}
-            Swept::Removed => gone(facts.size),
-            Swept::Left => return Err(io::ErrorKind::ResourceBusy.into()),
+    let age = |name: &str| if name.ends_with(SMALL) { AT_WORK } else { Duration::ZERO };
+    for name in &parts {
+        if let Some(facts) = Facts::look_for(dir, name)?
+            && idle(dir, name, &facts, age(name))?.is_none()
+        {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+    }
+    for name in &parts {
+        match Facts::look_for(dir, name)? {
+            Some(facts) if sweep(dir, name, &facts, age(name))? => gone(facts.size),
+            Some(_) => return Err(io::ErrorKind::ResourceBusy.into()),
+            None => {}
+        }
+    }
+    // Left over without a part.
+    for name in &sums {
+        if let Some(facts) = Facts::look_for(dir, name)? {
+            sweep(dir, name, &facts, Duration::ZERO)?;
         }
     }
     Ok(())

@@ -8,12 +8,14 @@ use std::io;
 use std::os::fd::AsFd;
 
 use cap_std::fs::{Dir, Metadata};
+#[cfg(target_os = "linux")]
+use rustix::fs::StatxFlags;
 use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::retry_on_intr;
 
 /// What something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Folder,
     Link,
@@ -34,16 +36,16 @@ impl Kind {
 
 /// What the system knows of a file or folder. Times in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) kind: Kind,
-    pub(super) size: u64,
-    pub(super) mode: u16,
+pub(crate) struct Facts {
+    pub(crate) kind: Kind,
+    pub(crate) size: u64,
+    pub(crate) mode: u16,
     /// When the contents were last changed, as far as its owner says.
-    pub(super) modified: i64,
+    pub(crate) modified: i64,
     /// When anything of it was last changed; nobody can set this.
-    pub(super) changed: i64,
-    pub(super) device: u64,
-    pub(super) inode: u64,
+    pub(crate) changed: i64,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
 }
 
 impl Facts {
@@ -60,7 +62,7 @@ impl Facts {
         }
     }
 
-    pub(super) fn of_metadata(metadata: &Metadata) -> Self {
+    pub(crate) fn of_metadata(metadata: &Metadata) -> Self {
         use cap_std::fs::MetadataExt;
         Self {
             kind: if metadata.is_file() {
@@ -80,22 +82,22 @@ impl Facts {
     }
 
     /// Of an open file or folder.
-    pub(super) fn of_file(file: impl AsFd) -> io::Result<Self> {
+    pub(crate) fn of_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
     /// Of what `name` in `dir` is; of a link, not of what it points to.
-    pub(super) fn look(dir: &Dir, name: &str) -> io::Result<Self> {
+    pub(crate) fn look(dir: &Dir, name: &str) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// The same, for a name as a folder lists it.
-    pub(super) fn look_raw(dir: &Dir, name: &CStr) -> io::Result<Self> {
+    pub(crate) fn look_raw(dir: &Dir, name: &CStr) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// The same; `None` if there is nothing.
-    pub(super) fn look_for(dir: &Dir, name: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn look_for(dir: &Dir, name: &str) -> io::Result<Option<Self>> {
         match Self::look(dir, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(Some),
@@ -108,24 +110,24 @@ fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
 }
 
 /// Opens a file to read. A link fails with `ELOOP`; a pipe is not waited for.
-pub(super) fn open(dir: &Dir, name: &str) -> io::Result<File> {
+pub(crate) fn open(dir: &Dir, name: &str) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?))
 }
 
 /// Opens a file to write, as [`open`] does.
-pub(super) fn open_to_write(dir: &Dir, name: &str) -> io::Result<File> {
+pub(crate) fn open_to_write(dir: &Dir, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?))
 }
 
 /// Whether opening failed because the name is that of a link.
-pub(super) fn is_link(error: &io::Error) -> bool {
+pub(crate) fn is_link(error: &io::Error) -> bool {
     rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
 }
 
 /// Creates a file that was not there, to write, with these access rights less what the system masks.
-pub(super) fn create(dir: &Dir, name: &str, mode: u32) -> io::Result<File> {
+pub(crate) fn create(dir: &Dir, name: &str, mode: u32) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     #[allow(clippy::useless_conversion, reason = "16 bits on other systems")]
     let mode = Mode::from_raw_mode(mode.try_into().unwrap_or(0o600));
@@ -133,28 +135,28 @@ pub(super) fn create(dir: &Dir, name: &str, mode: u32) -> io::Result<File> {
 }
 
 /// Sets the access rights of an open file.
-pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+pub(crate) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
 /// Renames, replacing a file of that name.
-pub(super) fn rename(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
+pub(crate) fn rename(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
     Ok(rustix::fs::renameat(dir, from, into, to)?)
 }
 
 /// Removes a file or link.
-pub(super) fn remove(dir: &Dir, name: &str) -> io::Result<()> {
+pub(crate) fn remove(dir: &Dir, name: &str) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
 }
 
 /// Removes an empty folder.
-pub(super) fn remove_dir(dir: &Dir, name: &str) -> io::Result<()> {
+pub(crate) fn remove_dir(dir: &Dir, name: &str) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }
 
 /// Puts everything on the disk that the file system of `folder` has in memory.
-pub(super) fn sync_disk_of(folder: &File) -> io::Result<()> {
+pub(crate) fn sync_disk_of(folder: &File) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(folder)?;
     #[cfg(not(target_os = "linux"))]
@@ -165,28 +167,43 @@ pub(super) fn sync_disk_of(folder: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Which mounting of its file system a file is on, other than any since this machine started; 0 where the system does
+/// not tell.
+#[cfg(target_os = "linux")]
+pub(super) fn mounting(file: &File) -> u64 {
+    /// `STATX_MNT_ID_UNIQUE` of Linux 6.8.
+    const UNIQUE: u32 = 0x4000;
+    let facts = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::from_bits_retain(UNIQUE));
+    facts.ok().filter(|facts| facts.stx_mask & UNIQUE != 0).map_or(0, |facts| facts.stx_mnt_id)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn mounting(_file: &File) -> u64 {
+    0
+}
+
 /// The entries of a folder, in the order of the file system, with places to go on from.
 #[derive(Debug)]
-pub(super) struct Entries {
+pub(crate) struct Entries {
     dir: rustix::fs::Dir,
     place: u64,
 }
 
 impl Entries {
-    pub(super) fn of(dir: &Dir) -> io::Result<Self> {
+    pub(crate) fn of(dir: &Dir) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry_on_intr(|| rustix::fs::openat(dir, ".", flags, Mode::empty()))?;
         Ok(Self { dir: rustix::fs::Dir::new(dir)?, place: 0 })
     }
 
     /// Behind the last entry; 0 before the first.
-    pub(super) const fn place(&self) -> u64 {
+    pub(crate) const fn place(&self) -> u64 {
         self.place
     }
 
     /// Goes on from a place.
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
+    pub(crate) fn seek(&mut self, place: u64) -> io::Result<()> {
         self.dir.seek(place.cast_signed())?;
         self.place = place;
         Ok(())
@@ -194,14 +211,14 @@ impl Entries {
 
     /// Goes on from a place, which is a number of entries where the system's own places cannot be had.
     #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-    pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
+    pub(crate) fn seek(&mut self, place: u64) -> io::Result<()> {
         self.dir.rewind();
         self.place = 0;
         while self.place < place && self.next().transpose()?.is_some() {}
         Ok(())
     }
 
-    pub(super) fn next(&mut self) -> Option<io::Result<DirEntry>> {
+    pub(crate) fn next(&mut self) -> Option<io::Result<DirEntry>> {
         loop {
             match self.dir.read()? {
                 Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
@@ -226,7 +243,7 @@ impl Entries {
 }
 
 /// What an entry is, where the folder says so.
-pub(super) fn kind(entry: &DirEntry) -> Option<Kind> {
+pub(crate) fn kind(entry: &DirEntry) -> Option<Kind> {
     match entry.file_type() {
         FileType::Unknown => None,
         kind => Some(Kind::of(kind)),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use feige_core::digest::Digest;
@@ -11,17 +12,21 @@ use feige_core::wire::transfer::{ErrorCode, Path, block_len};
 
 use super::covered::Covered;
 use super::folder::Folder;
-use super::ledger::OverQuota;
+use super::ledger::{OverQuota, lock};
+use super::reserved::{part_name, small_part_name, sums_name};
 use super::sums::{Identity, Sums};
 use super::sys::{self, Facts, Kind};
-use super::{Home, HomeError, PART, SMALL, SUMS};
+use super::{Home, HomeError};
 use crate::store::owned::{self, Found};
 use crate::store::space::Space;
-use crate::store::{LONGEST_NAME, set_time, shortened, write_at};
+use crate::store::{set_time, write_at};
 
 /// The largest file that is small, in octets: if it is one block too, it is not worth continuing, so it has no sums and
 /// no lock.
 const SMALL_FILE: u64 = 64 << 10;
+
+/// What even an empty file takes of the disk, roughly, in octets.
+const LEAST: u64 = 4096;
 
 /// How often a part that comes and goes is tried to be had.
 const ATTEMPTS: u32 = 8;
@@ -103,6 +108,11 @@ impl Slot {
         HomeError::io(RECEIVE, &self.path, error)
     }
 
+    /// Keeps nothing for a later attempt: what could not be put on the disk may be lost, although it still can be read.
+    pub(super) fn discard(&mut self) {
+        self.verified = 0;
+    }
+
     /// Keeps the verified octets for a later attempt and returns how many those are.
     fn leave(&mut self) -> u64 {
         // An error means that more octets stay than are told; the next start counts them.
@@ -149,7 +159,7 @@ pub struct Upload {
 }
 
 /// A file that is whole and verified, and gets its name by [`Home::settle`]. Dropped before, it is kept for the next
-/// attempt, unless it is small.
+/// attempt, unless it is small. A large one keeps its handle, and with it its name, until then.
 #[derive(Debug)]
 pub struct Finished {
     pub(super) slot: Slot,
@@ -247,10 +257,14 @@ impl Home {
 
 impl Slot {
     fn begin_small(&mut self, arriving: &Arriving) -> Result<(), HomeError> {
+        // Each is too small for a question to the file system, but not thousands of them together.
+        lock(&self.home.watch)
+            .spend(&self.folder.dir, self.size.max(LEAST))
+            .map_err(|error| HomeError::store(RECEIVE, &self.path, &error))?;
         self.reserve()?;
         let mode = self.home.mode_of(arriving.mode);
         for _ in 0..ATTEMPTS {
-            self.part = self.home.small_part_name();
+            self.part = small_part_name(self.home.small_parts.fetch_add(1, Ordering::Relaxed));
             match sys::create(&self.folder.dir, &self.part, mode) {
                 Ok(file) => {
                     self.file = Some(file);
@@ -273,14 +287,17 @@ impl Slot {
         let there = file.metadata().map_err(failed)?.len();
         let sums = sums_name(name);
         let (sums, verified) = match Sums::take_up(&folder.dir, &sums, &file) {
-            Ok(Some((sums, front))) if front > 0 && sums.identity().is_same(&identity) => (Ok(sums), front),
+            Ok(Some((sums, front))) if front > 0 && sums.identity().is_same(&identity) => {
+                // A gap behind the front would be believed after all, once the front has reached it.
+                (sums.cut(front).map(|()| sums), front)
+            }
             // What cannot be read is of no use either.
             _ => (Sums::begin(&folder.dir, &sums, identity), 0),
         };
         let ready = sums.and_then(|sums| {
-            file.set_len(verified)?;
-            // A gap behind the front would be believed after all, once the front has reached it.
-            sums.cut(verified)?;
+            if there != verified {
+                file.set_len(verified)?;
+            }
             Ok(sums)
         });
         self.lasting = true;
@@ -426,6 +443,16 @@ impl Upload {
         Ok(Finished { slot: self.slot })
     }
 
+    /// A handle to read what was written. Its position is that of the handle which is written by: read at positions.
+    pub(crate) fn reader(&self) -> io::Result<File> {
+        self.slot.file.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::try_clone)
+    }
+
+    /// Gives the file up, and keeps nothing of it for a later attempt.
+    pub(crate) fn discard(mut self) {
+        self.slot.verified = 0;
+    }
+
     fn block_len(&self) -> u64 {
         block_len(self.block).map_or(1, u64::from)
     }
@@ -454,33 +481,4 @@ fn busy_at(path: &str) -> HomeError {
 fn time(nanoseconds: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
     if nanoseconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
-}
-
-/// `.NAME.feige-part`.
-pub(super) fn part_name(name: &str) -> String {
-    beside(name, PART)
-}
-
-/// `.NAME.feige-sums`.
-pub(super) fn sums_name(name: &str) -> String {
-    beside(name, SUMS)
-}
-
-/// A hidden name beside `name`. Long names are cut, and end with a digest of the whole.
-fn beside(name: &str, suffix: &str) -> String {
-    if name.len() + suffix.len() < LONGEST_NAME {
-        return format!(".{name}{suffix}");
-    }
-    let digest = Digest::of(name.as_bytes());
-    let room = LONGEST_NAME - suffix.len() - 2 * Digest::LEN - 2;
-    format!(".{}~{digest}{suffix}", shortened(name, room))
-}
-
-impl Home {
-    /// A name that no other upload has.
-    fn small_part_name(&self) -> String {
-        use std::sync::atomic::Ordering;
-        let number = self.small_parts.fetch_add(1, Ordering::Relaxed);
-        format!(".{:016x}{SMALL}", self.seed.wrapping_add(number))
-    }
 }

@@ -33,8 +33,8 @@ pub(crate) use progress::Meter;
 pub use progress::Progress;
 pub use serve::{Event, Fetch, Serving};
 pub use shares::{Share, Shares, TooManyOffers};
-pub(crate) use socket::connect;
 pub use socket::{Cancel, Clock, SocketError};
+pub(crate) use socket::{Socket, connect};
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -46,7 +46,6 @@ use feige_core::stream::{Abort, Machine, Outcome, ProtocolError};
 use crate::exit::Exit;
 use crate::store::StoreError;
 use mover::{Disk, Fast};
-use socket::Socket;
 
 /// Why a transfer came to nothing, or not to its end.
 #[derive(Debug, thiserror::Error)]

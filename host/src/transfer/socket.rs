@@ -47,6 +47,12 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// What a signal handler sets to cancel.
+    #[must_use]
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -77,7 +83,7 @@ impl embedded_io::Error for SocketError {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     /// The time limit that the system has been told.
     limit: Duration,
@@ -85,7 +91,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Takes a connection over.
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         // What is written is whole already: nothing is gained by waiting for more.
         stream.set_nodelay(true)?;
@@ -105,13 +111,13 @@ impl Socket {
     }
 
     /// The connection itself, for ways of moving octets that `embedded-io` has no word for.
-    pub(super) const fn stream(&self) -> &TcpStream {
+    pub(crate) const fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
     /// Drops the connection so that the peer notices that something went wrong (a reset), instead of taking
     /// what it got for the whole.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         // Without it the peer sees an ordinary end: worse, but nothing can be done.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }

@@ -10,7 +10,7 @@ pub enum Opening {
     /// Too few octets to say.
     More,
     /// Two or three octets of text. If no more come within a moment, it is a remote command, such as `ls`; if more
-    /// come, look again (R-CL-12). Nothing of the native protocol begins so, its headers are too short.
+    /// come, look again (R-CL-12). No native header begins so: it would have more than 8 KiB.
     Brief,
     /// A remote command: the octets are its text.
     Command,
@@ -24,9 +24,9 @@ impl Opening {
     /// Looks at the first octets of a connection.
     #[must_use]
     pub fn of(octets: &[u8]) -> Self {
-        let text = octets.iter().take(LENGTH).take_while(|&&octet| is_text(octet)).count();
+        let text = octets.iter().take(LENGTH).zip(0..).take_while(|&(&octet, at)| is_text(octet, at)).count();
         // R-CL-11: four octets of text are a length of 0x09000000 and more, which nothing has.
-        if octets.first().is_some_and(|&first| begins_text(first)) && text == octets.len().min(LENGTH) {
+        if text == octets.len().min(LENGTH) {
             return match text {
                 // A lone octet may be the beginning of any length.
                 0 | 1 => Self::More,
@@ -42,12 +42,13 @@ impl Opening {
     }
 }
 
-/// Whether a text in UTF-8 may contain this octet. Line ends and tabs count: people type them.
-const fn is_text(octet: u8) -> bool {
-    matches!(octet, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..=0xbf | 0xc2..=0xf4)
-}
-
-/// Whether a text in UTF-8 may begin with this octet.
-const fn begins_text(octet: u8) -> bool {
-    matches!(octet, b' '..=b'~' | 0xc2..=0xf4)
+/// Whether a command in UTF-8 may have this octet at this place. Line ends and tabs count, because people type them, but
+/// not as the first or second: that could be the length of a native header.
+const fn is_text(octet: u8, at: usize) -> bool {
+    match octet {
+        b' '..=b'~' | 0xc2..=0xf4 => true,
+        0x80..=0xbf => at > 0,
+        b'\t' | b'\n' | b'\r' => at > 1,
+        _ => false,
+    }
 }

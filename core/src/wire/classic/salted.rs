@@ -71,8 +71,8 @@ impl fmt::Debug for SaltedMd5 {
     }
 }
 
-/// Octets of literal that go to the digests at a time: twice what MD5 takes.
-const LITERAL: usize = 128;
+/// Octets of literal that go to the digests at a time: a few times what MD5 takes.
+const LITERAL: usize = 256;
 
 /// A piece of the literal, the same for both quotes, on its way into the digests.
 struct Literal<'d> {
@@ -83,36 +83,30 @@ struct Literal<'d> {
 
 impl Literal<'_> {
     fn octet(&mut self, octet: u8) {
-        match octet {
-            b'\t' => self.push(br"\t"),
-            b'\n' => self.push(br"\n"),
-            b'\r' => self.push(br"\r"),
-            b'\\' => self.push(br"\\"),
-            b'\'' => {
-                self.flush();
-                self.digest.apostrophe = true;
-                self.digest.single.update(br"\'");
-                if let Some(double) = &mut self.digest.double {
-                    double.update(b"'");
-                }
-            }
-            b'"' => {
-                self.digest.double = None;
-                self.push(b"\"");
-            }
-            b' '..=b'~' => self.push(&[octet]),
-            _ => self.push(&[b'\\', b'x', hex_digit(octet >> 4), hex_digit(octet & 0xf)]),
+        match (octet, &self.digest.double) {
+            (b'\'', Some(_)) => return self.apostrophe(),
+            (b'"', _) => self.digest.double = None,
+            _ => {}
+        }
+        let &Spelling { octets, len } = Spelling::of(octet);
+        // Always four: one store, whatever counts of it.
+        if let Some(room) = self.octets.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) {
+            *room = octets;
+        }
+        self.len = self.len.saturating_add(usize::from(len));
+        if self.len > LITERAL.saturating_sub(octets.len()) {
+            self.flush();
         }
     }
 
-    fn push(&mut self, octets: &[u8]) {
-        if self.len.saturating_add(octets.len()) > LITERAL {
-            self.flush();
+    /// What one literal spells with a backslash and the other without.
+    fn apostrophe(&mut self) {
+        self.flush();
+        self.digest.apostrophe = true;
+        self.digest.single.update(br"\'");
+        if let Some(double) = &mut self.digest.double {
+            double.update(b"'");
         }
-        for (to, from) in self.octets.iter_mut().skip(self.len).zip(octets) {
-            *to = *from;
-        }
-        self.len = self.len.saturating_add(octets.len());
     }
 
     fn flush(&mut self) {
@@ -122,6 +116,44 @@ impl Literal<'_> {
             double.update(octets);
         }
         self.len = 0;
+    }
+}
+
+/// How an octet stands in a literal between `'`.
+#[derive(Clone, Copy)]
+struct Spelling {
+    octets: [u8; 4],
+    len: u8,
+}
+
+impl Spelling {
+    fn of(octet: u8) -> &'static Self {
+        // A table, because four of ten octets of a picture are spelled otherwise than the one before.
+        static ALL: [Spelling; 256] = {
+            let mut all = [Spelling::new(0); 256];
+            let mut octet = 0_u8;
+            let (_, mut rest) = all.split_at_mut(0);
+            while let Some((first, others)) = rest.split_first_mut() {
+                *first = Spelling::new(octet);
+                octet = octet.wrapping_add(1);
+                rest = others;
+            }
+            all
+        };
+        const NONE: &Spelling = &Spelling::new(0);
+        ALL.get(usize::from(octet)).unwrap_or(NONE)
+    }
+
+    const fn new(octet: u8) -> Self {
+        match octet {
+            b'\t' => Self { octets: *br"\t  ", len: 2 },
+            b'\n' => Self { octets: *br"\n  ", len: 2 },
+            b'\r' => Self { octets: *br"\r  ", len: 2 },
+            b'\\' => Self { octets: *br"\\  ", len: 2 },
+            b'\'' => Self { octets: *br"\'  ", len: 2 },
+            b' '..=b'~' => Self { octets: [octet, 0, 0, 0], len: 1 },
+            _ => Self { octets: [b'\\', b'x', hex_digit(octet >> 4), hex_digit(octet & 0xf)], len: 4 },
+        }
     }
 }
 

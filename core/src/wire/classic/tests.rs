@@ -250,7 +250,8 @@ fn the_first_octets_tell_what_a_connection_is_about() {
     assert_eq!(found(b"ls\r\n"), [More, More, Brief, Brief, Command]);
     assert_eq!(found(b"date"), [More, More, Brief, Brief, Command]);
     assert_eq!(found("雪雪".as_bytes())[1..6], [More, Brief, Brief, Command, Command]);
-    // A header of the native protocol, of 45 octets.
+    // Headers of the native protocol: of 45 octets, and of 2,592, which is a blank and a line feed.
+    assert_eq!(found(b" \n\0\0\0"), [More, More, More, More, More, Other]);
     assert_eq!(found(b"\x2d\0\0\0\0"), [More, More, More, More, More, Other]);
     for octets in
         [[0, 0, 0, 0, b'{'], [0xff, 0xff, 0xff, 0xff, b'{'], [0xff, 0xff, 0xff, 0x7f, b'{'], [1, 0, 1, 0, b'{']]

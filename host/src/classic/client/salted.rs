@@ -82,7 +82,7 @@ impl<'s, 'c> Session<'s, 'c> {
             Ok(md5) => Ok(Downloaded { path: part.finish(None)?, size: answer.size, md5 }),
             Err(error) => {
                 drop(part);
-                // The dialect cannot resume: what came is of no use to anybody.
+                // R-CL-49: the dialect cannot resume, what came is of no use to anybody.
                 let _ = std::fs::remove_file(kept);
                 Err(error)
             }

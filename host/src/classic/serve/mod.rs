@@ -122,8 +122,9 @@ impl Desk<'_, '_> {
 
     /// Finds out what is spoken. `None`: nothing, the peer closed.
     fn opening(&mut self) -> Result<Option<Opening>, ClassicError> {
-        let after = self.limits.header;
-        let deadline = Instant::now() + after;
+        // R-CL-14: people connect first and then think of what to say.
+        let mut after = self.limits.idle;
+        let mut deadline = Instant::now() + after;
         loop {
             let opening = Opening::of(self.connection.pending());
             let until = match opening {
@@ -132,14 +133,22 @@ impl Desk<'_, '_> {
                 Opening::Brief => deadline.min(Instant::now() + BRIEF),
                 Opening::More => deadline,
             };
+            let silent = self.connection.pending().is_empty();
             match (self.connection.fill(until)?, opening) {
+                (Some(1..), _) if silent => {
+                    after = self.limits.header;
+                    deadline = Instant::now() + after;
+                }
                 (Some(1..), _) => {}
                 // R-CL-12: two or three octets and then nothing are a command.
                 (_, Opening::Brief) => return Ok(Some(Opening::Command)),
-                (None, _) => return Err(ClassicError::TimedOut { what: "whole header", after }),
+                (None, _) => {
+                    let what = if silent { "request" } else { "whole header" };
+                    return Err(ClassicError::TimedOut { what, after });
+                }
+                (Some(0), _) if silent => return Ok(None),
                 (Some(0), _) => {
-                    let got = self.connection.pending().len() as u64;
-                    return if got == 0 { Ok(None) } else { Err(ClassicError::Short { got, want: 4 }) };
+                    return Err(ClassicError::Short { got: self.connection.pending().len() as u64, want: 4 });
                 }
             }
         }

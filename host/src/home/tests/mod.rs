@@ -230,6 +230,26 @@ fn many_files_are_settled_each_for_itself() {
     }
     assert_eq!(names(&folder.path().join("a/b")), ["11", "14", "17", "2", "20", "23", "26", "29", "5", "8"]);
     assert_eq!(home.settle(&mut finished), []);
+
+    // One folder is removed by another program: the others' files are settled.
+    let mut finished: Vec<_> = ["a/b/x", "a/x", "x"]
+        .map(|name| {
+            let mut upload = home.receive(path(name), &arriving(3)).unwrap();
+            send(&mut upload, 0, b"abc");
+            upload.complete().unwrap()
+        })
+        .into();
+    fs::remove_dir_all(folder.path().join("a/b")).unwrap();
+    let codes = home.settle(&mut finished).into_iter().map(|result| result.err().map(|error| error.code));
+    assert_eq!(codes.collect::<Vec<_>>(), [Some(ErrorCode::NotFound), None, None]);
+}
+
+#[test]
+fn a_home_is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn handed_on<T: Send>() {}
+    shared::<Home>();
+    handed_on::<(Upload, Finished, Listing, Source)>();
 }
 
 #[test]

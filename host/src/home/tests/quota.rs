@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::super::reserved::SUMS;
 use super::*;
 
 fn books(home: &Home) -> (u64, u64) {

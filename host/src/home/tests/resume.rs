@@ -16,13 +16,17 @@ fn killed() -> (tempfile::TempDir, Arc<Home>, Vec<u8>) {
     send(&mut upload, 0, &octets[..2 * LEN]);
     send(&mut upload, 2 * LEN, &octets[2 * LEN..5 * LEN]);
     upload.write(5 * LEN as u64, &octets[..LEN]).unwrap();
-    // The lock goes with the process, and so it does here; the files are as the process left them.
+    let home = kill(&folder, upload, home);
+    (folder, home, octets)
+}
+
+/// The home as the next process finds it: locks go with a process, and so they do here; files are as it left them.
+fn kill(folder: &tempfile::TempDir, upload: Upload, home: Arc<Home>) -> Arc<Home> {
     let files = [PART_FILE, SUMS_FILE].map(|name| folder.path().join(name));
     let left = files.clone().map(|file| fs::read(file).unwrap());
     drop((upload, home));
     files.iter().zip(&left).for_each(|(file, octets)| fs::write(file, octets).unwrap());
-    let home = Home::open(folder.path(), Some(1 << 20)).unwrap();
-    (folder, home, octets)
+    Home::open(folder.path(), Some(1 << 20)).unwrap()
 }
 
 fn change(file: &PathBuf, change: impl FnOnce(&mut Vec<u8>)) {
@@ -175,6 +179,29 @@ fn blocks_may_come_again_and_out_of_order() {
     assert!(names(folder.path()).is_empty());
     put(&home, "x", &octets).unwrap();
     assert_eq!(fs::read(folder.path().join("x")).unwrap(), octets);
+}
+
+#[test]
+fn what_was_verified_once_is_not_believed_after_it_was_written_again() {
+    let (folder, home) = home(Some(1 << 20));
+    let octets = octets(8 * LEN);
+    let mut upload = home.receive(path("x"), &arriving(octets.len())).unwrap();
+    send(&mut upload, 0, &octets[..LEN]);
+    send(&mut upload, 2 * LEN, &octets[2 * LEN..6 * LEN]);
+    // Behind the front there is what the next attempt will not have.
+    let home = kill(&folder, upload, home);
+    let mut upload = home.receive(path("x"), &arriving(octets.len())).unwrap();
+    assert_eq!(upload.offset(), LEN as u64);
+    send(&mut upload, LEN, &octets[LEN..2 * LEN]);
+    upload.write(7 * LEN as u64, &octets[..LEN]).unwrap();
+    let home = kill(&folder, upload, home);
+    let mut upload = home.receive(path("x"), &arriving(octets.len())).unwrap();
+    assert_eq!(upload.offset(), 2 * LEN as u64);
+    send(&mut upload, 2 * LEN, &octets[2 * LEN..5 * LEN]);
+    // Over the end of one block and the beginning of the next.
+    upload.write(4 * LEN as u64 - 1, b"other").unwrap();
+    let home = kill(&folder, upload, home);
+    assert_eq!(goes_on(&folder, &home, &octets), 3);
 }
 
 #[test]

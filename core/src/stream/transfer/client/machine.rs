@@ -121,6 +121,8 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
         if self.session.link.out != Out::Filling {
             return;
         }
+        // The peer is not late because the store took its time: a disk to be synchronised, a person who thinks.
+        self.session.link.progress(now);
         let refused = matches!(answer, Answer::Reply(Reply::Error { .. }));
         match (&mut self.session.stage, answer) {
             (Stage::Asking, Answer::Job(request)) => self.begin(&request),
@@ -130,10 +132,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             (Stage::Asking, Answer::Over) => {
                 (self.session.jobless, self.session.stage) = (Jobless::ForEver, Stage::Work);
             }
-            (&mut Stage::Telling { last }, Answer::Reply(reply)) => {
-                self.session.link.progress(now);
-                self.told(&reply, last);
-            }
+            (&mut Stage::Telling { last }, Answer::Reply(reply)) => self.told(&reply, last),
             (Stage::Failing(..), Answer::Reply(_)) => {
                 // Before signing in, nothing can follow.
                 if self.session.jobs.is_empty() {

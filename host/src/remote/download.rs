@@ -1,0 +1,683 @@
+//! Downloading files and folders.
+//!
+//! ```text
+//!   stack of folders --List--> page --> files --Stat--> --Get--> Arrival --> Finished --settle--> a name
+//! ```
+//! Folders are gone through depth first and page by page, and the next page is asked for while files of the last are still
+//! coming: what is remembered does not grow with the number of files. Small files are asked for many at a time; nothing
+//! is asked for behind a large one, so that a damaged block of it can be asked for again.
+//!
+//! **Guarantees**: those of [`Home`]: names stay in the target folder, and a file has its name only when it is whole and
+//! verified. A file that cannot be had is reported, and does not keep the others from coming.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use feige_core::digest::Digest;
+use feige_core::text::FileName;
+use feige_core::wire::transfer::{self, Entry, EntryKind, ErrorCode, Get, Path, Reply, Request, block_len};
+
+use super::connection::{BLOCK, BLOCK_LOG2, Patience, sleep};
+use super::errand::{Errand, Heard, Next, Refusal, Takes};
+use super::report::{Event, Report};
+use super::whole::Whole;
+use super::{Wish, same_time};
+use crate::exit::{Exit, Failure};
+use crate::home::{Arriving, Finished, Home, HomeError, Upload};
+use crate::transfer::Cancel;
+
+/// Nothing is asked for behind a file that is larger, in octets.
+const LARGE: u64 = 1 << 20;
+
+/// So many files are known before they are asked for, at least, if there are so many.
+const AHEAD: usize = 256;
+
+/// Files that get their names together, at most; and the octets of such files.
+const TOGETHER: (usize, u64) = (256, 64 << 20);
+
+/// Entries of a page, at most. Servers have a limit of their own, which is lower.
+const LONGEST_PAGE: usize = 1 << 16;
+
+/// How often a file is asked for that does not come well.
+const ATTEMPTS: u8 = 4;
+
+/// How often blocks of one file are asked for again.
+const REPAIRS: u32 = 16;
+
+const READ: &str = "the server has a file where a folder is needed";
+
+/// Where something is, there and here.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// On the server, without slashes around it.
+    pub(super) remote: String,
+    /// The folder here, and what is below it.
+    pub(super) home: Arc<Home>,
+    /// In that folder; empty: the folder itself.
+    pub(super) local: String,
+    /// The folder, as the user names it.
+    pub(super) folder: PathBuf,
+    /// A folder with all that is in it.
+    pub(super) recursive: bool,
+}
+
+/// A file to be had.
+#[derive(Clone, Debug)]
+struct File {
+    tree: usize,
+    /// Below the tree; with a slash in front, or empty for the tree itself.
+    tail: String,
+    /// Size and time, once they are known.
+    known: Option<(u64, Option<i64>)>,
+    /// Nothing can have its name here.
+    fresh: bool,
+    attempts: u8,
+}
+
+/// A folder to be listed.
+#[derive(Clone, Debug)]
+struct Folder {
+    tree: usize,
+    tail: String,
+    cursor: u64,
+    /// It is here; and if so, whether it was made just now.
+    made: Option<bool>,
+}
+
+#[derive(Debug)]
+enum Job {
+    List(Folder),
+    Stat(File),
+    Get(File),
+}
+
+/// What is asked about a file.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Stat,
+    Get { offset: u64, block: u8, stamp: u64 },
+}
+
+/// The file that comes.
+#[derive(Debug)]
+struct Arrival {
+    upload: Upload,
+    head: transfer::File,
+    /// What went wrong while octets were saved.
+    failed: Option<HomeError>,
+    repairs: u32,
+    /// The MD5 of the whole; `None` if nobody wants it, or if it is that of the only block.
+    whole: Option<Whole>,
+    /// How many octets are verified, from the first on.
+    front: u64,
+}
+
+/// A file that will get its name.
+#[derive(Debug)]
+struct Landed {
+    tree: usize,
+    tail: String,
+    size: u64,
+    digest: Option<Digest>,
+    md5: Option<Digest>,
+}
+
+/// Downloads: see the module.
+pub(super) struct Download<'r> {
+    report: &'r mut Report,
+    wish: Wish,
+    cancel: Cancel,
+    trees: Vec<Tree>,
+    stack: Vec<Folder>,
+    ready: VecDeque<File>,
+    /// What the server was busy with.
+    waiting: Vec<File>,
+    patience: Patience,
+    under_way: VecDeque<Job>,
+    /// Of the page that comes.
+    page: (Vec<File>, Vec<Folder>),
+    listing: bool,
+    /// The last that was asked for is a large file, or may be one.
+    large: bool,
+    arrival: Option<Arrival>,
+    finished: Vec<Finished>,
+    landed: Vec<Landed>,
+    unsettled: u64,
+    /// The path that is asked for.
+    path: String,
+}
+
+impl<'r> Download<'r> {
+    pub(super) fn new(
+        trees: Vec<Tree>,
+        wish: Wish,
+        patience: Patience,
+        cancel: Cancel,
+        report: &'r mut Report,
+    ) -> Self {
+        let mut download = Self {
+            report,
+            wish,
+            cancel,
+            trees: Vec::new(),
+            stack: Vec::new(),
+            ready: VecDeque::new(),
+            waiting: Vec::new(),
+            patience,
+            under_way: VecDeque::new(),
+            page: Default::default(),
+            listing: false,
+            large: false,
+            arrival: None,
+            finished: Vec::new(),
+            landed: Vec::new(),
+            unsettled: 0,
+            path: String::new(),
+        };
+        for (number, tree) in trees.iter().enumerate() {
+            if tree.recursive {
+                let made = tree.local.is_empty().then_some(false);
+                download.stack.push(Folder { tree: number, tail: String::new(), cursor: 0, made });
+            } else {
+                let file = File { tree: number, tail: String::new(), known: None, fresh: false, attempts: 0 };
+                download.ready.push_back(file);
+            }
+        }
+        // The first one first.
+        download.stack.reverse();
+        if let Some(tree) = trees.first() {
+            let name = tree.remote.rsplit('/').next().unwrap_or_default();
+            download.report.begin(if name.is_empty() { "/" } else { name }, 0, None);
+        }
+        download.trees = trees;
+        download
+    }
+
+    /// Gives names to what is whole. To be called in the end, however that came.
+    pub(super) fn close(&mut self) {
+        self.arrival = None;
+        self.settle();
+    }
+
+    fn remote(&self, tree: usize, tail: &str) -> String {
+        format!("{}{tail}", self.trees[tree].remote)
+    }
+
+    fn local(&self, tree: usize, tail: &str) -> String {
+        format!("{}{tail}", self.trees[tree].local)
+    }
+
+    fn fail(&mut self, tree: usize, tail: &str, failure: &Failure) {
+        let name = self.remote(tree, tail);
+        self.report.fail(if name.is_empty() { "/" } else { &name }, failure);
+    }
+
+    /// Takes up the next page of the folder on top, if it is time.
+    fn next_page(&mut self) -> bool {
+        if self.listing || self.ready.len() >= AHEAD {
+            return false;
+        }
+        let Some(folder) = self.stack.pop() else { return false };
+        self.path.clear();
+        self.path.push_str(&self.trees[folder.tree].remote);
+        self.path.push_str(&folder.tail);
+        self.listing = true;
+        self.page.0.clear();
+        self.page.1.clear();
+        self.under_way.push_back(Job::List(folder));
+        true
+    }
+
+    /// What to ask about `file`, if anything. Then it is the last that is under way, and its path is in `self.path`.
+    fn examine(&mut self, file: File) -> Option<Asked> {
+        let local = self.local(file.tree, &file.tail);
+        let home = Arc::clone(&self.trees[file.tree].home);
+        let Ok(path) = Path::parse(&local) else {
+            let error = "the name cannot be used here, or the folders are too deep";
+            self.fail(file.tree, &file.tail, &Failure::new(error));
+            return None;
+        };
+        if !file.fresh {
+            match (home.stat(path), file.known) {
+                (Ok(item), _) if item.kind == EntryKind::Folder => {
+                    let error = Failure::new(format!("{local} is a folder here; use -o with another name"));
+                    self.fail(file.tree, &file.tail, &error);
+                    return None;
+                }
+                (Ok(_), _) if self.wish.no_clobber => {
+                    let error = Failure::new(format!("{local} is here already (--no-clobber)"));
+                    self.fail(file.tree, &file.tail, &error);
+                    return None;
+                }
+                (Ok(item), Some((size, mtime)))
+                    if item.size == size
+                        && mtime.is_some_and(|mtime| same_time(item.mtime, mtime))
+                        && self.wish.md5.is_none() =>
+                {
+                    let name = self.remote(file.tree, &file.tail);
+                    self.report.skip(&name, "it is here, with the same size and time");
+                    return None;
+                }
+                (Ok(_), None) if self.wish.md5.is_none() => {
+                    self.set_path(&file);
+                    self.under_way.push_back(Job::Stat(file));
+                    return Some(Asked::Stat);
+                }
+                _ => {}
+            }
+        }
+        let (mut offset, mut stamp, mut block) = (0, 0, BLOCK_LOG2);
+        // What is as small as a block has no parts that could be continued.
+        if file.known.is_none_or(|(size, _)| size > BLOCK as u64) {
+            match home.earlier(path) {
+                Ok(Some(earlier)) => (offset, stamp, block) = (earlier.offset, earlier.stamp, earlier.block),
+                Ok(None) => {}
+                Err(error) if error.code == ErrorCode::NotFound => {}
+                Err(error) => {
+                    self.fail(file.tree, &file.tail, &here(&error));
+                    return None;
+                }
+            }
+        }
+        self.large = file.known.is_none_or(|(size, _)| size > LARGE);
+        self.set_path(&file);
+        self.under_way.push_back(Job::Get(file));
+        Some(Asked::Get { offset, block, stamp })
+    }
+
+    fn set_path(&mut self, file: &File) {
+        self.path.clear();
+        self.path.push_str(&self.trees[file.tree].remote);
+        self.path.push_str(&file.tail);
+    }
+
+    /// The file that was asked for first is done with, or given up.
+    fn pop(&mut self) -> Option<File> {
+        self.arrival = None;
+        match self.under_way.pop_front() {
+            Some(Job::Get(file)) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Gives up the file that comes, which goes wrong on this side.
+    fn give_up(&mut self, failure: &Failure) -> Heard {
+        if let Some(file) = self.pop() {
+            self.fail(file.tree, &file.tail, failure);
+        }
+        Heard::NotWanted
+    }
+
+    /// Asks again for the file that comes, if it was not asked for too often.
+    fn again(&mut self, failure: &Failure) -> Heard {
+        if let Some(mut file) = self.pop() {
+            file.attempts += 1;
+            if file.attempts < ATTEMPTS {
+                self.ready.push_front(file);
+            } else {
+                self.fail(file.tree, &file.tail, failure);
+            }
+        }
+        Heard::NotWanted
+    }
+
+    fn refused(&mut self, refusal: &Refusal) -> Heard {
+        match self.under_way.pop_front() {
+            Some(Job::List(folder)) => {
+                self.listing = false;
+                let Folder { tree, tail, cursor, .. } = folder;
+                if refusal.code == ErrorCode::NotAFolder && tail.is_empty() && cursor == 0 {
+                    self.ready.push_front(File { tree, tail, known: None, fresh: false, attempts: 0 });
+                } else {
+                    self.fail(tree, &tail, &refusal.failure());
+                }
+            }
+            Some(Job::Stat(file)) => self.fail(file.tree, &file.tail, &refusal.failure()),
+            Some(Job::Get(mut file)) => {
+                self.arrival = None;
+                match refusal.code {
+                    ErrorCode::Busy => self.waiting.push(file),
+                    ErrorCode::DigestMismatch if file.attempts + 1 < ATTEMPTS => {
+                        file.attempts += 1;
+                        self.ready.push_front(file);
+                    }
+                    ErrorCode::IsAFolder => {
+                        let failure = Failure::new("it is a folder; use -r to have it with all that is in it");
+                        self.fail(file.tree, &file.tail, &failure);
+                    }
+                    _ => self.fail(file.tree, &file.tail, &refusal.failure()),
+                }
+            }
+            None => {}
+        }
+        Heard::Fine
+    }
+
+    /// A file begins to come.
+    fn begin(&mut self, head: transfer::File) -> Heard {
+        let Some(Job::Get(file)) = self.under_way.front() else {
+            return Heard::GiveUp(Failure::new("the server sent a file that was not asked for"));
+        };
+        let (tree, tail) = (file.tree, file.tail.clone());
+        if head.offset.checked_add(head.length) != Some(head.size) {
+            return self
+                .give_up(&Failure { exit: Exit::Incomplete, message: "the server has only a part of it".into() });
+        }
+        let local = self.local(tree, &tail);
+        let home = &self.trees[tree].home;
+        let arriving = Arriving {
+            size: head.size,
+            mtime: head.mtime,
+            mode: head.mode,
+            stamp: head.stamp,
+            block: head.block,
+            replace: !self.wish.no_clobber,
+        };
+        let upload = Path::parse(&local)
+            .map_err(|_| Failure::new("the name cannot be used here"))
+            .and_then(|path| home.receive(path, &arriving).map_err(|error| here(&error)));
+        let upload = match upload {
+            Ok(upload) => upload,
+            Err(failure) => return self.give_up(&failure),
+        };
+        if upload.offset() < head.offset {
+            return self.again(&Failure::new("another program removed what was here of it"));
+        }
+        let mut whole = None;
+        if self.wish.md5.is_some() && head.size > block_len(head.block).map_or(0, u64::from) {
+            match upload.reader().and_then(Whole::of) {
+                Ok(reader) => whole = Some(reader),
+                Err(error) => return self.give_up(&Failure::new(format!("cannot hash it: {error}"))),
+            }
+        }
+        if let Some(whole) = &whole {
+            whole.read_to(head.offset);
+        }
+        if head.length > LARGE {
+            let name = local.rsplit('/').next().unwrap_or_default();
+            if self.stack.is_empty() && self.ready.is_empty() {
+                self.report.begin(name, head.offset, Some(head.size));
+            }
+        }
+        if head.offset > 0 {
+            let name = self.remote(tree, &tail);
+            self.report.detail(|| format!("{name} goes on at octet {} of {}", head.offset, head.size));
+        }
+        self.arrival = Some(Arrival { upload, head, failed: None, repairs: 0, whole, front: head.offset });
+        Heard::Fine
+    }
+
+    /// What came is whole: checks what is to be checked, and puts it with those that wait for their names.
+    fn landed(&mut self, digest: Digest) -> Result<(), Failure> {
+        let Some(Arrival { upload, head, whole, .. }) = self.arrival.take() else { return Ok(()) };
+        let digest = (head.offset == 0).then_some(digest);
+        let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
+        let md5 = match whole {
+            Some(whole) => {
+                whole.read_to(head.size);
+                Some(whole.finish().map_err(|error| Failure::new(format!("cannot hash it: {error}")))?)
+            }
+            None => digest.filter(|_| one_block),
+        };
+        if let (Some(Some(wanted)), Some(md5)) = (self.wish.md5, md5)
+            && wanted != md5
+        {
+            upload.discard();
+            return Err(Failure {
+                exit: Exit::Incomplete,
+                message: format!("its MD5 is {md5} and not {wanted}: it is not kept"),
+            });
+        }
+        let Some(Job::Get(File { tree, tail, .. })) = self.under_way.front() else { return Ok(()) };
+        let (tree, tail) = (*tree, tail.clone());
+        if self.landed.last().is_some_and(|last| last.tree != tree) {
+            self.settle();
+        }
+        self.finished.push(upload.complete().map_err(|error| here(&error))?);
+        self.landed.push(Landed { tree, tail, size: head.size, digest, md5 });
+        self.unsettled += head.size;
+        Ok(())
+    }
+
+    /// Gives names to those that wait for them.
+    fn settle(&mut self) {
+        let Some(tree) = self.landed.first().map(|landed| landed.tree) else { return };
+        self.unsettled = 0;
+        let results = self.trees[tree].home.settle(&mut self.finished);
+        let landed = std::mem::take(&mut self.landed);
+        for (landed, result) in landed.into_iter().zip(results) {
+            let Landed { tree, tail, size, digest, md5 } = landed;
+            match result {
+                Ok(()) => {
+                    self.report.moved_file();
+                    if self.report.tells_each() || !self.trees[tree].recursive {
+                        let (name, path) = (self.remote(tree, &tail), self.local(tree, &tail));
+                        let path = self.trees[tree].folder.join(path);
+                        self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
+                    }
+                }
+                Err(error) => self.fail(tree, &tail, &here(&error)),
+            }
+        }
+        self.report.flush();
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Heard {
+        let Some(Job::List(folder)) = self.under_way.front() else {
+            return Heard::GiveUp(Failure::new("the server lists what was not asked for"));
+        };
+        let (tree, made) = (folder.tree, folder.made);
+        let tail = format!("{}/{}", folder.tail, entry.name);
+        if !FileName::is_safe(entry.name) {
+            self.fail(tree, &tail, &Failure::new("the name cannot be used"));
+            return Heard::Fine;
+        }
+        if self.page.0.len() + self.page.1.len() >= LONGEST_PAGE {
+            return Heard::GiveUp(Failure::new("the server lists without end"));
+        }
+        match entry.kind {
+            EntryKind::File => self.page.0.push(File {
+                tree,
+                tail,
+                known: Some((entry.size, entry.mtime)),
+                fresh: made == Some(true),
+                attempts: 0,
+            }),
+            EntryKind::Folder => self.page.1.push(Folder { tree, tail, cursor: 0, made: None }),
+        }
+        Heard::Fine
+    }
+
+    /// Makes the folder that is listed, before anything that is in it is asked for.
+    fn make_folder(&mut self) {
+        let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return };
+        let (tree, tail) = (*tree, tail.clone());
+        let local = self.local(tree, &tail);
+        let home = Arc::clone(&self.trees[tree].home);
+        let made = match Path::parse(&local) {
+            Ok(path) => match home.make_dir(path, false) {
+                Ok(()) => Ok(true),
+                Err(error) if error.code == ErrorCode::Exists => match home.list(path) {
+                    Ok(_) => Ok(false),
+                    Err(_) => Err(Failure::new(READ)),
+                },
+                Err(error) => Err(here(&error)),
+            },
+            Err(_) => Err(Failure::new("the name cannot be used here, or the folders are too deep")),
+        };
+        if let Err(failure) = &made {
+            self.fail(tree, &tail, failure);
+        }
+        if let Some(Job::List(folder)) = self.under_way.front_mut() {
+            // What is in one that could not be made fails for itself, and says so.
+            folder.made = Some(made.unwrap_or(false));
+        }
+    }
+
+    fn end_of_page(&mut self, cursor: u64) {
+        let Some(Job::List(folder)) = self.under_way.pop_front() else { return };
+        self.listing = false;
+        if cursor != 0 {
+            self.stack.push(Folder { cursor, ..folder });
+        }
+        self.stack.extend(self.page.1.drain(..).rev());
+        self.ready.extend(self.page.0.drain(..));
+    }
+}
+
+impl Errand for Download<'_> {
+    fn next(&mut self, _: &Takes) -> Next<'_> {
+        self.large &= !self.under_way.is_empty();
+        if self.large {
+            return Next::Later;
+        }
+        if self.next_page() {
+            let cursor = match self.under_way.back() {
+                Some(Job::List(folder)) => folder.cursor,
+                _ => 0,
+            };
+            return Next::Job(Request::List { path: &self.path, cursor });
+        }
+        loop {
+            while let Some(file) = self.ready.pop_front() {
+                let Some(asked) = self.examine(file) else { continue };
+                let path = &self.path;
+                return Next::Job(match asked {
+                    Asked::Stat => Request::Stat { path },
+                    Asked::Get { offset, block, stamp } => {
+                        Request::Get(Get { path, offset, length: u64::MAX, block, stamp })
+                    }
+                });
+            }
+            if !self.under_way.is_empty() {
+                return Next::Later;
+            }
+            if self.waiting.is_empty() {
+                return Next::Over;
+            }
+            if let Some(pause) = self.patience.pause().filter(|_| !self.cancel.is_cancelled()) {
+                sleep(pause, &self.cancel);
+                self.ready.extend(self.waiting.drain(..));
+            } else {
+                for file in std::mem::take(&mut self.waiting) {
+                    let failure =
+                        Refusal::new(ErrorCode::Busy, "the server is busy with it; try again later").failure();
+                    self.fail(file.tree, &file.tail, &failure);
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>) -> Heard {
+        match *reply {
+            Reply::Error { code, text } => self.refused(&Refusal::new(code, text)),
+            Reply::Entry(ref entry) => {
+                self.make_folder();
+                self.entry(entry)
+            }
+            Reply::End { cursor } => {
+                self.make_folder();
+                self.end_of_page(cursor);
+                Heard::Fine
+            }
+            Reply::Stat(ref entry) => {
+                let Some(Job::Stat(mut file)) = self.under_way.pop_front() else {
+                    return Heard::GiveUp(Failure::new("the server answered what was not asked"));
+                };
+                file.known = Some((entry.size, entry.mtime));
+                self.ready.push_front(file);
+                Heard::Fine
+            }
+            Reply::File(head) => self.begin(head),
+            _ => Heard::GiveUp(Failure::new("the server answered what was not asked")),
+        }
+    }
+
+    fn save(&mut self, at: u64, octets: &[u8]) {
+        let Some(arrival) = &mut self.arrival else { return };
+        if arrival.failed.is_none() {
+            arrival.failed = arrival.upload.write(at, octets).err();
+        }
+        self.report.moved(octets.len() as u64);
+    }
+
+    fn verified(&mut self, at: u64, len: u32, digests: &[Digest]) -> Heard {
+        let Some(arrival) = &mut self.arrival else { return Heard::NotWanted };
+        let failed = arrival.failed.take().or_else(|| arrival.upload.verified(at, len, digests).err());
+        if let Some(error) = failed {
+            return self.give_up(&here(&error));
+        }
+        if at == arrival.front {
+            arrival.front += u64::from(len);
+            if let Some(whole) = &arrival.whole {
+                whole.read_to(arrival.front);
+            }
+        }
+        Heard::Fine
+    }
+
+    fn complete(&mut self, digest: Digest) -> Heard {
+        if let Err(failure) = self.landed(digest) {
+            return self.give_up(&failure);
+        }
+        self.pop();
+        self.patience.renew();
+        if self.finished.len() >= TOGETHER.0 || self.unsettled >= TOGETHER.1 {
+            self.settle();
+        }
+        Heard::Fine
+    }
+
+    fn damaged(&mut self, at: u64, len: u32) -> Option<Get<'_>> {
+        let arrival = self.arrival.as_mut()?;
+        arrival.repairs += 1;
+        if arrival.repairs > REPAIRS {
+            return None;
+        }
+        let (block, stamp) = (arrival.head.block, arrival.head.stamp);
+        let Some(Job::Get(file)) = self.under_way.front() else { return None };
+        self.path.clear();
+        self.path.push_str(&self.trees[file.tree].remote);
+        self.path.push_str(&file.tail);
+        Some(Get { path: &self.path, offset: at, length: len.into(), block, stamp })
+    }
+
+    fn unsent(&mut self, refusal: Refusal) {
+        match self.under_way.pop_back() {
+            Some(Job::Get(File { tree, tail, .. }) | Job::Stat(File { tree, tail, .. })) => {
+                self.fail(tree, &tail, &refusal.failure());
+            }
+            Some(Job::List(Folder { tree, tail, .. })) => {
+                self.listing = false;
+                self.fail(tree, &tail, &refusal.failure());
+            }
+            None => {}
+        }
+    }
+
+    fn broken(&mut self) {
+        self.arrival = None;
+        self.listing = false;
+        self.page.0.clear();
+        self.page.1.clear();
+        while let Some(job) = self.under_way.pop_back() {
+            match job {
+                Job::List(folder) => self.stack.push(folder),
+                Job::Stat(file) | Job::Get(file) => self.ready.push_front(file),
+            }
+        }
+    }
+
+    fn report(&mut self) -> &mut Report {
+        self.report
+    }
+}
+
+/// What this side says of its own disk.
+fn here(error: &HomeError) -> Failure {
+    let exit = super::errand::exit_of(error.code);
+    // Not the server's refusal, but this machine's.
+    let exit = if exit == Exit::Refused || exit == Exit::Nobody { Exit::Failed } else { exit };
+    Failure { exit, message: format!("here: {}", error.text) }
+}

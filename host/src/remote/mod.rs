@@ -1,0 +1,71 @@
+//! The client of the verified transfer: files and folders to and from a server, and everything else that is asked of it.
+//!
+//! ```text
+//!   command line, shell --> actions --> Errand (Download, Upload, Cat, Lists, Question)
+//!                                          ^  next(), reply(), save(), load() …
+//!                                          |
+//!        Remote::run: connects, tries again --> Desk --> ClientSession (core) --> Socket --> server
+//! ```
+//! | module | does |
+//! |---|---|
+//! | `command` | the commands, from options to exit code |
+//! | `actions` | what they have in common with the shell |
+//! | `connection` | a server: connections to it, over which errands are done until they are over |
+//! | `errand` | what an errand is, and how a session asks for it |
+//! | `download`, `upload`, `walk` | files and folders |
+//! | `cat`, `list`, `question` | a file to standard output; folders; one request and its answer |
+//! | `report` | what the user hears |
+//! | `whole` | MD5 of whole files while they are moved |
+//! | `shell` | commands from a person or a script, at one server |
+//!
+//! **Guarantees**: a file has its name, here or there, only when it is whole and verified; what broke off goes on where it
+//! was, by itself as long as something comes of it, or with the next command. Names from a server never leave the target
+//! folder and never drive the terminal.
+//!
+//! **Memory**: a MiB of buffers, and nothing that grows with the number of files. **Protocol**: `docs/protocol/transfer.md`.
+
+mod actions;
+mod cat;
+pub mod command;
+mod connection;
+mod download;
+mod errand;
+mod list;
+mod question;
+mod report;
+mod upload;
+mod walk;
+mod whole;
+
+use feige_core::digest::Digest;
+
+/// How files are to be moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// What is there already is not replaced.
+    pub(crate) no_clobber: bool,
+    /// The MD5 of whole files is wanted; and perhaps it has to be this one.
+    pub(crate) md5: Option<Option<Digest>>,
+}
+
+/// Whether two times of last change, in nanoseconds, are the same: to the second, where one of the file systems keeps no
+/// more than that.
+const fn same_time(one: i64, other: i64) -> bool {
+    const SECOND: i64 = 1_000_000_000;
+    let whole = one % SECOND == 0 || other % SECOND == 0;
+    one == other || whole && one.div_euclid(SECOND) == other.div_euclid(SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_time;
+
+    #[test]
+    fn times_are_compared_as_file_systems_keep_them() {
+        assert!(same_time(1_500_000_000, 1_500_000_000));
+        assert!(same_time(1_000_000_000, 1_500_000_000));
+        assert!(same_time(-500_000_000, -1_000_000_000));
+        assert!(!same_time(1_400_000_000, 1_500_000_000));
+        assert!(!same_time(2_000_000_000, 1_500_000_000));
+    }
+}

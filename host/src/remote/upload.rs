@@ -1,0 +1,452 @@
+//! Uploading files and folders.
+//!
+//! ```text
+//!   walk --MakeDir--> --Stat--> --Put--> Source, loaded --> Stored
+//! ```
+//! Folders are walked depth first, entry by entry. A folder that was made just now is empty, so what is in it is sent at
+//! once; in one that was there already each file is asked about first, many at a time. (A list of the folder would have
+//! to be remembered, and it may have a million entries.) Small files travel with their announcements, many at a time.
+//!
+//! **Guarantees**: no link leads out of the folder that is sent: a link to a file in it is sent as that file, everything
+//! else that is neither file nor folder is passed over and said to be. A file that changes while it is sent is not
+//! stored. **Memory**: two handles for each folder that is open, up to 256 files and folders ahead.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use feige_core::digest::Digest;
+use feige_core::wire::transfer::{EntryKind, ErrorCode, Put, Reply, Request};
+
+use super::connection::{BLOCK, BLOCK_LOG2, Patience, sleep};
+use super::errand::{Errand, Heard, Next, Refusal, Takes};
+use super::report::{Event, Report};
+use super::walk::{Found, Place, Walk};
+use super::whole::Whole;
+use super::{Wish, same_time};
+use crate::exit::{Exit, Failure};
+use crate::home::Source;
+use crate::store::read_at;
+use crate::transfer::Cancel;
+
+/// How often a file is sent that does not arrive well.
+const ATTEMPTS: u8 = 4;
+
+/// Octets of an announcement, without its path.
+const ANNOUNCEMENT: usize = 64;
+
+/// A file to be sent.
+#[derive(Clone, Debug)]
+struct File {
+    place: Place,
+    /// Its path on the server.
+    remote: String,
+    /// Nothing can have its name there.
+    fresh: bool,
+    attempts: u8,
+}
+
+#[derive(Debug)]
+enum Job {
+    MakeDir { folder: u64, remote: String },
+    Stat(File),
+    Put(Sent),
+}
+
+/// A file that is announced.
+#[derive(Debug)]
+struct Sent {
+    file: File,
+    size: u64,
+    /// The MD5 of the whole, once it is known.
+    md5: Option<Digest>,
+    /// It is not to be stored after all, which was reported.
+    given_up: bool,
+}
+
+/// The file that is loaded.
+struct Open {
+    source: Source,
+    whole: Option<Whole>,
+    changed: bool,
+    loaded: u64,
+}
+
+/// What is to be sent, and where to.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// Here.
+    pub(super) local: PathBuf,
+    /// There: the name that it gets.
+    pub(super) remote: String,
+    /// A folder with all that is in it.
+    pub(super) folder: bool,
+}
+
+/// Uploads: see the module.
+pub(super) struct Upload<'r> {
+    report: &'r mut Report,
+    wish: Wish,
+    cancel: Cancel,
+    loads: VecDeque<Load>,
+    /// Whether the present one is a folder.
+    recursive: bool,
+    walk: Walk,
+    /// What is to be asked next: it was asked before, or about.
+    todo: VecDeque<Task>,
+    waiting: Vec<File>,
+    patience: Patience,
+    under_way: VecDeque<Job>,
+    open: Option<Open>,
+    path: String,
+}
+
+#[derive(Debug)]
+enum Task {
+    MakeDir { folder: u64, remote: String },
+    Stat(File),
+    Put(File),
+}
+
+impl<'r> Upload<'r> {
+    pub(super) fn new(
+        loads: Vec<Load>,
+        wish: Wish,
+        patience: Patience,
+        cancel: Cancel,
+        report: &'r mut Report,
+    ) -> Self {
+        if let Some(load) = loads.first() {
+            report.begin(load.remote.rsplit('/').next().unwrap_or_default(), 0, None);
+        }
+        Self {
+            report,
+            wish,
+            cancel,
+            loads: loads.into(),
+            recursive: false,
+            walk: Walk::default(),
+            todo: VecDeque::new(),
+            waiting: Vec::new(),
+            patience,
+            under_way: VecDeque::new(),
+            open: None,
+            path: String::new(),
+        }
+    }
+
+    fn fail(&mut self, file: &File, failure: &Failure) {
+        self.report.fail(&file.place.shown().to_string_lossy(), failure);
+    }
+
+    /// The next thing to do; `None` if there is none, or none before an answer has come.
+    fn next_task(&mut self) -> Option<Task> {
+        loop {
+            if let Some(task) = self.todo.pop_front() {
+                return Some(task);
+            }
+            match self.walk.next() {
+                Found::File { place, remote, fresh } => {
+                    let file = File { place, remote, fresh, attempts: 0 };
+                    return Some(self.first_task(file));
+                }
+                Found::Folder { number, remote } => return Some(Task::MakeDir { folder: number, remote }),
+                Found::Link { shown, place, remote, fresh } => {
+                    let name = shown.to_string_lossy();
+                    self.report.detail(|| format!("{name} is a link: what it points to is sent"));
+                    let file = File { place, remote, fresh, attempts: 0 };
+                    return Some(self.first_task(file));
+                }
+                Found::Odd { shown, reason } => self.report.warn(&shown.to_string_lossy(), reason),
+                Found::BadName { shown } => {
+                    let reason = "its name is not UTF-8, or cannot be used everywhere; rename it";
+                    self.report.warn(&shown.to_string_lossy(), reason);
+                    self.report.worsen(Exit::Failed);
+                }
+                Found::Unreadable { shown, error } => {
+                    self.report.fail(&shown.to_string_lossy(), &Failure::new(format!("cannot read it: {error}")));
+                }
+                Found::Wait => return None,
+                Found::Nothing => {
+                    let load = self.loads.pop_front()?;
+                    self.recursive = load.folder;
+                    if load.folder {
+                        self.walk.begin(&load.local, load.remote);
+                    } else {
+                        let place = Place::Named(load.local.into());
+                        let file = File { place, remote: load.remote, fresh: false, attempts: 0 };
+                        return Some(self.first_task(file));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A file that cannot be there, or may be replaced, need not be asked about.
+    fn first_task(&self, file: File) -> Task {
+        if file.fresh || self.wish.no_clobber { Task::Put(file) } else { Task::Stat(file) }
+    }
+
+    /// Opens a file and announces it; `None` if that is not possible, which was reported.
+    fn announce(&mut self, file: File, takes: &Takes) -> Option<Announced> {
+        let source = match file.place.open().and_then(|opened| Source::new(opened)) {
+            Ok(Some(source)) => source,
+            Ok(None) => {
+                self.report.warn(&file.place.shown().to_string_lossy(), "it is neither a file nor a folder");
+                return None;
+            }
+            Err(error) => {
+                self.fail(&file, &Failure::new(format!("cannot read it: {error}")));
+                return None;
+            }
+        };
+        let block = BLOCK_LOG2.min(takes.max_block);
+        // R-VT-12: what comes unasked must fit what the server takes unasked.
+        let overhead = ANNOUNCEMENT + file.remote.len() + Digest::LEN;
+        let window = u64::from(takes.window).saturating_sub(overhead as u64);
+        let inline = source.size <= window.min(1 << block).min(BLOCK as u64);
+        let mut whole = None;
+        if self.wish.md5.is_some() {
+            match source.file.try_clone().and_then(Whole::of) {
+                Ok(reader) => whole = Some(reader),
+                Err(error) => {
+                    self.fail(&file, &Failure::new(format!("cannot hash it: {error}")));
+                    return None;
+                }
+            }
+        }
+        if !inline && !self.recursive {
+            let name = file.remote.rsplit('/').next().unwrap_or_default();
+            self.report.begin(name, 0, Some(source.size));
+        }
+        self.path.clone_from(&file.remote);
+        let (size, mtime, mode, stamp) = (source.size, source.mtime, source.mode, source.stamp);
+        self.open = Some(Open { source, whole, changed: false, loaded: 0 });
+        self.under_way.push_back(Job::Put(Sent { file, size, md5: None, given_up: false }));
+        Some(Announced { size, mtime, mode, stamp, block, inline })
+    }
+
+    /// What the server has to say about a file of that name.
+    fn compared(&mut self, file: File, there: Option<(EntryKind, u64, Option<i64>)>) {
+        let Some((kind, size, mtime)) = there else {
+            self.todo.push_back(Task::Put(file));
+            return;
+        };
+        if kind == EntryKind::Folder {
+            self.fail(&file, &Failure::new(format!("/{} is a folder on the server", file.remote)));
+            return;
+        }
+        let same = match file.place.look() {
+            Ok((here, time)) => here == size && mtime.is_some_and(|mtime| same_time(time, mtime)),
+            Err(_) => false,
+        };
+        if same && self.wish.md5.is_none() {
+            let name = file.place.shown();
+            self.report.skip(&name.to_string_lossy(), "the server has it, with the same size and time");
+        } else {
+            self.todo.push_back(Task::Put(file));
+        }
+    }
+
+    fn stored(&mut self, Sent { file, size, md5, .. }: Sent, digest: Digest) {
+        self.report.moved_file();
+        self.patience.renew();
+        if self.report.tells_each() || !self.recursive {
+            let (name, path) = (&file.remote, file.place.shown());
+            // Of a file of one block it is the same.
+            let md5 = md5.or_else(|| (size <= BLOCK as u64).then_some(digest));
+            self.report.event(&Event::Stored { name, path: &path, size, digest: Some(digest), md5 });
+        }
+    }
+
+    /// The server, or the file, does not let it be stored.
+    fn refused(&mut self, sent: Sent, refusal: &Refusal) {
+        let changed = self.open.take().is_some_and(|open| open.changed);
+        if sent.given_up {
+            return;
+        }
+        let mut file = sent.file;
+        file.attempts += 1;
+        match refusal.code {
+            ErrorCode::Busy => self.waiting.push(file),
+            _ if changed || refusal.code == ErrorCode::DigestMismatch => {
+                if file.attempts < ATTEMPTS {
+                    self.todo.push_front(Task::Put(file));
+                } else if changed {
+                    self.fail(&file, &Failure::new("it changes again and again while it is sent"));
+                } else {
+                    self.fail(&file, &refusal.failure());
+                }
+            }
+            _ => self.fail(&file, &refusal.failure()),
+        }
+    }
+}
+
+/// What is announced of a file, besides its path.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    size: u64,
+    mtime: i64,
+    mode: u16,
+    stamp: u64,
+    block: u8,
+    inline: bool,
+}
+
+impl Errand for Upload<'_> {
+    fn next(&mut self, takes: &Takes) -> Next<'_> {
+        loop {
+            // The file that was loaded before is in the buffer.
+            match self.next_task() {
+                Some(Task::MakeDir { folder, remote }) => {
+                    self.path.clone_from(&remote);
+                    self.under_way.push_back(Job::MakeDir { folder, remote });
+                    return Next::Job(Request::MakeDir { path: &self.path, parents: false });
+                }
+                Some(Task::Stat(file)) => {
+                    self.path.clone_from(&file.remote);
+                    self.under_way.push_back(Job::Stat(file));
+                    return Next::Job(Request::Stat { path: &self.path });
+                }
+                Some(Task::Put(file)) => {
+                    let Some(announced) = self.announce(file, takes) else { continue };
+                    let Announced { size, mtime, mode, stamp, block, inline } = announced;
+                    let replace = !self.wish.no_clobber;
+                    let (path, mtime, mode) = (&self.path, Some(mtime), Some(mode));
+                    return Next::Job(Request::Put(Put { path, size, mtime, mode, stamp, block, replace, inline }));
+                }
+                None if !self.under_way.is_empty() => return Next::Later,
+                None if self.waiting.is_empty() => return Next::Over,
+                None => {}
+            }
+            if let Some(pause) = self.patience.pause().filter(|_| !self.cancel.is_cancelled()) {
+                sleep(pause, &self.cancel);
+                self.todo.extend(self.waiting.drain(..).map(Task::Put));
+            } else {
+                let busy = Refusal::new(ErrorCode::Busy, "the server is busy with it; try again later").failure();
+                for file in std::mem::take(&mut self.waiting) {
+                    self.fail(&file, &busy);
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>) -> Heard {
+        if let Reply::Ready { offset, .. } = *reply {
+            if let Some(open) = &mut self.open {
+                open.loaded = offset;
+                if let Some(whole) = &open.whole {
+                    whole.read_to(offset);
+                }
+                if offset > 0 {
+                    let size = open.source.size;
+                    let path = &self.path;
+                    self.report.detail(|| format!("{path} goes on at octet {offset} of {size}"));
+                }
+            }
+            return Heard::Fine;
+        }
+        let refusal = match *reply {
+            Reply::Error { code, text } => Some(Refusal::new(code, text)),
+            _ => None,
+        };
+        match (self.under_way.pop_front(), reply, refusal) {
+            (Some(Job::MakeDir { folder, .. }), Reply::Done, _) => self.walk.made(folder, Some(true)),
+            (Some(Job::MakeDir { folder, remote }), _, Some(refusal)) => {
+                // If a file has the name, everything in the folder will say so.
+                if refusal.code == ErrorCode::Exists {
+                    self.walk.made(folder, Some(false));
+                } else {
+                    self.walk.made(folder, None);
+                    self.report.fail(&remote, &refusal.failure());
+                }
+            }
+            (Some(Job::Stat(file)), Reply::Stat(entry), _) => {
+                self.compared(file, Some((entry.kind, entry.size, entry.mtime)));
+            }
+            (Some(Job::Stat(file)), _, Some(refusal)) if refusal.code == ErrorCode::NotFound => {
+                self.compared(file, None);
+            }
+            (Some(Job::Stat(file)), _, Some(refusal)) => self.fail(&file, &refusal.failure()),
+            (Some(Job::Put(sent)), Reply::Stored { digest }, _) => self.stored(sent, *digest),
+            (Some(Job::Put(sent)), _, Some(refusal)) => self.refused(sent, &refusal),
+            _ => return Heard::GiveUp(Failure::new("the server answered what was not asked")),
+        }
+        Heard::Fine
+    }
+
+    fn load(&mut self, at: u64, into: &mut [u8]) -> usize {
+        let Some(open) = &mut self.open else { return 0 };
+        match read_at(&open.source.file, into, at) {
+            Ok(read) => {
+                self.report.moved(read as u64);
+                open.loaded = open.loaded.max(at + read as u64);
+                if let Some(whole) = &open.whole {
+                    whole.read_to(open.loaded);
+                }
+                open.changed |= read == 0;
+                read
+            }
+            Err(_) => {
+                open.changed = true;
+                0
+            }
+        }
+    }
+
+    fn is_unchanged(&mut self) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        if !open.source.unchanged() {
+            open.changed = true;
+            return false;
+        }
+        if open.loaded < open.source.size {
+            return true;
+        }
+        // The last octets: what is wrong must be known before the server may take it for whole.
+        let Some(whole) = open.whole.take() else { return true };
+        let Ok(md5) = whole.finish() else {
+            open.changed = true;
+            return false;
+        };
+        let Some(Job::Put(sent)) = self.under_way.back_mut() else { return false };
+        sent.md5 = Some(md5);
+        match self.wish.md5 {
+            Some(Some(wanted)) if wanted != md5 => {
+                sent.given_up = true;
+                let file = sent.file.clone();
+                let message = format!("its MD5 is {md5} and not {wanted}: it is not stored");
+                self.fail(&file, &Failure { exit: Exit::Incomplete, message });
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn unsent(&mut self, refusal: Refusal) {
+        match self.under_way.pop_back() {
+            Some(Job::Put(sent)) => self.refused(sent, &refusal),
+            Some(Job::Stat(file)) => self.fail(&file, &refusal.failure()),
+            Some(Job::MakeDir { folder, remote }) => {
+                self.walk.made(folder, None);
+                self.report.fail(&remote, &refusal.failure());
+            }
+            None => {}
+        }
+    }
+
+    fn broken(&mut self) {
+        self.open = None;
+        while let Some(job) = self.under_way.pop_back() {
+            self.todo.push_front(match job {
+                Job::MakeDir { folder, remote } => Task::MakeDir { folder, remote },
+                Job::Stat(file) => Task::Stat(file),
+                Job::Put(sent) => Task::Put(sent.file),
+            });
+        }
+    }
+
+    fn report(&mut self) -> &mut Report {
+        self.report
+    }
+}
