@@ -8,7 +8,7 @@ mod steps;
 use super::link::{Link, Out};
 use super::receiving::{Receiving, Segment};
 use super::scram::ServerExchange;
-use super::sending::Sending;
+use super::sending::{self, Sending};
 use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings};
 use crate::digest::Hasher;
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
@@ -148,7 +148,7 @@ impl ServerSession {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let patience = match (&self.stage, self.link.out) {
-            (_, Out::Settling) => return None,
+            (Stage::Over(_), _) | (_, Out::Settling) => return None,
             (_, Out::Writing) => PROGRESS_TIME,
             (Stage::Head, _) if self.who != Who::Known => return Some(self.link.began + SIGN_IN_TIME),
             // Within a file, the next run of it is due.
@@ -167,7 +167,28 @@ impl ServerSession {
     }
 }
 
-/// A [`ServerSession`] with its buffers: a [`Machine`].
+impl ServerSession {
+    /// Whether the store is asked something.
+    fn asks(&self) -> bool {
+        match (&self.stage, self.link.out) {
+            (Stage::Over(_), _) | (_, Out::Writing) => false,
+            (_, Out::Settling) => true,
+            (Stage::Sending(sending), _) => !matches!(sending.need(), sending::Need::Load { .. }),
+            (Stage::Receiving(segment), _) => segment.reports(),
+            (stage, _) => matches!(
+                stage,
+                Stage::Asking
+                    | Stage::Account
+                    | Stage::SignedIn { .. }
+                    | Stage::Listing
+                    | Stage::Working(_)
+                    | Stage::Completing
+            ),
+        }
+    }
+}
+
+/// A [`ServerSession`] with its buffers: a [`Machine`](crate::stream::Machine).
 #[derive(Debug)]
 pub struct Server<'s, 'b, H> {
     session: &'s mut ServerSession,

@@ -15,6 +15,10 @@ impl<H: Hasher> Server<'_, '_, H> {
         match (self.session.who, request) {
             (Who::Nobody, Request::Hello(hello)) => self.hello(hello.version),
             (Who::Nobody, _) => self.close_with(ErrorCode::BadRequest, "the first message has to be a hello"),
+            // A nonce is good for one exchange only.
+            (Who::Stranger, Request::SignIn { .. }) if self.session.exchange.is_some() => {
+                self.close_with(ErrorCode::BadRequest, "the sign-in has begun already");
+            }
             (Who::Stranger, Request::SignIn { message }) => match ServerExchange::first(message, &self.session.nonce) {
                 Ok(exchange) => {
                     (self.session.exchange, self.session.stage) = (Some(exchange), Stage::Account);
