@@ -121,6 +121,12 @@ impl Home {
         Ok(home)
     }
 
+    /// How much may be used; `None`: no limit but the disk.
+    #[must_use]
+    pub const fn quota(&self) -> Option<u64> {
+        self.quota
+    }
+
     /// How much is used, and how much may be.
     ///
     /// A home without a quota keeps no books: it is gone through each time.

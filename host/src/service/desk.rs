@@ -77,6 +77,11 @@ impl Desk {
         }
     }
 
+    /// Nothing is under way: closes what is open. An upload that came to nothing lets its name and its room go.
+    pub(super) fn put_down(&mut self) {
+        self.open = Open::Nothing;
+    }
+
     /// Who it is.
     fn user(&self) -> &str {
         self.guest.as_ref().map_or("", |guest| &guest.user)

@@ -114,6 +114,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
                     if let Some(exit) = signals.pending() {
                         service.cancel.cancel();
                         service.crew.end();
+                        service.watch.clear();
                         return Ok(exit);
                     }
                 }
@@ -127,6 +128,8 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
         let now = service.clock.now();
         if now.since(looked) >= TICK {
             looked = now;
+            // The system tells of a client once: of one that could not be accepted then, not again.
+            service.accept(&listener);
             service.watch.overdue(now).into_iter().for_each(|line| service.crew.call(&service, line));
             if let Err(failure) = service.lobby.refresh() {
                 service.report.tell(&[Event::Trouble { error: failure.message }]);
@@ -178,6 +181,9 @@ fn turn_away(stream: &TcpStream) {
     if let Ok(len) = encode(&reply, &mut octets) {
         // Nobody waits for somebody who is turned away.
         let _ = io::Write::write(&mut &*stream, &octets[..len]);
+        // With octets unread the connection would be reset, and the answer be lost on some systems.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = io::Read::read(&mut &*stream, &mut [0; 512]);
     }
 }
 

@@ -132,6 +132,12 @@ impl ServerSession {
         matches!(self.stage, Stage::Head) && self.link.is_empty() && self.link.out == Out::Filling
     }
 
+    /// Whether a file is being received: octets of it that were saved are still of use.
+    #[must_use]
+    pub const fn is_receiving(&self) -> bool {
+        matches!(self.upload, Some(Upload::Open { .. }))
+    }
+
     /// Whether somebody has signed in, or was let in without an account.
     #[must_use]
     pub fn is_known(&self) -> bool {
