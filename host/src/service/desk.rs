@@ -28,7 +28,10 @@ const TURN: usize = 8 << 20;
 const PIECE: usize = 256 << 10;
 
 /// A file larger than this may be the rest of one that was begun before, in blocks of another size.
-const SMALL: u64 = 64 << 10;
+const SMALL: u64 = 1 << SMALL_LOG2;
+
+/// A small file is one block, and its digest its MD5.
+const SMALL_LOG2: u8 = 16;
 
 /// See the module.
 pub(super) struct Desk {
@@ -263,7 +266,8 @@ impl Desk {
     fn get(&mut self, get: &Get<'_>, home: &Home) -> Result<Reply<'static>, HomeError> {
         let source = home.read(parse(get.path)?)?;
         let continues = get.stamp == source.stamp && get.offset <= source.size;
-        let block = block_len(get.block).map_or(self.block, |_| get.block);
+        let usual = if source.size <= SMALL { SMALL_LOG2 } else { self.block };
+        let block = block_len(get.block).map_or(usual, |_| get.block);
         let len = block_len(block).unwrap_or(1);
         // Who continues a file that is another by now gets all of it; so does who asks for half a block.
         let whole_blocks = get.offset.is_multiple_of(u64::from(len)) || get.offset == source.size;
