@@ -14,6 +14,7 @@
 //! | `errand` | what an errand is, and how a session asks for it |
 //! | `download`, `upload`, `walk` | files and folders |
 //! | `cat`, `list`, `question` | a file to standard output; folders; one request and its answer |
+//! | `dialect` | the same with servers of the classic dialects |
 //! | `report` | what the user hears |
 //! | `whole` | MD5 of whole files while they are moved |
 //! | `shell` | commands from a person or a script, at one server |
@@ -28,6 +29,7 @@ mod actions;
 mod cat;
 pub mod command;
 mod connection;
+mod dialect;
 mod download;
 mod errand;
 mod list;

@@ -82,8 +82,8 @@ pub(crate) enum Event<'a> {
         name: &'a str,
         /// `file` or `dir`.
         kind: &'a str,
-        /// Octets.
-        size: u64,
+        /// Octets, if the server says so.
+        size: Option<u64>,
         /// When it was last changed, in nanoseconds since 1970.
         mtime: Option<i64>,
         /// Its POSIX permission bits.
