@@ -349,6 +349,12 @@ impl Report {
         }
     }
 
+    /// What did not work so far.
+    #[cfg(test)]
+    pub(super) const fn failed(&self) -> u64 {
+        self.failed
+    }
+
     /// How the command ends.
     pub(crate) fn exit(&self) -> Exit {
         self.worst.unwrap_or(Exit::Done)
