@@ -15,7 +15,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
 
-pub use remote::{Cat, Df, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several, Shell};
+pub use remote::{Cat, Df, Dialect, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several, Shell};
 pub use serve::Serve;
 pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use feige_core::digest::Digest;
 
 use super::{PasswordOptions, duration};
@@ -44,9 +44,28 @@ pub struct Get {
     /// How files are moved.
     #[command(flatten)]
     pub moving: MoveOptions,
+    /// What the server speaks.
+    #[arg(long, env = "FEIGE_DIALECT", value_name = "DIALECT", default_value = "native")]
+    pub dialect: Dialect,
     /// How the server is reached.
     #[command(flatten)]
     pub server: ServerOptions,
+}
+
+/// What a server speaks. The classic dialects are those of programs that courses teach; the port 2426 in a URL stands for
+/// the usual one of the dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// The verified transfer of Feige.
+    Native,
+    /// Simple upload (port 8001).
+    Upload,
+    /// Put server (port 8080).
+    Put,
+    /// Remote command (port 8080): `get` prints what feige://host/COMMAND says.
+    Command,
+    /// Salted store (port 8002), with the folders img, video and the store itself.
+    Salted,
 }
 
 /// How files are moved.
@@ -99,6 +118,9 @@ pub struct Put {
     /// How files are moved.
     #[command(flatten)]
     pub moving: MoveOptions,
+    /// What the server speaks.
+    #[arg(long, env = "FEIGE_DIALECT", value_name = "DIALECT", default_value = "native")]
+    pub dialect: Dialect,
     /// How the server is reached.
     #[command(flatten)]
     pub server: ServerOptions,
@@ -121,6 +143,9 @@ pub struct Ls {
     /// Everything below, too.
     #[arg(short, long, env = "FEIGE_RECURSIVE", value_parser = BoolishValueParser::new())]
     pub recursive: bool,
+    /// What the server speaks.
+    #[arg(long, env = "FEIGE_DIALECT", value_name = "DIALECT", default_value = "native")]
+    pub dialect: Dialect,
     /// How the server is reached.
     #[command(flatten)]
     pub server: ServerOptions,

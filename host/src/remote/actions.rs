@@ -182,7 +182,7 @@ fn show(listed: &Listed, zone: Option<&TimeZone>, report: &mut Report) {
         report.prefix(format_args!("{first}{mode} {size:>14} {:>16} ", time.unwrap_or_default()));
     }
     let kind = if *kind == EntryKind::Folder { "dir" } else { "file" };
-    report.event(&Event::Entry { name: path, kind, size: *size, mtime: *mtime, mode: *mode });
+    report.event(&Event::Entry { name: path, kind, size: Some(*size), mtime: *mtime, mode: *mode });
 }
 
 /// Access rights as `ls -l` shows them.

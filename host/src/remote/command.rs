@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::ValueEnum as _;
 use feige_core::stream::transfer::Credentials;
 use feige_core::wire::transfer::Path;
 
 use super::connection::Remote;
 use super::report::Report;
-use super::{Wish, actions};
+use super::{Wish, actions, dialect};
 use crate::accounts::password;
-use crate::cli::{Cat, Df, Get, Ls, Mkdir, MoveOptions, Mv, OutputOptions, Put, ServerOptions, Several};
+use crate::cli::{Cat, Df, Dialect, Get, Ls, Mkdir, MoveOptions, Mv, OutputOptions, Put, ServerOptions, Several};
 use crate::exit::{Exit, Failure};
 use crate::transfer::Cancel;
 use crate::url::Url;
@@ -95,6 +96,15 @@ fn wish(moving: &MoveOptions, several: bool) -> Result<Wish, Failure> {
     Ok(Wish { no_clobber: moving.no_clobber, md5 })
 }
 
+/// What the classic dialects cannot do.
+fn check(dialect: Dialect, moving: &MoveOptions) -> Result<(), Failure> {
+    if moving.recursive || moving.no_clobber || moving.md5.is_some() {
+        let name = dialect.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        return Err(Failure::usage(format!("--dialect {name} knows no -r, --no-clobber or --md5")));
+    }
+    Ok(())
+}
+
 /// `feige get`
 ///
 /// # Errors
@@ -103,6 +113,10 @@ pub fn get(output: &OutputOptions, get: &Get) -> Result<Exit, Failure> {
     let wish = wish(&get.moving, get.urls.len() > 1)?;
     let recursive = get.moving.recursive;
     let mut report = Report::new(output);
+    if get.dialect != Dialect::Native {
+        check(get.dialect, &get.moving)?;
+        return dialect::get(get.dialect, &get.urls, &get.output, &mut report);
+    }
     let exit = each(&get.urls, &get.server, &mut report, |remote, paths, report| {
         actions::get(remote, paths, &get.output, recursive, wish, report)
     });
@@ -117,6 +131,10 @@ pub fn put(output: &OutputOptions, put: &Put) -> Result<Exit, Failure> {
     let wish = wish(&put.moving, put.files.len() > 1)?;
     let recursive = put.moving.recursive;
     let mut report = Report::new(output);
+    if put.dialect != Dialect::Native {
+        check(put.dialect, &put.moving)?;
+        return dialect::put(put.dialect, &put.files, &put.url, &mut report);
+    }
     let folder = put.url.means_folder();
     let exit = each(std::slice::from_ref(&put.url), &put.server, &mut report, |remote, paths, report| {
         let path = paths.first().map_or("", String::as_str);
@@ -141,6 +159,9 @@ fn moved(report: &mut Report, exit: Exit, tell: bool) -> Exit {
 pub fn ls(output: &OutputOptions, ls: &Ls) -> Result<Exit, Failure> {
     let several = ls.urls.len() > 1 && !output.json;
     let mut report = Report::new(output);
+    if ls.dialect != Dialect::Native {
+        return dialect::ls(ls.dialect, &ls.urls, &mut report);
+    }
     Ok(each(&ls.urls, &ls.server, &mut report, |remote, paths, report| {
         paths.iter().try_for_each(|path| {
             if several {

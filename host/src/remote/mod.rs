@@ -14,6 +14,7 @@
 //! | `errand` | what an errand is, and how a session asks for it |
 //! | `download`, `upload`, `walk` | files and folders |
 //! | `cat`, `list`, `question` | a file to standard output; folders; one request and its answer |
+//! | `dialect` | the same with servers of the classic dialects |
 //! | `report` | what the user hears |
 //! | `whole` | MD5 of whole files while they are moved |
 //! | `shell` | commands from a person or a script, at one server |
@@ -28,12 +29,15 @@ mod actions;
 mod cat;
 pub mod command;
 mod connection;
+mod dialect;
 mod download;
 mod errand;
 mod list;
 mod question;
 mod report;
 pub mod shell;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod walk;
 mod whole;
@@ -55,18 +59,4 @@ const fn same_time(one: i64, other: i64) -> bool {
     const SECOND: i64 = 1_000_000_000;
     let whole = one % SECOND == 0 || other % SECOND == 0;
     one == other || whole && one.div_euclid(SECOND) == other.div_euclid(SECOND)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same_time;
-
-    #[test]
-    fn times_are_compared_as_file_systems_keep_them() {
-        assert!(same_time(1_500_000_000, 1_500_000_000));
-        assert!(same_time(1_000_000_000, 1_500_000_000));
-        assert!(same_time(-500_000_000, -1_000_000_000));
-        assert!(!same_time(1_400_000_000, 1_500_000_000));
-        assert!(!same_time(2_000_000_000, 1_500_000_000));
-    }
 }

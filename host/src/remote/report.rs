@@ -82,8 +82,8 @@ pub(crate) enum Event<'a> {
         name: &'a str,
         /// `file` or `dir`.
         kind: &'a str,
-        /// Octets.
-        size: u64,
+        /// Octets, if the server says so.
+        size: Option<u64>,
         /// When it was last changed, in nanoseconds since 1970.
         mtime: Option<i64>,
         /// Its POSIX permission bits.
@@ -347,6 +347,12 @@ impl Report {
         if self.worst.is_none_or(|worst| gravity(exit) > gravity(worst)) {
             self.worst = Some(exit);
         }
+    }
+
+    /// What did not work so far.
+    #[cfg(test)]
+    pub(super) const fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// How the command ends.

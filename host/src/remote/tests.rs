@@ -1,0 +1,249 @@
+//! Errands, with a server that is made up.
+
+use std::fs;
+use std::path::Path as LocalPath;
+use std::time::Duration;
+
+use feige_core::digest::Digest;
+use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, File, Get, Put, Reply, Request};
+use tempfile::TempDir;
+
+use super::connection::Patience;
+use super::download::{Download, Tree};
+use super::errand::{Errand, Heard, Next, Refusal, Takes};
+use super::report::Report;
+use super::upload::{Load, Upload};
+use super::{Wish, same_time};
+use crate::cli::{Color, OutputOptions};
+use crate::exit::Exit;
+use crate::home::Home;
+use crate::transfer::Cancel;
+
+const TAKES: Takes = Takes { window: 1 << 20, max_block: 16 };
+
+fn report() -> Report {
+    let color = Color::Never;
+    Report::new(&OutputOptions { json: false, quiet: true, verbose: 0, color, config: None })
+}
+
+fn tree(folder: &LocalPath, remote: &str, local: &str) -> Tree {
+    let home = Home::open(folder, None).expect("a home");
+    let (remote, local, folder) = (remote.into(), local.into(), folder.into());
+    Tree { remote, home, local, folder, recursive: true }
+}
+
+fn download<'r>(trees: Vec<Tree>, report: &'r mut Report) -> Download<'r> {
+    Download::new(trees, Wish::default(), Patience::new(Duration::ZERO), Cancel::new(), report)
+}
+
+/// What an errand wants next, in short.
+fn next(errand: &mut dyn Errand) -> String {
+    match errand.next(&TAKES) {
+        Next::Job(Request::List { path, cursor }) => format!("list {path} {cursor}"),
+        Next::Job(Request::Get(Get { path, offset, .. })) => format!("get {path} {offset}"),
+        Next::Job(Request::Put(Put { path, size, inline, .. })) => {
+            format!("put {path} {size}{}", if inline { " inline" } else { "" })
+        }
+        Next::Job(Request::MakeDir { path, .. }) => format!("mkdir {path}"),
+        Next::Job(Request::Stat { path }) => format!("stat {path}"),
+        Next::Job(other) => panic!("{other:?}"),
+        Next::Later => "later".into(),
+        Next::Over => "over".into(),
+    }
+}
+
+fn entry(name: &str, kind: EntryKind, size: u64) -> Reply<'_> {
+    Reply::Entry(Entry { name, kind, size, mtime: Some(1_000_000_000), mode: None })
+}
+
+fn error(code: ErrorCode) -> Reply<'static> {
+    Reply::Error { code, text: "no" }
+}
+
+#[track_caller]
+fn fine(errand: &mut dyn Errand, reply: &Reply<'_>) {
+    assert!(matches!(errand.reply(reply), Heard::Fine), "{reply:?}");
+}
+
+/// A small file comes whole.
+#[track_caller]
+fn comes(errand: &mut dyn Errand, octets: &[u8]) {
+    let size = octets.len() as u64;
+    let mtime = Some(1_000_000_000);
+    fine(errand, &Reply::File(File { size, mtime, mode: None, stamp: 7, block: 16, offset: 0, length: size }));
+    let digest = Digest::of(octets);
+    if !octets.is_empty() {
+        errand.save(0, octets);
+        assert!(matches!(errand.verified(0, octets.len() as u32, &[digest]), Heard::Fine));
+    }
+    assert!(matches!(errand.complete(digest), Heard::Fine));
+}
+
+#[test]
+fn times_are_compared_as_file_systems_keep_them() {
+    assert!(same_time(1_500_000_000, 1_500_000_000));
+    assert!(same_time(1_000_000_000, 1_500_000_000));
+    assert!(same_time(-500_000_000, -1_000_000_000));
+    assert!(!same_time(1_400_000_000, 1_500_000_000));
+    assert!(!same_time(2_000_000_000, 1_500_000_000));
+}
+
+#[test]
+fn folders_come_page_by_page_and_depth_first() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    assert_eq!(next(&mut errand), "list top 0");
+    assert_eq!(next(&mut errand), "later");
+    fine(&mut errand, &entry("a", EntryKind::File, 3));
+    fine(&mut errand, &entry("sub", EntryKind::Folder, 0));
+    // Names that would lead elsewhere are reported, and nothing else.
+    fine(&mut errand, &entry("..", EntryKind::Folder, 0));
+    fine(&mut errand, &entry("x/../../y", EntryKind::File, 3));
+    fine(&mut errand, &Reply::End { cursor: 7 });
+    assert!(folder.path().join("here").is_dir());
+    // The next page is asked for while files of this one come: what is below goes first.
+    assert_eq!(next(&mut errand), "list top/sub 0");
+    assert_eq!(next(&mut errand), "get top/a 0");
+    fine(&mut errand, &entry("b", EntryKind::File, 0));
+    // The connection breaks in the midst of a page, and of what was asked for.
+    errand.broken();
+    assert_eq!(next(&mut errand), "list top/sub 0");
+    assert_eq!(next(&mut errand), "get top/a 0");
+    fine(&mut errand, &entry("b", EntryKind::File, 0));
+    fine(&mut errand, &Reply::End { cursor: 0 });
+    comes(&mut errand, b"aaa");
+    assert_eq!(next(&mut errand), "list top 7");
+    assert_eq!(next(&mut errand), "get top/sub/b 0");
+    fine(&mut errand, &error(ErrorCode::Busy));
+    comes(&mut errand, b"");
+    assert_eq!(next(&mut errand), "over");
+    errand.close();
+    assert_eq!(fs::read(folder.path().join("here/a")).ok().as_deref(), Some(&b"aaa"[..]));
+    assert_eq!(fs::read(folder.path().join("here/sub/b")).ok().as_deref(), Some(&b""[..]));
+    assert!(!folder.path().join("y").exists());
+    // Two names and a page.
+    assert_eq!(report.failed(), 3);
+}
+
+#[test]
+fn what_comes_damaged_is_asked_for_again_but_not_for_ever() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let file = Tree { recursive: false, ..tree(folder.path(), "f", "f") };
+    let mut errand = download(vec![file], &mut report);
+    for _ in 0..4 {
+        assert_eq!(next(&mut errand), "get f 0");
+        // It may be large: nothing is asked for behind it.
+        assert_eq!(next(&mut errand), "later");
+        fine(&mut errand, &error(ErrorCode::DigestMismatch));
+    }
+    assert_eq!(next(&mut errand), "over");
+    assert_eq!((report.failed(), report.exit()), (1, Exit::Incomplete));
+}
+
+#[test]
+fn a_damaged_block_is_repaired_in_its_place() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let file = Tree { recursive: false, ..tree(folder.path(), "f", "f") };
+    let mut errand = download(vec![file], &mut report);
+    let octets: Vec<u8> = (0..3 * 4096_u32).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+    assert_eq!(next(&mut errand), "get f 0");
+    let (size, mtime) = (octets.len() as u64, Some(5));
+    fine(&mut errand, &Reply::File(File { size, mtime, mode: None, stamp: 7, block: 12, offset: 0, length: size }));
+    let digests: Vec<Digest> = octets.chunks(4096).map(Digest::of).collect();
+    errand.save(0, &octets);
+    assert!(matches!(errand.verified(0, 4096, &digests[..1]), Heard::Fine));
+    assert!(matches!(errand.verified(8192, 4096, &digests[2..]), Heard::Fine));
+    let get = errand.damaged(4096, 4096).expect("once more");
+    assert_eq!((get.path, get.offset, get.length, get.stamp, get.block), ("f", 4096, 4096, 7, 12));
+    // Broken: what was verified from the start on is kept.
+    errand.broken();
+    assert_eq!(next(&mut errand), "get f 4096");
+    let (offset, length) = (4096, size - 4096);
+    fine(&mut errand, &Reply::File(File { size, mtime, mode: None, stamp: 7, block: 12, offset, length }));
+    errand.save(4096, &octets[4096..]);
+    assert!(matches!(errand.verified(4096, 8192, &digests[1..]), Heard::Fine));
+    assert!(matches!(errand.complete(digests[1]), Heard::Fine));
+    errand.close();
+    assert!(fs::read(folder.path().join("f")).expect("there") == octets);
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_again_as_long_as_the_user_says() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let file = Tree { recursive: false, ..tree(folder.path(), "f", "f") };
+    let patience = Patience::new(Duration::from_millis(10));
+    let mut errand = Download::new(vec![file], Wish::default(), patience, Cancel::new(), &mut report);
+    assert_eq!(next(&mut errand), "get f 0");
+    fine(&mut errand, &error(ErrorCode::Busy));
+    assert_eq!(next(&mut errand), "get f 0");
+    fine(&mut errand, &error(ErrorCode::Busy));
+    assert_eq!(next(&mut errand), "over");
+    assert_eq!(report.exit(), Exit::Nobody);
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_taken() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    assert_eq!(next(&mut errand), "list top 0");
+    let file = File { size: 1, mtime: None, mode: None, stamp: 7, block: 16, offset: 0, length: 1 };
+    assert!(matches!(errand.reply(&Reply::File(file)), Heard::GiveUp(_)));
+    assert!(matches!(errand.reply(&Reply::Time(0)), Heard::GiveUp(_)));
+    assert!(matches!(errand.verified(0, 1, &[Digest::of(b"x")]), Heard::NotWanted));
+}
+
+#[test]
+fn files_are_sent_as_the_server_takes_them() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let local = folder.path().join("out");
+    fs::create_dir_all(local.join("in")).expect("room");
+    fs::write(local.join("in/small"), [7; 100]).expect("room");
+    fs::write(local.join("in/large"), [7; 1000]).expect("room");
+    let load = Load { local, remote: "out".into(), folder: true };
+    let patience = Patience::new(Duration::ZERO);
+    let mut errand = Upload::new(vec![load], Wish::default(), patience, Cancel::new(), &mut report);
+    assert_eq!(next(&mut errand), "mkdir out");
+    assert_eq!(next(&mut errand), "later");
+    fine(&mut errand, &Reply::Done);
+    assert_eq!(next(&mut errand), "mkdir out/in");
+    assert_eq!(next(&mut errand), "later");
+    // It was there already: each file is asked about.
+    fine(&mut errand, &error(ErrorCode::Exists));
+    let mut asked = [next(&mut errand), next(&mut errand)];
+    let small_first = asked[0].ends_with("small");
+    asked.sort();
+    assert_eq!(asked, ["stat out/in/large", "stat out/in/small"]);
+    fine(&mut errand, &error(ErrorCode::NotFound));
+    fine(&mut errand, &error(ErrorCode::NotFound));
+    // A device takes little that it has not asked for, and a large file alone.
+    let takes = Takes { window: 400, max_block: 12 };
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        match errand.next(&takes) {
+            Next::Job(Request::Put(Put { path, inline, block, .. })) => sent.push((path.to_owned(), inline, block)),
+            Next::Later => sent.push(("later".into(), false, 0)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let small = ("out/in/small".to_owned(), true, 12);
+    if small_first {
+        assert_eq!(sent, [small, ("later".into(), false, 0)]);
+        fine(&mut errand, &Reply::Stored { digest: Digest::of(&[7; 100]) });
+        assert_eq!(next(&mut errand), "put out/in/large 1000 inline");
+    } else {
+        assert_eq!(sent[0], ("out/in/large".to_owned(), false, 12));
+    }
+    // What was under way is sent again on the next connection.
+    errand.broken();
+    let again = next(&mut errand);
+    assert!(again.starts_with("put out/in/large 1000"), "{again}");
+    let mut into = [0; 2000];
+    assert_eq!(errand.load(0, &mut into), 1000);
+    assert!(errand.is_unchanged());
+    // It changes while it is sent: it is sent once more.
+    fs::write(folder.path().join("out/in/large"), [8; 1001]).expect("room");
+    assert!(!errand.is_unchanged());
+    errand.unsent(Refusal::new(ErrorCode::Internal, "it changed"));
+    assert_eq!(next(&mut errand), "put out/in/large 1001 inline");
+    assert_eq!(report.failed(), 0);
+}

@@ -1,0 +1,549 @@
+//! `feige get`, `put` and the other commands at a server, against `feige serve`, as somebody would use them.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use feige_tests::or_skip;
+use feige_tests::program::{Program, SOON, command};
+use feige_tests::terminal::Terminal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A server, and a home for its clients.
+struct Site {
+    home: TempDir,
+    server: Program,
+    addr: String,
+}
+
+impl Site {
+    /// Serves `srv` in the home to guests who may write.
+    fn open() -> Self {
+        Self::with(&["--guest", "write"])
+    }
+
+    fn with(options: &[&str]) -> Self {
+        let home = TempDir::new().expect("a folder");
+        fs::create_dir(home.path().join("srv")).expect("a folder");
+        let (server, addr) = serve(&home, "127.0.0.1:0", options);
+        Self { home, server, addr }
+    }
+
+    /// Kills the server as it is, and starts it again at the same port.
+    fn restart(&mut self) {
+        self.server.kill();
+        self.server = serve(&self.home, &self.addr, &["--guest", "write"]).0;
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("feige://{}/{path}", self.addr)
+    }
+
+    fn there(&self, path: &str) -> PathBuf {
+        self.home.path().join("srv").join(path)
+    }
+
+    fn here(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
+        command(&self.home, words)
+    }
+
+    /// Runs `feige` to its end.
+    fn run<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Ran {
+        Ran::of(&self.command(words).stdin(Stdio::null()).output().expect("runs"))
+    }
+}
+
+fn serve(home: &TempDir, at: &str, options: &[&str]) -> (Program, String) {
+    let words = ["--json", "serve", "srv", "--listen", at].into_iter().chain(options.iter().copied());
+    let mut server = Program::start(home, words);
+    let addr = server.event("ready")["addr"].as_str().expect("an address").to_owned();
+    (server, addr)
+}
+
+/// How a command ended, and what it printed.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    #[track_caller]
+    fn ends(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// Says this on standard error, in one line.
+    #[track_caller]
+    fn says(&self, text: &str) -> &Self {
+        assert!(self.err.lines().any(|line| line.starts_with("feige: ") && line.contains(text)), "{text:?}: {self:#?}");
+        self
+    }
+
+    fn events(&self) -> Vec<Value> {
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}: {self:#?}")))
+            .collect()
+    }
+}
+
+/// Octets that do not repeat.
+fn contents(size: usize) -> Vec<u8> {
+    let mut state = size as u64 | 1 << 40;
+    let mut octets = Vec::with_capacity(size + 8);
+    while octets.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        octets.extend_from_slice(&state.to_le_bytes());
+    }
+    octets.truncate(size);
+    octets
+}
+
+fn write(path: &Path, octets: &[u8]) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("room");
+    fs::write(path, octets).expect("room");
+}
+
+/// Every file below a folder that has its name, folders with nothing as `None`.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    fn walk(top: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
+        let entries: Vec<_> = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable")).collect();
+        if entries.is_empty() {
+            found.insert(folder.strip_prefix(top).expect("below").to_owned(), None);
+        }
+        for entry in entries {
+            let path = entry.path();
+            // What a killed server left of small files is swept later.
+            if path.extension().is_some_and(|extension| extension.as_encoded_bytes().starts_with(b"feige-")) {
+                continue;
+            }
+            if path.is_dir() {
+                walk(top, &path, found);
+            } else {
+                found.insert(path.strip_prefix(top).expect("below").to_owned(), fs::read(&path).ok());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+/// Makes a tree with files of all sizes, deep folders, an empty one, and names outside ASCII.
+fn plant(folder: &Path) {
+    for size in [0, 1, 100, 4096, 65_535, 65_536, 65_537, 1_000_000, 3_000_000] {
+        write(&folder.join(format!("{size}.bin")), &contents(size));
+    }
+    for number in 0..300 {
+        write(&folder.join("many").join(format!("{number}")), &contents(number * 7));
+    }
+    write(&folder.join("a/b/c/d/e/深.txt"), b"deep");
+    write(&folder.join("飞鸽 传书.txt"), b"names");
+    fs::create_dir_all(folder.join("empty/inner")).expect("room");
+}
+
+fn size_of_parts(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable"));
+    let parts = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".feige-part"));
+    parts.map(|part| part.metadata().map_or(0, |metadata| metadata.len())).sum()
+}
+
+#[test]
+fn a_file_goes_there_and_back() {
+    let site = Site::open();
+    let octets = contents(2_000_001);
+    write(&site.here("one.bin"), &octets);
+    let put = site.run(["--json", "put", "one.bin", &site.url("")]);
+    let events = put.ends(0).events();
+    assert_eq!(events[0]["event"], "stored", "{events:?}");
+    assert_eq!((&events[0]["name"], &events[0]["size"]), (&"one.bin".into(), &2_000_001.into()));
+    let summary = events.last().expect("a summary");
+    assert_eq!((&summary["event"], &summary["files"], &summary["failed"]), (&"summary".into(), &1.into(), &0.into()));
+    assert_eq!(fs::read(site.there("one.bin")).ok(), Some(octets.clone()));
+    let time = |path: PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time");
+    assert_eq!(time(site.there("one.bin")), time(site.here("one.bin")));
+
+    site.run(["put", "one.bin", &site.url("two.bin")]).ends(0);
+    let get = site.run(["--json", "get", &site.url("two.bin"), "-o", "back"]);
+    let events = get.ends(0).events();
+    assert_eq!(events[0]["event"], "downloaded", "{events:?}");
+    assert_eq!(events[0]["digest"].as_str().map(str::len), Some(32));
+    assert_eq!(fs::read(site.here("back")).ok(), Some(octets.clone()));
+    assert_eq!(time(site.here("back")), time(site.here("one.bin")));
+
+    // The same again is nothing to do; a changed one is replaced; unless that is not wanted.
+    assert_eq!(site.run(["--json", "get", &site.url("two.bin"), "-o", "back"]).ends(0).events()[0]["event"], "skipped");
+    assert_eq!(site.run(["--json", "put", "one.bin", &site.url("")]).ends(0).events()[0]["event"], "skipped");
+    write(&site.here("back"), b"changed");
+    site.run(["get", "--no-clobber", &site.url("two.bin"), "-o", "back"]).ends(1).says("here already");
+    assert_eq!(fs::read(site.here("back")).ok().as_deref(), Some(&b"changed"[..]));
+    site.run(["get", &site.url("two.bin"), "-o", "back"]).ends(0);
+    assert_eq!(fs::read(site.here("back")).ok(), Some(octets));
+    site.run(["put", "--no-clobber", "back", &site.url("two.bin")]).ends(1).says("two.bin");
+}
+
+#[test]
+fn folders_go_there_and_back() {
+    let site = Site::open();
+    plant(&site.here("tree"));
+    let planted = tree(&site.here("tree"));
+    site.run(["put", "-r", "tree", &site.url("")]).ends(0);
+    assert_eq!(tree(&site.there("tree")), planted);
+    // Under another name, and a second time into a folder that is there.
+    site.run(["put", "-r", "tree", &site.url("copy")]).ends(0);
+    assert_eq!(tree(&site.there("copy")), planted);
+
+    site.run(["get", "-r", &site.url("tree"), "-o", "back"]).ends(0);
+    assert_eq!(tree(&site.here("back")), planted);
+    fs::create_dir(site.here("into")).expect("room");
+    site.run(["get", "-r", &site.url("tree"), &site.url("copy"), "-o", "into"]).ends(0);
+    assert_eq!(tree(&site.here("into/tree")), planted);
+    assert_eq!(tree(&site.here("into/copy")), planted);
+    // The home itself.
+    site.run(["get", "-r", &site.url(""), "-o", "into"]).ends(0);
+    site.run(["get", "-r", &site.url(""), "-o", "all"]).ends(0);
+    assert_eq!(tree(&site.here("all/tree")), planted);
+
+    // Only what differs moves the second time.
+    write(&site.here("tree/1.bin"), b"changed");
+    let events = site.run(["--json", "put", "-r", "tree", &site.url("")]).ends(0).events();
+    let stored: Vec<_> = events.iter().filter(|event| event["event"] == "stored").map(|event| &event["name"]).collect();
+    assert_eq!(stored, ["tree/1.bin"]);
+    let events = site.run(["--json", "get", "-r", &site.url("tree"), "-o", "into"]).ends(0).events();
+    let got: Vec<_> =
+        events.iter().filter(|event| event["event"] == "downloaded").map(|event| &event["name"]).collect();
+    assert_eq!(got, ["tree/1.bin"]);
+    assert_eq!(fs::read(site.here("into/tree/1.bin")).ok().as_deref(), Some(&b"changed"[..]));
+}
+
+#[test]
+fn what_is_no_file_is_passed_over_and_told() {
+    let site = Site::open();
+    let folder = site.here("odd");
+    write(&folder.join("file"), b"file");
+    write(&folder.join("sub/x"), b"x");
+    symlink("file", folder.join("link")).expect("a link");
+    symlink("/etc/passwd", folder.join("out")).expect("a link");
+    symlink("sub", folder.join("dirlink")).expect("a link");
+    rustix::fs::mknodat(rustix::fs::CWD, folder.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .expect("a pipe");
+    let put = site.run(["put", "-r", "odd", &site.url("")]);
+    put.ends(0).says("odd/out: it is a link that leads nowhere, or out");
+    put.says("odd/dirlink: it is a link to a folder");
+    put.says("odd/pipe: it is a pipe");
+    let names: Vec<_> = tree(&site.there("odd")).into_keys().collect();
+    assert_eq!(names, [Path::new("file"), Path::new("link"), Path::new("sub/x")]);
+    // A name that cannot be said is an error in the end, and the rest is there.
+    fs::write(folder.join(OsString::from_vec(b"bad\xff".to_vec())), b"bad").expect("room");
+    write(&folder.join("late"), b"late");
+    site.run(["put", "-r", "odd", &site.url("")]).ends(1).says("not UTF-8");
+    assert!(site.there("odd/late").exists());
+}
+
+#[test]
+fn exit_codes_and_messages_tell_what_is_wrong() {
+    let site = Site::open();
+    write(&site.here("file"), b"file");
+    fs::create_dir(site.there("folder")).expect("room");
+    let url = |path: &str| site.url(path);
+    site.run(["get", &url("none")]).ends(1).says("none: cannot read /none: there is no such file");
+    site.run(["get", &url("folder")]).ends(1).says("use -r");
+    site.run(["get", &url("")]).ends(1).says("use -r");
+    site.run(["put", "folder-less", &url("")]).ends(1).says("folder-less: cannot read it");
+    site.run(["put", "file", &url("no/such/folder/file")]).ends(1).says("no such folder");
+    site.run(["put", "file", "file", &url("file")]).ends(1).says("no folder on the server");
+    site.run(["put", "srv", &url("")]).ends(1).says("use -r");
+    site.run(["ls", &url("none")]).ends(1).says("none");
+    site.run(["rm", &url("folder")]).ends(1).says("folder");
+    site.run(["rmdir", &url("none")]).ends(1).says("none");
+    site.run(["mkdir", &url("folder")]).ends(1).says("folder");
+    site.run(["get", "http://host/x"]).ends(2);
+    site.run(["get", "feige://host/../x"]).ends(2);
+    site.run(["get", "--md5=12", &url("x")]).ends(2);
+    site.run(["--json", "cat", &url("x")]).ends(2);
+    site.run(["get", "feige://127.0.0.1:1/x"]).ends(3).says("cannot connect to 127.0.0.1:1");
+    // One that is missing does not keep the others from coming.
+    site.run(["put", "file", &url("")]).ends(0);
+    fs::create_dir(site.here("to")).expect("room");
+    let get = site.run(["--json", "get", &url("none"), &url("file"), "-o", "to"]);
+    let events = get.ends(1).events();
+    assert!(site.here("to/file").exists());
+    let summary = events.last().expect("a summary");
+    assert_eq!((&summary["files"], &summary["failed"]), (&1.into(), &1.into()), "{events:?}");
+}
+
+#[test]
+fn accounts_quotas_and_guests_are_respected() {
+    let home = TempDir::new().expect("a folder");
+    fs::create_dir(home.path().join("srv")).expect("a folder");
+    write(&home.path().join("secret"), b"geheim\n");
+    let add = ["user", "add", "alice", "--users", "users", "--quota", "100000", "--password-file", "secret"];
+    assert!(command(&home, add).output().expect("runs").status.success());
+    let (server, addr) = serve(&home, "127.0.0.1:0", &["--users", "users", "--guest", "read"]);
+    let site = Site { home, server, addr };
+    let alice = format!("feige://alice@{}/", site.addr);
+    write(&site.here("small"), &contents(60_000));
+    write(&site.here("large"), &contents(60_001));
+    write(&site.here("wrong"), b"falsch\n");
+
+    site.run(["put", "small", &alice, "--password-file", "secret"]).ends(0);
+    assert!(site.there("alice/small").exists());
+    site.run(["put", "large", &alice, "--password-file", "secret"]).ends(6).says("quota");
+    assert!(!site.there("alice/large").exists());
+    let df = site.run(["--json", "df", &alice, "--password-file", "secret"]);
+    assert_eq!((&df.ends(0).events()[0]["used"], &df.events()[0]["quota"]), (&60_000.into(), &100_000.into()));
+    let by_variable = site.command(["ls", &alice]).env("FEIGE_PASSWORD", "geheim").output().expect("runs");
+    assert_eq!(Ran::of(&by_variable).ends(0).out, "small\n");
+    site.run(["ls", &alice]).ends(2).says("password");
+    site.run(["put", "large", &site.url("")]).ends(4);
+    site.run(["ls", &alice, "--password-file", "wrong"]).ends(4);
+    site.run(["ls", &format!("feige://bob@{}/", site.addr), "--password-file", "secret"]).ends(4);
+}
+
+#[test]
+fn whole_files_are_hashed_and_checked() {
+    let site = Site::open();
+    let octets = contents(700_000);
+    write(&site.there("file"), &octets);
+    let md5 = feige_core::digest::Digest::of(&octets).to_string();
+    assert_eq!(site.run(["sum", &site.url("file")]).ends(0).out, format!("{md5}  file\n"));
+    let get = site.run(["--json", "get", "--md5", &site.url("file")]);
+    assert_eq!(get.ends(0).events()[0]["md5"], md5.as_str());
+    site.run(["get", &format!("--md5={md5}"), &site.url("file"), "-o", "good"]).ends(0);
+    let wrong = "--md5=00000000000000000000000000000000";
+    site.run(["get", wrong, &site.url("file"), "-o", "bad"]).ends(5).says("its MD5 is");
+    assert!(!site.here("bad").exists());
+    assert_eq!(size_of_parts(site.home.path()), 0, "nothing is kept of what is wrong");
+    let put = site.run(["--json", "put", "--md5", "file", &site.url("up")]);
+    assert_eq!(put.ends(0).events()[0]["md5"], md5.as_str());
+    site.run(["put", wrong, "file", &site.url("bad")]).ends(5).says("its MD5 is");
+    write(&site.here("tiny"), b"tiny");
+    site.run(["put", wrong, "tiny", &site.url("bad")]).ends(5).says("its MD5 is");
+    assert!(!site.there("bad").exists());
+}
+
+#[test]
+fn files_are_shown_listed_and_moved() {
+    let site = Site::open();
+    let octets = contents(1_500_000);
+    write(&site.there("a/file"), &octets);
+    write(&site.there("b"), b"b\n");
+    let cat = site.command(["cat", &site.url("a/file"), &site.url("b")]).output().expect("runs");
+    assert!(cat.status.success());
+    assert!(cat.stdout == [&octets[..], b"b\n"].concat());
+    // Who reads no more is no error.
+    let shell = format!("\"$0\" cat {} | head -c 10 | wc -c", site.url("a/file"));
+    let piped = Command::new("sh").args(["-c", &shell]).arg(feige_tests::program::feige()).output().expect("runs");
+    assert_eq!((String::from_utf8_lossy(&piped.stdout).trim(), piped.stderr.len()), ("10", 0));
+
+    assert_eq!(site.run(["ls", &site.url("")]).ends(0).out, "a/\nb\n");
+    assert_eq!(site.run(["ls", "-r", &site.url("")]).ends(0).out, "a/\nb\na/file\n");
+    assert_eq!(site.run(["ls", &site.url("a/file")]).ends(0).out, "file\n");
+    let long = site.run(["ls", "-l", &site.url("")]);
+    let lines: Vec<&str> = long.ends(0).out.lines().collect();
+    assert!(lines[0].starts_with("drwx") && lines[0].ends_with(" a/"), "{long:?}");
+    assert!(lines[1].starts_with("-rw-") && lines[1].contains(" 2 20"), "{long:?}");
+    let events = site.run(["--json", "ls", &site.url("")]).ends(0).events();
+    assert_eq!((&events[0]["kind"], &events[1]["size"]), (&"dir".into(), &2.into()));
+
+    site.run(["mkdir", "-p", &site.url("x/y/z")]).ends(0);
+    site.run(["mv", &site.url("b"), "c"]).ends(0);
+    site.run(["mv", &site.url("c"), &site.url("x/y/")]).ends(0);
+    assert_eq!(fs::read(site.there("x/y/c")).ok().as_deref(), Some(&b"b\n"[..]));
+    site.run(["mv", &site.url("x/y/c"), "/a/file"]).ends(1).says("x/y/c");
+    site.run(["mv", "--force", &site.url("x/y/c"), "/a/file"]).ends(0);
+    assert_eq!(fs::read(site.there("a/file")).ok().as_deref(), Some(&b"b\n"[..]));
+    site.run(["rm", &site.url("a/file")]).ends(0);
+    site.run(["rmdir", &site.url("a"), &site.url("x/y/z"), &site.url("x/y"), &site.url("x")]).ends(0);
+    assert_eq!(tree(&site.there("")), BTreeMap::from([(PathBuf::new(), None)]));
+}
+
+/// Waits until so many octets of parts lie in `folder`, or `done` exists.
+fn wait_for_parts(folder: &Path, octets: u64, done: &Path) {
+    let end = Instant::now() + SOON;
+    while size_of_parts(folder) < octets && !done.exists() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What broke off goes on where it was: by itself when the server was killed, with the next command when the client was.
+#[test]
+fn transfers_go_on_after_either_side_was_killed() {
+    const SIZE: usize = 96 << 20;
+    let mut site = Site::open();
+    let octets = contents(SIZE);
+    write(&site.here("big"), &octets);
+    let (up, down) = (site.there("up"), site.here("down"));
+
+    // An upload; first the client is killed, then the server, twice, under the next attempt.
+    let url = site.url("up");
+    let mut client = Program::spawn(site.command(["--json", "put", "big", &url]));
+    wait_for_parts(&site.there(""), 5 << 20, &up);
+    client.kill();
+    let mut client = Program::spawn(site.command(["--json", "put", "big", &url]));
+    for octets in [20 << 20, 50 << 20] {
+        wait_for_parts(&site.there(""), octets, &up);
+        site.restart();
+    }
+    let stored = client.event_where("stored", SOON * 2, |_| true);
+    assert_eq!(stored["size"], SIZE);
+    assert_eq!(client.end(SOON).code, Some(0));
+    assert!(fs::read(&up).expect("there") == octets);
+
+    // The same for a download.
+    let mut client = Program::spawn(site.command(["--json", "get", &url, "-o", "down"]));
+    wait_for_parts(site.home.path(), 5 << 20, &down);
+    client.kill();
+    let kept = size_of_parts(site.home.path());
+    let mut client = Program::spawn(site.command(["--json", "get", &url, "-o", "down"]));
+    for octets in [kept + (15 << 20), kept + (40 << 20)] {
+        wait_for_parts(site.home.path(), octets, &down);
+        site.restart();
+    }
+    let downloaded = client.event_where("downloaded", SOON * 2, |_| true);
+    assert_eq!(downloaded["size"], SIZE);
+    let ended = client.end(SOON);
+    assert_eq!(ended.code, Some(0));
+    let summary = ended.events.last().expect("a summary");
+    // Far less than all came again.
+    let came = summary["octets"].as_u64().expect("a number");
+    assert!(kept == 0 || came < SIZE as u64 + (8 << 20), "{came} octets came, {kept} were there");
+    assert!(fs::read(&down).expect("there") == octets);
+}
+
+#[test]
+fn a_folder_goes_on_after_the_server_was_killed() {
+    let mut site = Site::open();
+    plant(&site.here("tree"));
+    for number in 0..2000 {
+        write(&site.here("tree/more").join(format!("{number}")), &contents(3000 + number));
+    }
+    let planted = tree(&site.here("tree"));
+    let url = site.url("tree");
+    let client = Program::spawn(site.command(["put", "-r", "tree", &url]));
+    for pause in [30, 60, 90] {
+        std::thread::sleep(Duration::from_millis(pause));
+        site.restart();
+    }
+    let ended = client.end(SOON * 2);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(tree(&site.there("tree")) == planted);
+    let client = Program::spawn(site.command(["get", "-r", &url, "-o", "back"]));
+    for pause in [30, 60, 90] {
+        std::thread::sleep(Duration::from_millis(pause));
+        site.restart();
+    }
+    let ended = client.end(SOON * 2);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(tree(&site.here("back")) == planted);
+}
+
+#[test]
+fn ctrl_c_keeps_what_came() {
+    let mut site = Site::open();
+    let octets = contents(192 << 20);
+    write(&site.there("big"), &octets);
+    let url = site.url("big");
+    let client = Program::spawn(site.command(["--json", "get", &url]));
+    wait_for_parts(site.home.path(), 10 << 20, &site.here("big"));
+    client.interrupt();
+    let ended = client.end(SOON);
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+    assert!(ended.said.contains("goes on from there"), "{}", ended.said);
+    assert!(!site.here("big").exists() && size_of_parts(site.home.path()) > 0);
+    let again = site.run(["-v", "--json", "get", &url]);
+    again.ends(0).says("goes on at octet");
+    assert!(fs::read(site.here("big")).expect("there") == octets);
+    // Nobody there any more: not for ever.
+    fs::remove_file(site.here("big")).expect("there");
+    let client = Program::spawn(site.command(["get", "--retry", "1s", &url]));
+    wait_for_parts(site.home.path(), 1 << 20, &site.here("big"));
+    site.server.kill();
+    let ended = client.end(SOON);
+    assert!(matches!(ended.code, Some(3 | 5)), "{}", ended.said);
+}
+
+fn shell(site: &Site, lines: &str) -> Ran {
+    let url = site.url("");
+    let mut child = site
+        .command(["shell", &url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    child.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("read");
+    Ran::of(&child.wait_with_output().expect("ends"))
+}
+
+#[test]
+fn the_shell_obeys_a_script_until_something_fails() {
+    let site = Site::open();
+    write(&site.here("my file"), b"mine\n");
+    let ran = shell(
+        &site,
+        "mkdir -p in/box\ncd in\nput 'my file' -o box/\ncd box\npwd\nls\ncat my\\ file\nsum 'my file'\nmv 'my file' ../f\n\
+         get ../f -o got\ncd ..\nrmdir box\nrm f\ncd /\nls in\nexit\nls nowhere\n",
+    );
+    ran.ends(0);
+    assert!(ran.out.contains("/in/box\nmy file\nmine\n"), "{ran:?}");
+    assert_eq!(fs::read(site.here("got")).ok().as_deref(), Some(&b"mine\n"[..]));
+    assert_eq!(tree(&site.there("")), BTreeMap::from([(PathBuf::from("in"), None)]));
+    let ran = shell(&site, "cd nowhere\nmkdir never\n");
+    ran.ends(1).says("nowhere");
+    shell(&site, "dance\nmkdir never\n").ends(2);
+    shell(&site, "cd 'in\nmkdir never\n").ends(2);
+    assert!(!site.there("never").exists());
+}
+
+#[test]
+fn the_shell_has_a_prompt_completion_and_history() {
+    let mut site = Site::open();
+    write(&site.there("photos/summer 2026/sea.txt"), b"blue\n");
+    let url = site.url("");
+    let Some(terminal) = or_skip(Terminal::start(&site.home, ["shell", &url], (100, 30))) else { return };
+    terminal.shows(&["feige:/>"]);
+    terminal.press(&["c", "d", "Space", "p", "h", "Tab", "s", "u", "Tab", "Enter"]);
+    terminal.shows(&["feige:/photos/summer 2026>"]);
+    terminal.press(&["c", "a", "t", "Space", "s", "e", "Tab", "Enter"]);
+    terminal.shows(&["blue"]);
+    terminal.enter("get nothing");
+    terminal.shows(&["no such file"]);
+    // The connection is made again.
+    site.restart();
+    terminal.enter("pwd");
+    terminal.enter("ls ..");
+    terminal.shows(&["summer 2026/"]);
+    terminal.press(&["C-c"]);
+    terminal.enter("df");
+    terminal.shows(&["used"]);
+    terminal.enter("exit");
+    terminal.shows(&["ended with 0"]);
+    drop(terminal);
+    let Some(terminal) = or_skip(Terminal::start(&site.home, ["shell", &url], (100, 30))) else { return };
+    terminal.shows(&["feige:/>"]);
+    terminal.press(&["Up", "Up", "Enter"]);
+    terminal.shows(&["used"]);
+}
