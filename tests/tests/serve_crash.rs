@@ -192,7 +192,7 @@ fn interrupted_it_ends_at_once_and_keeps_what_came() {
         .map(|number| {
             let mut guest = served.guest();
             let name = format!("busy{number}");
-            let file = octets(32 << 20, number);
+            let file = octets(16 << 20, number);
             let ready = guest.announce(&put(&name, file.len() as u64)).expect("welcome");
             std::thread::spawn(move || drop(guest.stream.write_all(&rest(&file, ready))))
         })

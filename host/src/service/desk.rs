@@ -291,6 +291,8 @@ impl Desk {
 
     fn put(&mut self, put: &Put<'_>) -> Result<Reply<'static>, HomeError> {
         let home = self.enter(true)?;
+        // What could not be written of an earlier file is not this one's fault.
+        self.unwritten = None;
         let path = parse(put.path)?;
         let mut block = if put.inline { put.block } else { put.block.clamp(12, self.block) };
         if put.size > SMALL

@@ -89,6 +89,11 @@ impl Lobby {
         Ok(())
     }
 
+    /// The homes in which somebody was.
+    pub(super) fn homes(&self) -> Vec<Arc<Home>> {
+        lock(&self.homes).values().map(Arc::clone).collect()
+    }
+
     /// What checks the password of `user`.
     pub(super) fn verifier(&self, now: Instant, from: IpAddr, user: &str) -> Result<OwnedVerifier, Denied> {
         let Some(accounts) = &self.accounts else {
