@@ -48,3 +48,16 @@ for number, octets in vectors("folders.txt"):
 NAMES = ["report.doc", "..", r"..\..\evil.exe", "a::b.txt", "nul.txt", "x\u202egpj.exe", "文" * 90 + ".gz", "a. ."]
 for index, name in enumerate(NAMES):
     write("file_name", str(index), name.encode())
+
+# Headers of the verified transfer: the example of its document, without their lengths.
+message = b""
+for line in (HERE / "../../docs/protocol/transfer.md").read_text().splitlines() + ["#"]:
+    if re.match(r"[CS]( [0-9a-f]{2})+$", line):
+        message += bytes.fromhex(line[2:])
+    elif line.startswith("#") and message:
+        length = int.from_bytes(message[:4], "little")
+        if length == len(message) - 4:
+            write("transfer_header", f"{message[4]:02}-{length}", message[4:])
+        message = b""
+for number, messages in enumerate([("n,,n=alice,r=nonce", "c=biws,r=nonce,p=AAAA", ",s=MDEyMzQ1Njc4OQ==,i=4096")]):
+    write("scram", str(number), "".join(messages).encode())
