@@ -17,8 +17,9 @@
 //! [`Hasher`]: crate::digest::Hasher
 //!
 //! **Guarantees**: see [`ServerSession`] and [`ClientSession`]. **Memory**: a server's session takes less than 3 KiB, a
-//! client's less than 4, and both two buffers that are lent while there is something to do. **Time**: constant per call,
-//! but for hashing, and for deriving a key from the client's password once. **Protocol**: `docs/protocol/transfer.md`.
+//! client's less than 4, and both two buffers that are lent while there is something to do. **Time**: constant per
+//! call, but for hashing, and for deriving a key from the client's password once. **Protocol**:
+//! `docs/protocol/transfer.md`.
 
 mod client;
 mod intake;
@@ -159,7 +160,8 @@ pub enum Ask<'a> {
         digest: Digest,
     },
     /// Server: words that files are stored are about to leave. Whatever was completed since the last time has to be on
-    /// the disk, under its name, before the answer (R-VT-65): [`Reply::Done`], or [`Reply::Error`], which ends the connection.
+    /// the disk, under its name, before the answer (R-VT-65): [`Reply::Done`], or [`Reply::Error`], which ends the
+    /// connection.
     Settle,
     /// Client: what shall be done next? Answer [`Answer::Job`]; [`Answer::Later`] if that depends on an answer that is
     /// still to come; [`Answer::Over`] if there is nothing more to do.
