@@ -19,7 +19,7 @@ SIZE=${SIZE:-1024}
 FILES=${FILES:-10000}
 [ "$(id -u)" = 0 ] || { echo "bench-verified: needs root for its network namespaces; nothing was measured" >&2; exit 2; }
 
-cargo build --quiet --release -p feige --bins --examples
+[ -n "${FEIGE_BIN:-}" ] || cargo build --quiet --release -p feige --bins --examples
 bin=$(realpath "${CARGO_TARGET_DIR:-target}")/release
 feige=${FEIGE_BIN:-$bin/feige}
 # shellcheck source=scripts/lib/bench-lab.sh

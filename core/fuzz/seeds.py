@@ -64,3 +64,16 @@ for index, header in enumerate(HEADERS):
     write("classic", str(index), octets)
     write("classic", f"{index}-message", struct.pack("i", len(octets)) + octets)
 write("classic", "command", "ls 雪".encode())
+
+# Headers of the verified transfer: the example of its document, without their lengths.
+message = b""
+for line in (HERE / "../../docs/protocol/transfer.md").read_text().splitlines() + ["#"]:
+    if re.match(r"[CS]( [0-9a-f]{2})+$", line):
+        message += bytes.fromhex(line[2:])
+    elif line.startswith("#") and message:
+        length = int.from_bytes(message[:4], "little")
+        if length == len(message) - 4:
+            write("transfer_header", f"{message[4]:02}-{length}", message[4:])
+        message = b""
+for number, messages in enumerate([("n,,n=alice,r=nonce", "c=biws,r=nonce,p=AAAA", ",s=MDEyMzQ1Njc4OQ==,i=4096")]):
+    write("scram", str(number), "".join(messages).encode())

@@ -2,15 +2,20 @@
 //! the time answers what nobody asked, claims any count, or lets time pass.
 
 use arbitrary::{Result, Unstructured};
+use feige_core::digest::Digest;
+use feige_core::stream::transfer::{Answer, Ask, Verifier};
 use feige_core::stream::{Entry, Machine, Metadata, Opened, Target, Want};
 use feige_core::time::Instant;
+use feige_core::wire::transfer::{self, ErrorCode, File, Get, Put, Reply, Request};
 
 /// Runs `machine` until `input` is used up, and checks what every machine promises. Half of what the peer says is one of
 /// `phrases`, so that more than refusals are tried.
-pub fn exercise(machine: &mut impl Machine, phrases: &[&[u8]], input: &mut Unstructured<'_>) -> Result<()> {
+pub fn exercise(machine: &mut impl Machine, phrases: &[impl AsRef<[u8]>], input: &mut Unstructured<'_>) -> Result<()> {
     let mut now = Instant::START;
     // Where the next octet of the open object belongs, and how many may follow, where that is known.
     let (mut saved, mut promised) = (0_u64, None);
+    // Which octets of its file a session of the verified transfer may save.
+    let mut range = None;
     while !input.is_empty() {
         assert_eq!(summary(&machine.want()), summary(&machine.want()), "asking changes nothing");
         let over = matches!(machine.want(), Want::Done(_));
@@ -22,7 +27,7 @@ pub fn exercise(machine: &mut impl Machine, phrases: &[&[u8]], input: &mut Unstr
             }
             1 => {
                 let name: [u8; 8] = input.arbitrary()?;
-                let answer = answer(input, &name)?;
+                let answer = if input.arbitrary()? { session_answer(input)? } else { answer(input, &name)? };
                 machine.opened(now, answer);
                 (saved, promised) = (u64::MAX, None);
             }
@@ -33,7 +38,7 @@ pub fn exercise(machine: &mut impl Machine, phrases: &[&[u8]], input: &mut Unstr
                 machine.expire(now);
                 assert!(due || before == summary(&machine.want()), "nothing happens before the deadline");
             }
-            _ => step(machine, now, phrases, input, &mut saved, &mut promised)?,
+            _ => step(machine, now, phrases, input, &mut saved, &mut promised, &mut range)?,
         }
         assert!(!over || matches!(machine.want(), Want::Done(_)), "over is over");
     }
@@ -44,16 +49,17 @@ pub fn exercise(machine: &mut impl Machine, phrases: &[&[u8]], input: &mut Unstr
 fn step(
     machine: &mut impl Machine,
     now: Instant,
-    phrases: &[&[u8]],
+    phrases: &[impl AsRef<[u8]>],
     input: &mut Unstructured<'_>,
     saved: &mut u64,
     promised: &mut Option<u64>,
+    range: &mut Option<(u64, u64)>,
 ) -> Result<()> {
     let done = match machine.want() {
         Want::Read(room) | Want::Drain(room) => {
             assert!(!room.is_empty());
             if input.arbitrary()? {
-                let phrase = input.choose(phrases)?;
+                let phrase = input.choose(phrases)?.as_ref();
                 let count = phrase.len().min(room.len());
                 room[..count].copy_from_slice(&phrase[..count]);
                 count as u64
@@ -75,6 +81,8 @@ fn step(
             assert!(!octets.is_empty());
             let count = octets.len() as u64;
             received(at, count, saved, *promised);
+            let within = |(from, to): (u64, u64)| from <= at && at.saturating_add(count) <= to;
+            assert!(range.is_none_or(within), "{count} at {at} of {range:?}");
             count
         }
         Want::Send { len, .. } => {
@@ -92,6 +100,16 @@ fn step(
                 Target::File(arrival) => (arrival.offset, arrival.size),
                 _ => (u64::MAX, None),
             };
+            if let Target::Ask(ask) = target {
+                match ask {
+                    Ask::Request(Request::Put(put)) => *range = Some((0, put.size)),
+                    Ask::Reply(Reply::File(file)) => *range = Some((file.offset, file.offset + file.length)),
+                    _ => {}
+                }
+                let answer = session_answer(input)?;
+                machine.opened(now, answer);
+                return Ok(());
+            }
             let name: [u8; 8] = input.arbitrary()?;
             let answer = answer(input, &name)?;
             machine.opened(now, answer);
@@ -134,6 +152,51 @@ fn answer<'n>(input: &mut Unstructured<'_>, name: &'n [u8]) -> Result<Opened<'n>
         7 => Opened::Refused,
         _ => Opened::Ready,
     })
+}
+
+/// What a store may answer to a session of the verified transfer: something that fits more often than not.
+fn session_answer(input: &mut Unstructured<'_>) -> Result<Opened<'static>> {
+    let small = |input: &mut Unstructured<'_>| -> Result<u64> {
+        Ok(if input.arbitrary()? { u64::from(input.arbitrary::<u16>()? >> 2) } else { input.arbitrary()? })
+    };
+    let block = if input.arbitrary()? { 12 } else { input.arbitrary()? };
+    let reply = |reply| Answer::Reply(reply);
+    let put =
+        |size, inline| Put { path: "f", size, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline };
+    Ok(Opened::Answer(match input.int_in_range(0..=23)? {
+        0..=6 => reply(Reply::Done),
+        7 => {
+            let (size, offset) = (small(input)?, 0);
+            reply(Reply::File(File { size, mtime: None, mode: None, stamp: 1, block, offset, length: small(input)? }))
+        }
+        8 => reply(Reply::Ready { offset: small(input)? & !4095, block }),
+        9 => {
+            let kind = transfer::EntryKind::File;
+            reply(Reply::Entry(transfer::Entry { name: "name", kind, size: small(input)?, mtime: None, mode: None }))
+        }
+        10 => reply(Reply::End { cursor: 0 }),
+        11 => reply(Reply::Working),
+        12 => reply(Reply::Error { code: ErrorCode::Busy, text: "no" }),
+        13 => reply(Reply::Stored { digest: Digest(input.arbitrary()?) }),
+        14 => reply(Reply::Sum { md5: Digest::default(), size: 0 }),
+        15 => reply(Reply::Repair { at: small(input)?, len: input.arbitrary()? }),
+        16 => Answer::Account(Verifier {
+            salt: b"0123456789",
+            iterations: 4096,
+            stored_key: [1; 32],
+            server_key: [2; 32],
+        }),
+        17 => Answer::Later,
+        18 => Answer::Over,
+        19 => {
+            let (offset, length) = (small(input)? & !4095, small(input)?);
+            Answer::Job(Request::Get(Get { path: "f", offset, length, block, stamp: 1 }))
+        }
+        20 => Answer::Job(Request::Put(put(small(input)?, true))),
+        21 => Answer::Job(Request::Put(put(small(input)?, false))),
+        22 => Answer::Job(Request::List { path: "", cursor: 0 }),
+        _ => Answer::Job(*input.choose(&[Request::Time, Request::Space, Request::Sum { path: "f" }, Request::Bye])?),
+    }))
 }
 
 /// What a want amounts to, without borrowing from the machine.

@@ -97,7 +97,8 @@ impl Link {
         }
     }
 
-    /// Fills in what is missing in the output, and turns to writing it. Until now nobody waited for the peer to take it.
+    /// Fills in what is missing in the output, and turns to writing it. Until now nobody waited for the peer to take
+    /// it.
     pub(super) fn write(
         &mut self,
         buffers: &mut Buffers<'_>,

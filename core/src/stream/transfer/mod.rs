@@ -16,9 +16,10 @@
 //!
 //! [`Hasher`]: crate::digest::Hasher
 //!
-//! **Guarantees**: see [`ServerSession`] and [`ClientSession`]. **Memory**: about a KiB for each session, and two
-//! buffers that are lent while there is something to do. **Time**: constant per call, but for hashing, and for deriving a
-//! key from the client's password once. **Protocol**: `docs/protocol/transfer.md`.
+//! **Guarantees**: see [`ServerSession`] and [`ClientSession`]. **Memory**: a server's session takes less than 3 KiB, a
+//! client's less than 4, and both two buffers that are lent while there is something to do. **Time**: constant per
+//! call, but for hashing, and for deriving a key from the client's password once. **Protocol**:
+//! `docs/protocol/transfer.md`.
 
 mod client;
 mod intake;
@@ -56,8 +57,15 @@ pub const BLOCKS: usize = 16;
 /// Octets of output that are kept for a header: names of 255 octets, error texts and SCRAM messages fit.
 const REPLY_ROOM: usize = 400;
 
-/// How many octets of an error text leave.
+/// How many octets of an error text leave, and what is put around them.
 const TEXT_MOST: usize = 200;
+const ERROR_FRAME: usize = LENGTH + 4;
+
+/// What a connection costs besides its buffers, on any platform.
+const _: () = {
+    assert!(size_of::<ServerSession>() <= 2816, "a server's session is larger than was agreed on");
+    assert!(size_of::<ClientSession<'_>>() <= 3840, "a client's session is larger than was agreed on");
+};
 
 /// The smallest buffers that a session works with, in octets: of input, and of output.
 pub const LEAST_BUFFERS: (usize, usize) = (512 + LENGTH, 512);
@@ -79,9 +87,9 @@ impl Buffers<'_> {
     }
 }
 
-/// As much of an error text as may leave.
-fn clipped(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_MOST);
+/// As much of an error text as fits `most` octets.
+fn clipped(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while end > 0 && !text.is_char_boundary(end) {
         end = end.saturating_sub(1);
     }
@@ -152,7 +160,8 @@ pub enum Ask<'a> {
         digest: Digest,
     },
     /// Server: words that files are stored are about to leave. Whatever was completed since the last time has to be on
-    /// the disk, under its name, before the answer (R-VT-65): [`Reply::Done`], or [`Reply::Error`], which ends the connection.
+    /// the disk, under its name, before the answer (R-VT-65): [`Reply::Done`], or [`Reply::Error`], which ends the
+    /// connection.
     Settle,
     /// Client: what shall be done next? Answer [`Answer::Job`]; [`Answer::Later`] if that depends on an answer that is
     /// still to come; [`Answer::Over`] if there is nothing more to do.

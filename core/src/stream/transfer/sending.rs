@@ -151,8 +151,8 @@ impl Sending {
         }
     }
 
-    /// Octets, `count` or as many as are needed, were loaded behind the end of the buffer. Returns how many: none if there
-    /// are no more although there should be.
+    /// Octets, `count` or as many as are needed, were loaded behind the end of the buffer. Returns how many: none if
+    /// there are no more although there should be.
     pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: u64) -> u64 {
         let Need::Load { len, .. } = self.need else { return 0 };
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);

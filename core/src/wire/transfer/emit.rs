@@ -1,7 +1,8 @@
 //! Writes headers in postcard's encoding (R-VT-4).
 //!
-//! Reading them is left to the `postcard` crate. Writing is not: its variable-length integers are put together in arrays
-//! by index, and that contains panics that no optimiser removes. A test holds the octets of both against each other.
+//! Reading them is left to the `postcard` crate. Writing is not: its variable-length integers are put together in
+//! arrays by index, and that contains panics that no optimiser removes. A test holds the octets of both against each
+//! other.
 //!
 //! **Guarantees**: what headers are made of can be written; anything else that serde knows is refused.
 //! **Memory**: none. **Time**: linear in the header.

@@ -34,9 +34,8 @@ impl<'a> Path<'a> {
     /// Nothing is repaired: a name that would have to be changed before it may name a file (see [`FileName`]) is
     /// refused, so that what was put under a name can be asked for under it.
     ///
-    /// # Errors
-    /// [`BadPath`] if a name is empty, `.`, `..`, has control or deceptive characters, separators of other systems, is a
-    /// device's, or too long; or if there are more than [`Self::DEPTH`].
+    /// # Errors [`BadPath`] if a name is empty, `.`, `..`, has control or deceptive characters, separators of other
+    /// systems, is a device's, or too long; or if there are more than [`Self::DEPTH`].
     pub fn parse(text: &'a str) -> Result<Self, BadPath> {
         let text = text.strip_prefix('/').unwrap_or(text);
         let text = text.strip_suffix('/').unwrap_or(text);

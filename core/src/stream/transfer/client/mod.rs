@@ -62,9 +62,9 @@ impl core::fmt::Debug for Credentials<'_> {
 
 /// The memory of a client's connection, without its buffers.
 ///
-/// It asks its store for jobs ([`Ask::Job`]), sends as many as the server takes at a time, and tells it every answer
-/// ([`Ask::Reply`]) in the order of the jobs. Octets that come are saved, octets that go are loaded, as
-/// [`Machine`] describes.
+/// It asks its store for jobs ([`Ask::Job`](super::Ask::Job)), sends as many as the server takes at a time, and tells
+/// it every answer ([`Ask::Reply`](super::Ask::Reply)) in the order of the jobs. Octets that come are saved, octets
+/// that go are loaded, as [`Machine`](crate::stream::Machine) describes.
 ///
 /// **Guarantees**: an answer that was not asked for ends the session; not an octet more than was announced reaches the
 /// store; a file is complete only if every block of it came with its digest, or came again until it did; a file that

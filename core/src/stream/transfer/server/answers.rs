@@ -127,10 +127,6 @@ impl<H: Hasher> Server<'_, '_, H> {
         let Stage::Sending(sending) = &mut self.session.stage else { return };
         if sending.take_back(&mut self.session.link.outlet) {
             self.session.stage = Stage::Head;
-            if !self.session.link.outlet.has_reply_room(self.buffers.output) {
-                // It had room for the run that was taken back.
-                return self.abort();
-            }
             self.say(&Reply::Error { code, text });
         } else {
             // Half of a block has left: nothing can be said any more.

@@ -22,9 +22,9 @@ const DRAIN_MOST: u64 = 64 * 1024;
 /// The buffers are lent by [`Self::with`] while there is something to do; while the session [is idle](Self::is_idle),
 /// which is most of the time of most connections, they may be taken away and be others the next time.
 ///
-/// **Guarantees**: nothing is asked of the store before somebody has signed in, but who that may be; a header is bounded
-/// before it is read; every request is answered once, in order; a file is complete only if every block of it came
-/// with its digest; the words that a file is stored leave after [`Ask::Settle`].
+/// **Guarantees**: nothing is asked of the store before somebody has signed in, but who that may be; a header is
+/// bounded before it is read; every request is answered once, in order; a file is complete only if every block of it
+/// came with its digest; the words that a file is stored leave after [`Ask::Settle`](super::Ask::Settle).
 #[derive(Debug)]
 pub struct ServerSession {
     settings: Settings,

@@ -102,7 +102,8 @@ impl<H: Hasher> Server<'_, '_, H> {
         }
     }
 
-    /// The file that is being received is not wanted any more, and passed over (R-VT-66); `left` octets of its present run are to come.
+    /// The file that is being received is not wanted any more, and passed over (R-VT-66); `left` octets of its present
+    /// run are to come.
     pub(super) fn fail_upload(&mut self, left: u64, code: ErrorCode, text: &str) {
         self.session.upload = match self.session.upload.take() {
             Some(Upload::Open { file, inline: false }) => Some(Upload::Failed { block: file.block() }),

@@ -5,7 +5,7 @@ use super::{Server, ServerSession, Stage, Upload};
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{clipped, receiving, sending};
+use crate::stream::transfer::{ERROR_FRAME, TEXT_MOST, clipped, receiving, sending};
 use crate::stream::{Abort, Outcome};
 use crate::wire::ParseError;
 use crate::wire::transfer::{ErrorCode, LENGTH, Reply, Request, decode};
@@ -113,7 +113,10 @@ impl<H: Hasher> Server<'_, '_, H> {
     pub(super) fn say(&mut self, reply: &Reply<'_>) {
         let written = match *reply {
             Reply::Error { code, text } => {
-                let reply = Reply::Error { code, text: clipped(text) };
+                // There is room for any answer, or for a short one in the place of a run that was taken back.
+                let room = self.session.link.outlet.room(self.buffers.output);
+                let text = clipped(text, TEXT_MOST.min(room.saturating_sub(ERROR_FRAME)));
+                let reply = Reply::Error { code, text };
                 self.session.link.outlet.header(self.buffers.output, &reply)
             }
             _ => self.session.link.outlet.header(self.buffers.output, reply),

@@ -19,7 +19,7 @@ use stores::{Job, Part, Shelf, get};
 
 use super::Credentials;
 use crate::stream::{Outcome, ProtocolError};
-use crate::wire::transfer::Request;
+use crate::wire::transfer::{Get, Request};
 
 /// Octets that repeat nowhere.
 pub(super) fn octets(len: usize, seed: u32) -> Vec<u8> {
@@ -371,9 +371,30 @@ fn a_client_that_wants_a_file_no_more_passes_over_it() {
     assert_eq!(pair.desk.heard, ["refused 200000", "Time(5)"]);
 }
 
-/// Session and buffers are what a connection costs.
+/// Even behind answers that have not left, and with the smallest buffers.
 #[test]
-fn sessions_are_small() {
-    assert!(size_of::<super::ServerSession>() <= 3072, "{}", size_of::<super::ServerSession>());
-    assert!(size_of::<super::ClientSession<'_>>() <= 4096, "{}", size_of::<super::ClientSession<'_>>());
+fn a_file_that_shrinks_is_told_however_little_room_there_is() {
+    for answers in 0..14 {
+        let mut shelf = Shelf::new();
+        shelf.files.insert("f".into(), octets(40, 1));
+        shelf.shrink_to = Some(7);
+        let time = peer::say(&Request::Stat { path: "" }).repeat(answers);
+        let get = Get { path: "f", offset: 0, length: 40, block: 12, stamp: 0 };
+        let said = [peer::come_in(), time, peer::say(&Request::Get(get)), peer::say(&Request::Bye)];
+        let heard = peer::Script::new(&said.concat()).serve(&mut shelf);
+        assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
+        let replies = heard.replies();
+        assert!(replies[2 + answers].starts_with("File"), "{replies:?}");
+        assert!(replies[3 + answers].starts_with("Error { code: Internal"), "{replies:?}");
+        assert_eq!((replies[4 + answers].as_str(), replies.len()), ("Done", 5 + answers));
+    }
+}
+
+/// Texts of the store may be long, and end within a character.
+#[test]
+fn error_texts_are_clipped_between_characters() {
+    assert_eq!(super::clipped("no", 200), "no");
+    assert_eq!(super::clipped(&"x".repeat(300), 200).len(), 200);
+    assert_eq!(super::clipped(&"é".repeat(300), 199).len(), 198);
+    assert_eq!(super::clipped("é", 1), "");
 }
