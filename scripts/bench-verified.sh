@@ -78,7 +78,7 @@ serve_in() { in_group s "$server" "$feige" --json serve "$work/in" --guest write
 get() { in_group c "$client" "$feige" --quiet get "$@" -o "$work/in"; }
 get_file() { get "feige://$here/file"; }
 get_small() { get "feige://$here/small"; }
-get_md5() { get --md5 -- "feige://$here/file"; }
+get_md5() { get "feige://$here/file" --md5; }
 get_folder() { get -r "feige://$here/folder"; }
 put_file() { in_group c "$client" "$feige" --quiet put "$work/out/file" "feige://$here/"; }
 put_folder() { in_group c "$client" "$feige" --quiet put -r "$work/out/folder" "feige://$here/"; }

@@ -188,6 +188,7 @@ mod tests {
         }
     }
 
+    /// proves: R-VT-32
     #[test]
     fn a_file_of_one_block_has_the_digest_of_the_file() {
         assert_eq!(BlockDigest::new().finish(), Digest::of(b""));

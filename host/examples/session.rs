@@ -20,8 +20,8 @@ use feige_core::stream::{Opened, Outcome, Store, Target};
 use feige_core::time::Instant;
 use feige_core::wire::transfer::{self, ErrorCode, Get, Reply, Request};
 
-/// Eight blocks of 64 KiB, and what is around them.
-const BUFFER: usize = (8 << 16) + (8 << 10);
+/// Sixteen blocks of 32 KiB, and what is around them.
+const BUFFER: usize = (16 << 15) + (8 << 10);
 
 const SETTINGS: Settings = Settings { max_header: 4096, window: 1 << 20, max_block: 20, software: "session" };
 
@@ -95,14 +95,14 @@ impl One {
             Ask::Request(Request::Get(get)) => {
                 let size = self.file.metadata().map_or(0, |metadata| metadata.len());
                 let length = get.length.min(size);
-                let file = transfer::File { size, mtime: None, mode: None, stamp: 1, block: 16, offset: 0, length };
+                let file = transfer::File { size, mtime: None, mode: None, stamp: 1, block: 15, offset: 0, length };
                 Answer::Reply(Reply::File(file))
             }
             Ask::Request(_) => Answer::Reply(Reply::Error { code: ErrorCode::Unsupported, text: "one file only" }),
             Ask::Job if self.asked => Answer::Over,
             Ask::Job => {
                 self.asked = true;
-                Answer::Job(Request::Get(Get { path: "file", offset: 0, length: u64::MAX, block: 16, stamp: 0 }))
+                Answer::Job(Request::Get(Get { path: "file", offset: 0, length: u64::MAX, block: 15, stamp: 0 }))
             }
             Ask::Damaged { .. } => Answer::Over,
             _ => Answer::Reply(Reply::Done),

@@ -14,7 +14,11 @@ pub mod netsim;
 pub mod peer;
 #[cfg(target_os = "linux")]
 pub mod program;
+#[cfg(target_os = "linux")]
+pub mod served;
 pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod transfer;
 
 use std::fmt;
 use std::io::Write as _;

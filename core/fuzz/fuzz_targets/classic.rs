@@ -2,9 +2,9 @@
 //! said; a salted digest does not depend on how the octets came.
 #![no_main]
 
+use feige_core::wire::BufferTooSmall;
 use feige_core::wire::classic::{CommandReply, JsonText, MAX_DEPTH, Object, Opening, Request, SaltedMd5, prefix};
 use feige_core::wire::transfer::Prefix;
-use feige_core::wire::BufferTooSmall;
 use libfuzzer_sys::fuzz_target;
 
 /// What an emitter writes, without the length.

@@ -19,6 +19,7 @@
 mod asynch;
 mod classic;
 mod node;
+mod session;
 mod stream;
 mod transfer;
 mod wire;
@@ -89,6 +90,7 @@ pub extern "C" fn proof_entry() {
     wire::proof(octets());
     stream::proof(octets());
     transfer::proof(octets());
+    session::proof(octets());
     node::proof(octets());
     classic::proof(octets());
 }

@@ -185,7 +185,7 @@ fn folder(octets: &'static [u8], request: &FileRequest<'_>, buffer: &mut [u8]) {
 
 /// The blocking driver.
 #[inline(never)]
-fn run(machine: impl Machine, octets: &'static [u8]) {
+pub fn run(machine: impl Machine, octets: &'static [u8]) {
     let mut scratch = [0; 64];
     let mut mover = blocking::Scratch(&mut scratch);
     shown(blocking::run(machine, &mut Line, &mut shelf(octets), &mut mover, now));
@@ -193,7 +193,7 @@ fn run(machine: impl Machine, octets: &'static [u8]) {
 
 /// What a driver that somebody else wrote may do: answer anything at any time.
 #[inline(never)]
-fn by_hand(machine: &mut impl Machine, octets: &'static [u8]) {
+pub fn by_hand(machine: &mut impl Machine, octets: &'static [u8]) {
     let mut shelf = shelf(octets);
     while proof_clock() != 0 {
         if let Want::Done(result) = machine.want() {

@@ -11,7 +11,7 @@
 pub mod asynch;
 pub mod blocking;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use core::fmt;
 

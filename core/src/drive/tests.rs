@@ -98,7 +98,7 @@ fn a_transport_that_accepts_nothing() {
 }
 
 #[cfg(feature = "async")]
-mod both {
+pub(crate) mod both {
     use super::*;
     use crate::drive::asynch::{self, Timer};
     use crate::stream::{FolderClient, Limits, Machine};
@@ -127,7 +127,7 @@ mod both {
     }
 
     /// The same script behind the asynchronous traits. Every second poll is not ready yet.
-    struct Later(Script, bool);
+    pub(crate) struct Later(pub(crate) Script, pub(crate) bool);
 
     impl Later {
         async fn hesitate(&mut self) {
@@ -173,9 +173,15 @@ mod both {
     }
 
     /// Time stands still until everybody waits.
-    struct Virtual {
+    pub(crate) struct Virtual {
         clock: Rc<Cell<u64>>,
         polls: u32,
+    }
+
+    impl Virtual {
+        pub(crate) fn new(clock: Rc<Cell<u64>>) -> Self {
+            Self { clock, polls: 0 }
+        }
     }
 
     impl Timer for Virtual {
@@ -197,7 +203,7 @@ mod both {
         }
     }
 
-    fn block_on<F: Future>(future: F) -> F::Output {
+    pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
         loop {
@@ -216,7 +222,7 @@ mod both {
     }
 
     fn asynchronous(machine: impl Machine, script: Script, mut ram: Ram) -> Everything {
-        let mut timer = Virtual { clock: Rc::clone(&script.clock), polls: 0 };
+        let mut timer = Virtual::new(Rc::clone(&script.clock));
         let (mut later, mut scratch) = (Later(script, false), [0xa5; 7]);
         let ended = block_on(asynch::run(machine, &mut later, &mut ram, &mut scratch, &mut timer));
         (ended, later.0.written, ram.received, later.0.clock.get(), later.0.shut)
@@ -224,7 +230,7 @@ mod both {
 
     /// As [`asynchronous`], but every future is dropped after each poll that did not finish it.
     fn cancelled(mut machine: impl Machine, script: Script, mut ram: Ram) -> Everything {
-        let mut timer = Virtual { clock: Rc::clone(&script.clock), polls: 0 };
+        let mut timer = Virtual::new(Rc::clone(&script.clock));
         let (mut later, mut scratch) = (Later(script, false), [0xa5; 7]);
         let mut context = Context::from_waker(Waker::noop());
         let ended = loop {

@@ -25,6 +25,7 @@
 
 mod covered;
 mod error;
+mod finisher;
 mod folder;
 mod ledger;
 mod list;
@@ -40,6 +41,7 @@ mod tests;
 mod upload;
 
 pub use error::HomeError;
+pub use finisher::Finisher;
 pub use list::{Item, Listing};
 pub use source::Source;
 pub use upload::{Arriving, Earlier, Finished, Upload};
@@ -119,6 +121,12 @@ impl Home {
             });
         }
         Ok(home)
+    }
+
+    /// How much may be used; `None`: no limit but the disk.
+    #[must_use]
+    pub const fn quota(&self) -> Option<u64> {
+        self.quota
     }
 
     /// How much is used, and how much may be.

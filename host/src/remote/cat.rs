@@ -6,7 +6,7 @@
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{ErrorCode, Get, Reply, Request};
 
-use super::connection::{BLOCK_LOG2, Remote};
+use super::connection::Remote;
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
 use super::report::Report;
 use crate::exit::{Exit, Failure};
@@ -23,7 +23,7 @@ pub(super) fn cat(remote: &mut Remote<'_>, path: &str, report: &mut Report) -> R
         over: false,
         at: 0,
         stamp: 0,
-        block: BLOCK_LOG2,
+        block: 0,
         run: Vec::new(),
         refusal: None,
         failure: None,

@@ -22,14 +22,18 @@ use crate::digest::Lanes;
 use crate::exit::{Exit, Failure};
 use crate::transfer::{Cancel, Clock, Socket, SocketError, connect};
 
-/// Octets of a block: what a buffer holds eight of is hashed side by side.
-pub(crate) const BLOCK: usize = 64 << 10;
+/// A file of so many octets is small: it is one block, and travels with its announcement.
+pub(crate) const SMALL: u64 = 1 << SMALL_LOG2;
 
-/// [`BLOCK`] as a power of two.
-pub(crate) const BLOCK_LOG2: u8 = 16;
+/// [`SMALL`] as a power of two.
+pub(crate) const SMALL_LOG2: u8 = 16;
 
-/// Octets of a buffer: eight blocks, with headers and digests.
-const BUFFER: usize = 8 * BLOCK + (8 << 10);
+/// Octets of a block of any other file, as a power of two: sixteen of them, hashed side by side, stay in a processor's
+/// cache.
+pub(crate) const BLOCK_LOG2: u8 = 15;
+
+/// Octets of a buffer: sixteen blocks, with headers and digests.
+const BUFFER: usize = (16 << BLOCK_LOG2) + (8 << 10);
 
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -38,7 +42,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 const SETTINGS: Settings = Settings {
     max_header: MAX_HEADER_HOST,
     window: 512 << 10,
-    max_block: BLOCK_LOG2,
+    max_block: SMALL_LOG2,
     software: concat!("Feige ", env!("CARGO_PKG_VERSION")),
 };
 

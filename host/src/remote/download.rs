@@ -18,13 +18,13 @@ use feige_core::digest::Digest;
 use feige_core::text::FileName;
 use feige_core::wire::transfer::{self, Entry, EntryKind, ErrorCode, Get, Path, Reply, Request, block_len};
 
-use super::connection::{BLOCK, BLOCK_LOG2, Patience, sleep};
+use super::connection::{Patience, SMALL, sleep};
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
 use super::report::{Event, Report};
 use super::whole::Whole;
 use super::{Wish, same_time};
 use crate::exit::{Exit, Failure};
-use crate::home::{Arriving, Finished, Home, HomeError, Upload};
+use crate::home::{Arriving, Finished, Finisher, Home, HomeError, Upload};
 use crate::transfer::Cancel;
 
 /// Nothing is asked for behind a file that is larger, in octets.
@@ -144,6 +144,9 @@ pub(super) struct Download<'r> {
     finished: Vec<Finished>,
     landed: Vec<Landed>,
     unsettled: u64,
+    /// Small files of a folder get their names beside us.
+    finisher: Option<Finisher>,
+    beside: VecDeque<Landed>,
     /// The path that is asked for.
     path: String,
 }
@@ -173,6 +176,8 @@ impl<'r> Download<'r> {
             finished: Vec::new(),
             landed: Vec::new(),
             unsettled: 0,
+            finisher: None,
+            beside: VecDeque::new(),
             path: String::new(),
         };
         for (number, tree) in trees.iter().enumerate() {
@@ -197,6 +202,7 @@ impl<'r> Download<'r> {
     /// Gives names to what is whole. To be called in the end, however that came.
     pub(super) fn close(&mut self) {
         self.arrival = None;
+        self.wait_finished();
         self.settle();
     }
 
@@ -267,9 +273,10 @@ impl<'r> Download<'r> {
                 _ => {}
             }
         }
-        let (mut offset, mut stamp, mut block) = (0, 0, BLOCK_LOG2);
+        // The server knows best which blocks suit it, unless there are some already.
+        let (mut offset, mut stamp, mut block) = (0, 0, 0);
         // What is as small as a block has no parts that could be continued.
-        if file.known.is_none_or(|(size, _)| size > BLOCK as u64) {
+        if file.known.is_none_or(|(size, _)| size > SMALL) {
             match home.earlier(path) {
                 Ok(Some(earlier)) => (offset, stamp, block) = (earlier.offset, earlier.stamp, earlier.block),
                 Ok(None) => {}
@@ -431,13 +438,50 @@ impl<'r> Download<'r> {
         }
         let Some(Job::Get(File { tree, tail, .. })) = self.under_way.front() else { return Ok(()) };
         let (tree, tail) = (*tree, tail.clone());
+        let landed = Landed { tree, tail, size: head.size, digest, md5 };
+        if self.trees[tree].recursive && head.size <= SMALL && self.finish_beside(tree) {
+            if let Some(finisher) = &mut self.finisher {
+                finisher.give(upload);
+                self.beside.push_back(landed);
+            }
+            self.hear_finished();
+            return Ok(());
+        }
         if self.landed.last().is_some_and(|last| last.tree != tree) {
             self.settle();
         }
         self.finished.push(upload.complete().map_err(|error| here(&error))?);
-        self.landed.push(Landed { tree, tail, size: head.size, digest, md5 });
+        self.landed.push(landed);
         self.unsettled += head.size;
         Ok(())
+    }
+
+    /// Whether small files of this tree can be finished by a thread of their own.
+    fn finish_beside(&mut self, tree: usize) -> bool {
+        if self.beside.back().is_some_and(|last| last.tree != tree) {
+            self.wait_finished();
+        }
+        if self.finisher.is_none() {
+            self.finisher = Finisher::start(Arc::clone(&self.trees[tree].home));
+        }
+        self.finisher.is_some()
+    }
+
+    /// Tells of what was finished beside us.
+    fn hear_finished(&mut self) {
+        while let Some(result) = self.finisher.as_mut().and_then(Finisher::result) {
+            if let Some(landed) = self.beside.pop_front() {
+                self.named(landed, result);
+            }
+        }
+    }
+
+    fn wait_finished(&mut self) {
+        let results = self.finisher.take().map(Finisher::finish).unwrap_or_default();
+        for (landed, result) in std::mem::take(&mut self.beside).into_iter().zip(results) {
+            self.named(landed, result);
+        }
+        self.report.flush();
     }
 
     /// Gives names to those that wait for them.
@@ -445,22 +489,26 @@ impl<'r> Download<'r> {
         let Some(tree) = self.landed.first().map(|landed| landed.tree) else { return };
         self.unsettled = 0;
         let results = self.trees[tree].home.settle(&mut self.finished);
-        let landed = std::mem::take(&mut self.landed);
-        for (landed, result) in landed.into_iter().zip(results) {
-            let Landed { tree, tail, size, digest, md5 } = landed;
-            match result {
-                Ok(()) => {
-                    self.report.moved_file();
-                    if self.report.tells_each() || !self.trees[tree].recursive {
-                        let (name, path) = (self.remote(tree, &tail), self.local(tree, &tail));
-                        let path = self.trees[tree].folder.join(path);
-                        self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
-                    }
-                }
-                Err(error) => self.fail(tree, &tail, &here(&error)),
-            }
+        for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
+            self.named(landed, result);
         }
         self.report.flush();
+    }
+
+    /// A file has its name, or cannot get it.
+    fn named(&mut self, landed: Landed, result: Result<(), HomeError>) {
+        let Landed { tree, tail, size, digest, md5 } = landed;
+        match result {
+            Ok(()) => {
+                self.report.moved_file();
+                if self.report.tells_each() || !self.trees[tree].recursive {
+                    let (name, path) = (self.remote(tree, &tail), self.local(tree, &tail));
+                    let path = self.trees[tree].folder.join(path);
+                    self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
+                }
+            }
+            Err(error) => self.fail(tree, &tail, &here(&error)),
+        }
     }
 
     fn entry(&mut self, entry: &Entry<'_>) -> Heard {

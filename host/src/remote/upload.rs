@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{EntryKind, ErrorCode, Put, Reply, Request};
 
-use super::connection::{BLOCK, BLOCK_LOG2, Patience, sleep};
+use super::connection::{BLOCK_LOG2, Patience, SMALL, SMALL_LOG2, sleep};
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
 use super::report::{Event, Report};
 use super::walk::{Found, Place, Walk};
@@ -202,11 +202,11 @@ impl<'r> Upload<'r> {
                 return Announcement::None;
             }
         };
-        let block = BLOCK_LOG2.min(takes.max_block);
+        let block = if source.size <= SMALL { SMALL_LOG2 } else { BLOCK_LOG2 }.min(takes.max_block);
         // R-VT-12: what comes unasked must fit what the server takes unasked.
         let overhead = ANNOUNCEMENT + file.remote.len() + Digest::LEN;
         let window = u64::from(takes.window).saturating_sub(overhead as u64);
-        let inline = source.size <= window.min(1 << block).min(BLOCK as u64);
+        let inline = source.size <= window.min(1 << block).min(SMALL);
         if !inline && !self.under_way.is_empty() {
             // Answers to others would be taken for answers to it.
             self.todo.push_front(Task::Put(file));
@@ -262,7 +262,7 @@ impl<'r> Upload<'r> {
         if self.report.tells_each() || !self.recursive {
             let (name, path) = (&file.remote, file.place.shown());
             // Of a file of one block it is the same.
-            let md5 = md5.or_else(|| (size <= BLOCK as u64).then_some(digest));
+            let md5 = md5.or_else(|| (size <= SMALL).then_some(digest));
             self.report.event(&Event::Stored { name, path: &path, size, digest: Some(digest), md5 });
         }
     }

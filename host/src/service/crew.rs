@@ -21,8 +21,15 @@ use crate::transfer::SocketError;
 /// Workers at a time: disks and hashes keep some of them busy, peers none.
 const WORKERS: usize = 16;
 
-/// Octets after which a line makes room for others that wait.
+/// Octets after which a line makes room for another that waits.
 const TURN: usize = 2 << 20;
+
+/// The more of them wait, the shorter is a turn, so that those who begin together end together; but not shorter than
+/// this, which is what the smallest buffers hold.
+const LEAST_TURN: usize = 32 << 10;
+
+/// A turn that moves nothing, because a file is hashed or a folder gone through, ends after this time.
+const SLICE: Duration = Duration::from_millis(20);
 
 /// How long a worker stays with a line whose peer is about to go on.
 const LINGER: Duration = Duration::from_millis(3);
@@ -73,7 +80,8 @@ impl Crew {
         }
         queue.lines.push_back(line);
         self.queued.store(queue.lines.len(), Ordering::Relaxed);
-        if queue.idle > 0 {
+        // One that was called is idle until it wakes up, and then has the line that it was called for.
+        if queue.lines.len() <= queue.idle {
             self.called.notify_one();
         } else if queue.workers < WORKERS {
             let service_ = Arc::clone(service);
@@ -143,6 +151,9 @@ impl Crew {
         let left = self.drive(service, &mut line, &mut room, lanes);
         if matches!(left, Left::Over(_)) || line.session.is_idle() {
             service.rooms.back(room);
+            if !line.session.is_receiving() {
+                line.desk.put_down();
+            }
         } else {
             line.room = Some(room);
         }
@@ -156,6 +167,7 @@ impl Crew {
     fn drive(&self, service: &Service, line: &mut Line, room: &mut super::rooms::Room, lanes: &mut Lanes) -> Left {
         let Line { socket, session, desk, .. } = line;
         let mut clock = || service.clock.now();
+        let began = clock();
         socket.moved = 0;
         let mut machine = session.with(room.buffers(), lanes);
         machine.expire(clock());
@@ -166,10 +178,12 @@ impl Crew {
                 Ok(Some(outcome)) => return Left::Over(Ok(outcome)),
                 Err(error) => return Left::Over(Err(error)),
             }
-            let others = self.queued.load(Ordering::Relaxed) > 0;
+            let others = self.queued.load(Ordering::Relaxed);
             match socket.blocked {
-                Some(direction) if others || !socket.linger(direction, LINGER) => return Left::Waiting(direction),
-                None if others && socket.moved >= TURN => return Left::Turn,
+                Some(direction) if others > 0 || !socket.linger(direction, LINGER) => return Left::Waiting(direction),
+                None if others > 0 && (socket.moved >= turn(others) || clock().since(began) >= SLICE) => {
+                    return Left::Turn;
+                }
                 _ => {}
             }
             if service.cancel.is_cancelled() {
@@ -177,6 +191,12 @@ impl Crew {
             }
         }
     }
+}
+
+/// How many octets a line may move while so many others wait.
+const fn turn(others: usize) -> usize {
+    let share = TURN / others;
+    if share > LEAST_TURN { share } else { LEAST_TURN }
 }
 
 /// A line waits for its peer.

@@ -28,7 +28,10 @@ const TURN: usize = 8 << 20;
 const PIECE: usize = 256 << 10;
 
 /// A file larger than this may be the rest of one that was begun before, in blocks of another size.
-const SMALL: u64 = 64 << 10;
+const SMALL: u64 = 1 << SMALL_LOG2;
+
+/// A small file is one block, and its digest its MD5.
+const SMALL_LOG2: u8 = 16;
 
 /// See the module.
 pub(super) struct Desk {
@@ -75,6 +78,11 @@ impl Desk {
             item: None,
             block: super::BLOCK,
         }
+    }
+
+    /// Nothing is under way: closes what is open. An upload that came to nothing lets its name and its room go.
+    pub(super) fn put_down(&mut self) {
+        self.open = Open::Nothing;
     }
 
     /// Who it is.
@@ -258,7 +266,8 @@ impl Desk {
     fn get(&mut self, get: &Get<'_>, home: &Home) -> Result<Reply<'static>, HomeError> {
         let source = home.read(parse(get.path)?)?;
         let continues = get.stamp == source.stamp && get.offset <= source.size;
-        let block = block_len(get.block).map_or(self.block, |_| get.block);
+        let usual = if source.size <= SMALL { SMALL_LOG2 } else { self.block };
+        let block = block_len(get.block).map_or(usual, |_| get.block);
         let len = block_len(block).unwrap_or(1);
         // Who continues a file that is another by now gets all of it; so does who asks for half a block.
         let whole_blocks = get.offset.is_multiple_of(u64::from(len)) || get.offset == source.size;
@@ -282,6 +291,8 @@ impl Desk {
 
     fn put(&mut self, put: &Put<'_>) -> Result<Reply<'static>, HomeError> {
         let home = self.enter(true)?;
+        // What could not be written of an earlier file is not this one's fault.
+        self.unwritten = None;
         let path = parse(put.path)?;
         let mut block = if put.inline { put.block } else { put.block.clamp(12, self.block) };
         if put.size > SMALL

@@ -83,13 +83,15 @@ impl Lobby {
     /// # Errors
     /// They were, but not to something that makes sense.
     pub(super) fn refresh(&self) -> Result<(), Failure> {
-        if let Some(accounts) = &self.accounts
-            && lock(accounts).refresh()?
-        {
-            // A quota may be another: it counts as soon as nobody is in the home.
-            lock(&self.homes).retain(|_, home| Arc::strong_count(home) > 1);
+        if let Some(accounts) = &self.accounts {
+            lock(accounts).refresh()?;
         }
         Ok(())
+    }
+
+    /// The homes in which somebody was.
+    pub(super) fn homes(&self) -> Vec<Arc<Home>> {
+        lock(&self.homes).values().map(Arc::clone).collect()
     }
 
     /// What checks the password of `user`.
@@ -140,7 +142,11 @@ impl Lobby {
         let path = self.root.join(folder);
         let mut homes = lock(&self.homes);
         if let Some(home) = homes.get(&path) {
-            return Ok(Arc::clone(home));
+            // Another quota counts as soon as nobody is in the home: there must be one `Home` of a folder only.
+            if home.quota() == quota || Arc::strong_count(home) > 1 {
+                return Ok(Arc::clone(home));
+            }
+            homes.remove(&path);
         }
         if let Err(error) = std::fs::create_dir_all(&path) {
             return Err(denied(ErrorCode::Internal, format!("cannot make the home: {}", error.kind())));

@@ -11,7 +11,7 @@ use super::BLOCK;
 const BUDGET: usize = 16 << 20;
 
 /// Blocks that are hashed side by side.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 /// Octets besides the blocks: headers, digests, and what was read too much.
 const EXTRA: usize = 8 << 10;
@@ -27,7 +27,7 @@ pub(super) struct Room {
     size: Size,
 }
 
-/// How large buffers are: for eight blocks of this size.
+/// How large buffers are: for sixteen blocks of this size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
     /// As a power of two.
@@ -96,14 +96,14 @@ mod tests {
 
     #[test]
     fn the_more_lines_the_smaller_the_buffers() {
-        assert_eq!(Size::for_lines(1).block, 16);
-        assert_eq!(Size::for_lines(8).block, 16);
+        assert_eq!(Size::for_lines(1).block, 15);
+        assert_eq!(Size::for_lines(8).block, 15);
         assert_eq!(Size::for_lines(100).block, 12);
         assert_eq!(Size::for_lines(100_000).block, 12);
         assert!(2 * Size { block: 12 }.octets() <= 80 << 10);
         let rooms = Rooms::default();
         let one = rooms.lend();
-        assert_eq!(one.block(), 16);
+        assert_eq!(one.block(), 15);
         rooms.back(one);
         assert_eq!(rooms.free.lock().unwrap().len(), 1);
         let many: Vec<_> = (0..200).map(|_| rooms.lend()).collect();

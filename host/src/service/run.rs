@@ -23,6 +23,7 @@ use crate::accounts::random;
 use crate::config::state_dir;
 use crate::digest::DigestCache;
 use crate::exit::{Exit, Failure};
+use crate::home::STALE;
 use crate::transfer::{Cancel, Clock, Gate};
 
 const LISTENER: Token = Token(0);
@@ -32,6 +33,12 @@ const FIRST_LINE: usize = 256;
 
 /// How often deadlines and the users file are looked at.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How often parts that nobody is going to continue are looked for. That goes through all files of the homes.
+const SWEEP: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// Digests of whole files that are remembered.
 const DIGESTS: usize = 65_536;
@@ -76,7 +83,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
     allow_many_files();
     let system = |error: io::Error| Failure::new(format!("the system does not let us watch connections: {error}"));
     let mut poll = Poll::new().map_err(system)?;
-    let mut listener = TcpListener::bind(options.listen).map_err(|error| {
+    let mut listener = listen(options.listen).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "; another program has the port: choose one by --listen ADDR:PORT",
             _ => "",
@@ -102,6 +109,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
 
     let mut events = Events::with_capacity(1024);
     let mut looked = service.clock.now();
+    let mut swept = None;
     loop {
         match poll.poll(&mut events, Some(TICK)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(system(error)),
@@ -114,6 +122,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
                     if let Some(exit) = signals.pending() {
                         service.cancel.cancel();
                         service.crew.end();
+                        service.watch.clear();
                         return Ok(exit);
                     }
                 }
@@ -125,8 +134,14 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
             }
         }
         let now = service.clock.now();
+        if swept.is_none_or(|swept| now.since(swept) >= SWEEP) {
+            swept = Some(now);
+            service.sweep();
+        }
         if now.since(looked) >= TICK {
             looked = now;
+            // The system tells of a client once: of one that could not be accepted then, not again.
+            service.accept(&listener);
             service.watch.overdue(now).into_iter().for_each(|line| service.crew.call(&service, line));
             if let Err(failure) = service.lobby.refresh() {
                 service.report.tell(&[Event::Trouble { error: failure.message }]);
@@ -136,6 +151,15 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
 }
 
 impl Service {
+    /// Removes parts that are too old, in a thread that takes its time.
+    fn sweep(self: &Arc<Self>) {
+        let homes = self.lobby.homes();
+        // Without a thread, the next time will do.
+        let _ = std::thread::Builder::new().name("sweep".into()).spawn(move || {
+            homes.iter().for_each(|home| home.sweep(STALE));
+        });
+    }
+
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
         loop {
             match listener.accept() {
@@ -171,6 +195,18 @@ impl Service {
     }
 }
 
+/// Listens with room for many who come at the same moment: whom the system has no room for tries again after a second.
+fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(at), socket2::Type::STREAM, None)?;
+    // Elsewhere this would let several programs have the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
 /// Tells a client that there are too many already.
 fn turn_away(stream: &TcpStream) {
     let mut octets = [0; 128];
@@ -178,6 +214,9 @@ fn turn_away(stream: &TcpStream) {
     if let Ok(len) = encode(&reply, &mut octets) {
         // Nobody waits for somebody who is turned away.
         let _ = io::Write::write(&mut &*stream, &octets[..len]);
+        // With octets unread the connection would be reset, and the answer be lost on some systems.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = io::Read::read(&mut &*stream, &mut [0; 512]);
     }
 }
 

@@ -61,6 +61,12 @@ impl Watch {
         Some(line)
     }
 
+    /// Drops all lines: what they have received stays as parts.
+    pub(super) fn clear(&self) {
+        let lines = std::mem::take(&mut self.waiting().lines);
+        drop(lines);
+    }
+
     /// Lines whose peers have kept them waiting for too long.
     #[expect(clippy::vec_box, reason = "a line stays where it is from hand to hand")]
     pub(super) fn overdue(&self, now: Instant) -> Vec<Box<Line>> {

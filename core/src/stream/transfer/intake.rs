@@ -120,8 +120,11 @@ impl Intake {
     ) {
         let unread = self.unread(buffers.input);
         if len > block {
-            let blocks = unread.get(..len).unwrap_or_default().chunks(block.max(1));
-            let blocks: Vec<&[u8], BLOCKS> = blocks.take(BLOCKS).collect();
+            let mut blocks: Vec<&[u8], BLOCKS> = Vec::new();
+            for block in unread.get(..len).unwrap_or_default().chunks(block.max(1)) {
+                // A run has no more.
+                let _ = blocks.push(block);
+            }
             return hasher.md5(&blocks, digests);
         }
         while let Some(&(at, digest)) = self.ahead.front() {
@@ -139,8 +142,8 @@ impl Intake {
         self.ahead.clear();
         let (blocks, places) = together(unread, len, body);
         hasher.md5(&blocks, digests);
-        for (digest, place) in digests.iter().zip(places).skip(1) {
-            let at = self.taken.saturating_add(u64::try_from(place).unwrap_or(u64::MAX));
+        for (digest, place) in digests.iter().zip(&places).skip(1) {
+            let at = self.taken.saturating_add(u64::try_from(*place).unwrap_or(u64::MAX));
             // As many as there are digests: it fits.
             let _ = self.ahead.push_back((at, *digest));
         }

@@ -18,8 +18,10 @@ pub(super) struct Link {
     pub(super) out: Out,
     /// When the connection began.
     pub(super) began: Instant,
-    /// When the peer last made progress.
+    /// When the peer last made progress; the time that the store took since then does not count.
     pub(super) since: Instant,
+    /// When something was last done.
+    now: Instant,
     /// Octets that moved since then.
     moved: u64,
 }
@@ -43,6 +45,7 @@ impl Link {
             out: Out::Filling,
             began: now,
             since: now,
+            now,
             moved: 0,
         }
     }
@@ -53,35 +56,48 @@ impl Link {
     }
 
     /// Something was completed.
-    pub(super) fn progress(&mut self, now: Instant) {
-        (self.since, self.moved) = (now, 0);
+    pub(super) fn progress(&mut self) {
+        (self.since, self.moved) = (self.now, 0);
+    }
+
+    /// The peer, or only the time, got on.
+    pub(super) fn at(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// The store did something, and took from the last moment until `now`: that is not the peer's fault.
+    pub(super) fn store_took_until(&mut self, now: Instant) {
+        self.since = self.since + now.since(self.now);
+        self.now = now;
     }
 
     /// Octets moved, which is progress only if there are enough of them.
-    fn moved(&mut self, now: Instant, count: u64) {
+    fn moved(&mut self, count: u64) {
         self.moved = self.moved.saturating_add(count);
         if self.moved >= STEP {
-            self.progress(now);
+            self.progress();
         }
     }
 
     /// `n` octets were read.
     pub(super) fn read(&mut self, now: Instant, n: u64) {
+        self.at(now);
         self.intake.filled(usize::try_from(n).unwrap_or(usize::MAX));
-        self.moved(now, n);
+        self.moved(n);
     }
 
     /// `n` octets were written.
     pub(super) fn wrote(&mut self, now: Instant, n: u64) {
+        self.at(now);
         self.outlet.wrote(usize::try_from(n).unwrap_or(usize::MAX));
-        self.moved(now, n);
+        self.moved(n);
         if self.outlet.is_empty() {
             self.out = Out::Filling;
-            self.progress(now);
+            self.progress();
         }
     }
 
-    /// Fills in what is missing in the output, and turns to writing it.
+    /// Fills in what is missing in the output, and turns to writing it. Until now nobody waited for the peer to take it.
     pub(super) fn write(
         &mut self,
         buffers: &mut Buffers<'_>,
@@ -90,5 +106,6 @@ impl Link {
     ) {
         self.outlet.seal(buffers.output, hasher, file);
         self.out = if self.outlet.is_empty() { Out::Filling } else { Out::Writing };
+        self.progress();
     }
 }

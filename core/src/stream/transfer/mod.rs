@@ -152,7 +152,7 @@ pub enum Ask<'a> {
         digest: Digest,
     },
     /// Server: words that files are stored are about to leave. Whatever was completed since the last time has to be on
-    /// the disk, under its name, before the answer: [`Reply::Done`], or [`Reply::Error`], which ends the connection.
+    /// the disk, under its name, before the answer (R-VT-65): [`Reply::Done`], or [`Reply::Error`], which ends the connection.
     Settle,
     /// Client: what shall be done next? Answer [`Answer::Job`]; [`Answer::Later`] if that depends on an answer that is
     /// still to come; [`Answer::Over`] if there is nothing more to do.

@@ -91,7 +91,8 @@ impl Outlet {
 
     /// Forgets what was appended since the end was at `to`.
     pub(super) fn cut(&mut self, to: usize) {
-        self.end = to.clamp(self.start, self.end);
+        // Not `clamp`, which panics if the start is behind the end.
+        self.end = to.max(self.start).min(self.end);
         while self.blocks.last().is_some_and(|block| block.digest >= self.end) {
             self.blocks.pop();
         }
@@ -104,9 +105,11 @@ impl Outlet {
         }
         let mut digests = [Digest::default(); TOGETHER];
         {
-            let blocks = self.blocks.iter();
-            let inputs: Vec<&[u8], TOGETHER> =
-                blocks.map(|block| output.get(block.from..block.to).unwrap_or_default()).collect();
+            // Not `collect`, which panics if there are too many.
+            let mut inputs: Vec<&[u8], TOGETHER> = Vec::new();
+            for block in &self.blocks {
+                let _ = inputs.push(output.get(block.from..block.to).unwrap_or_default());
+            }
             hasher.md5(&inputs, &mut digests);
         }
         for (block, digest) in self.blocks.iter().zip(&digests) {

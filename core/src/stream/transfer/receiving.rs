@@ -284,9 +284,11 @@ impl Segment {
         matches!(self.need(intake, buffers), Need::Octets(_) | Need::Nothing)
     }
 
-    /// `count` octets were saved.
-    pub(super) fn saved(&mut self, intake: &mut Intake, buffers: &Buffers<'_>, count: u64) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX).min(self.len.saturating_sub(self.saved));
+    /// Octets, `count` or as many as there were, were saved. Returns how many.
+    pub(super) fn saved(&mut self, intake: &mut Intake, buffers: &Buffers<'_>, count: u64) -> u64 {
+        let Need::Save { octets, .. } = self.need(intake, buffers) else { return 0 };
+        let most = u32::try_from(octets.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(count).unwrap_or(u32::MAX).min(most);
         if self.step == (Step::Save { hashed: false }) {
             let taken = usize::try_from(count).unwrap_or(usize::MAX);
             let octets = intake.unread(buffers.input).get(..taken).unwrap_or_default();
@@ -302,6 +304,12 @@ impl Segment {
                 *place = running.finish();
             }
         }
+        count.into()
+    }
+
+    /// Whether the store is told of blocks that are sound.
+    pub(super) fn reports(&self) -> bool {
+        matches!(self.step, Step::Report(from) if self.sound_run(from).is_some())
     }
 
     /// The store has heard.

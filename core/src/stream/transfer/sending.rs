@@ -151,29 +151,25 @@ impl Sending {
         }
     }
 
-    /// `count` octets were loaded behind the end of the buffer. `false` if there are no more although there should be.
-    pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: usize) -> bool {
-        let count = match &mut self.run {
-            Run::None => return true,
-            Run::Whole { missing, .. } => {
-                let count = count.min(*missing);
-                *missing = missing.saturating_sub(count);
-                outlet.grown(buffers.output, count);
-                count
-            }
+    /// Octets, `count` or as many as are needed, were loaded behind the end of the buffer. Returns how many: none if there
+    /// are no more although there should be.
+    pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: u64) -> u64 {
+        let Need::Load { len, .. } = self.need else { return 0 };
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);
+        match &mut self.run {
+            Run::None => return 0,
+            Run::Whole { missing, .. } => *missing = missing.saturating_sub(count),
             Run::Piece { missing, running } => {
-                let count = count.min(usize::try_from(*missing).unwrap_or(usize::MAX));
                 let octets = buffers.output.get(outlet.end()..).and_then(|octets| octets.get(..count));
                 running.update(octets.unwrap_or_default());
                 *missing = missing.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
-                outlet.grown(buffers.output, count);
-                count
             }
-        };
+        }
+        outlet.grown(buffers.output, count);
         let octets = u64::try_from(count).unwrap_or(u64::MAX);
         self.at = self.at.saturating_add(octets);
         self.left = self.left.saturating_sub(octets);
-        count > 0
+        octets
     }
 
     /// Whether the run that is complete is the last.

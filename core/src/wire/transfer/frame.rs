@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::emit::emit;
 use crate::wire::{BufferTooSmall, Fault, Field, ParseError};
 
 /// Octets of the length in front of each header (R-VT-1).
@@ -32,13 +33,17 @@ pub fn prefix(octets: &[u8], most: usize) -> Result<Prefix, ParseError> {
 /// Writes length and header to the front of `buffer`, and returns how many octets they take together.
 ///
 /// # Errors
-/// [`BufferTooSmall`], whose `needed` is an estimate: four octets more than there were.
+/// [`BufferTooSmall`], with the size that would have sufficed.
 pub fn encode<T: Serialize>(header: &T, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
-    let too_small = BufferTooSmall { needed: buffer.len().saturating_add(LENGTH) };
-    let (length, room) = buffer.split_first_chunk_mut::<LENGTH>().ok_or(too_small)?;
-    let written = postcard::to_slice(header, room).map_err(|_| too_small)?.len();
-    *length = u32::try_from(written).map_err(|_| too_small)?.to_le_bytes();
-    Ok(written.saturating_add(LENGTH))
+    let whole = |header: usize| header.saturating_add(LENGTH);
+    let (length, room) = match buffer.split_first_chunk_mut::<LENGTH>() {
+        Some((length, room)) => (Some(length), room),
+        None => (None, [].as_mut_slice()),
+    };
+    let written = emit(header, room).map_err(|BufferTooSmall { needed }| BufferTooSmall { needed: whole(needed) })?;
+    let too_small = BufferTooSmall { needed: whole(written) };
+    *length.ok_or(too_small)? = u32::try_from(written).map_err(|_| too_small)?.to_le_bytes();
+    Ok(whole(written))
 }
 
 /// Reads a header, without its length. Octets behind it belong to a later version of it and are ignored (R-VT-5).

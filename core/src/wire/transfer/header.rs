@@ -80,7 +80,7 @@ pub enum Request<'a> {
     },
     /// Asks how much room there is. Answer: [`Reply::Space`].
     Space,
-    /// Asks for the MD5 of a whole file. Answer: [`Reply::Working`] any number of times, then [`Reply::Sum`].
+    /// Asks for the MD5 of a whole file (R-VT-41). Answer: [`Reply::Working`] any number of times, then [`Reply::Sum`].
     Sum {
         /// The file.
         path: &'a str,
@@ -125,7 +125,7 @@ pub enum Reply<'a> {
     File(File),
     /// Octets of the file, with digests (R-VT-31).
     Data(Data),
-    /// The announced file is welcome.
+    /// The announced file is welcome (R-VT-61).
     Ready {
         /// Where to begin: what lies before it is here already, from an earlier attempt.
         offset: u64,
@@ -196,7 +196,7 @@ pub struct Get<'a> {
     /// The size of blocks to use, as a power of two; 0 leaves it to the server.
     pub block: u8,
     /// The [`File::stamp`] of the earlier attempt that is continued; 0 if there was none. If the file has changed
-    /// since, it is sent from its start.
+    /// since, it is sent from its start (R-VT-52).
     pub stamp: u64,
 }
 

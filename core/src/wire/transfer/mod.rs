@@ -7,6 +7,7 @@
 //! **Memory**: headers borrow from the octets they were read from. **Time**: linear in the header.
 //! **Protocol**: `docs/protocol/transfer.md`, the rules R-VT-1 to 29.
 
+mod emit;
 mod frame;
 mod header;
 mod path;

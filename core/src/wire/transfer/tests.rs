@@ -5,18 +5,20 @@ use std::vec::Vec;
 
 use super::*;
 use crate::digest::Digest;
-use crate::wire::{Field, ParseError};
+use crate::wire::{BufferTooSmall, Field, ParseError};
 
 fn out(header: &impl serde::Serialize) -> Vec<u8> {
     let mut buffer = vec![0xa5; 600];
     let len = encode(header, &mut buffer).unwrap();
+    let mut theirs = [0; 600];
+    assert_eq!(buffer[LENGTH..len], *postcard::to_slice(header, &mut theirs).unwrap(), "what postcard makes of it");
     assert!(buffer[len..].iter().all(|&octet| octet == 0xa5));
     buffer.truncate(len);
     let mut exact = vec![0xa5; len];
     assert_eq!(encode(header, &mut exact), Ok(len));
     assert_eq!(exact, buffer);
     for short in 0..len {
-        assert!(encode(header, &mut exact[..short]).is_err());
+        assert_eq!(encode(header, &mut exact[..short]), Err(BufferTooSmall { needed: len }));
     }
     buffer
 }
@@ -60,6 +62,8 @@ fn everything_comes_back() {
         Request::MakeDir { path: "d", parents: true },
         Request::Rename { from: "a", to: "b", replace: false },
         Request::Space,
+        Request::Sum { path: "f" },
+        Request::Time,
         Request::Bye,
     ];
     for request in requests {

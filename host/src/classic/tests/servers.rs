@@ -146,6 +146,21 @@ fn a_salted_store() {
     assert_eq!((summary.received, summary.sent, summary.answered, summary.refused), (2, 2, 2, 0), "{events:?}");
 }
 
+/// proves: R-CL-45
+#[test]
+fn a_salted_answer_fills_the_read_of_its_client() {
+    let mut rig = Rig::new();
+    rig.say(&salted("nope", "", b""));
+    let (mut length, mut header, mut body) = ([0; 4], [0; 1024], [0; 17]);
+    rig.peer.read_exact(&mut length).unwrap();
+    assert_eq!(i32::from_le_bytes(length), 1024);
+    rig.peer.read_exact(&mut header).unwrap();
+    let header = str::from_utf8(&header).unwrap();
+    assert_eq!(header.trim_end_matches(' '), r#"{"command": "nope", "data_length": 17}"#);
+    rig.peer.read_exact(&mut body).unwrap();
+    assert_eq!(&body, b"nope is not exist");
+}
+
 /// proves: R-CL-44, R-CL-48
 #[test]
 fn a_salted_store_says_what_is_wrong_and_goes_on() {

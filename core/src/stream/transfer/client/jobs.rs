@@ -1,6 +1,6 @@
 //! The jobs of a client on their way out, and the files that go with them.
 
-use super::{Client, ClientSession, Outgoing, Stage};
+use super::{Client, ClientSession, Job, Kind, Outgoing, Stage};
 use crate::digest::{Digest, Hasher};
 use crate::stream::transfer::sending::Sending;
 use crate::stream::{Abort, Outcome};
@@ -21,6 +21,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             return;
         }
         self.session.stage = Stage::Work;
+        let Some(kind) = Kind::of(request) else { return self.abort() };
         match *request {
             Request::Put(put) if put.inline => {
                 let block = block_len(put.block).filter(|&block| put.size <= u64::from(block));
@@ -39,28 +40,18 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             }
             Request::Put(put) => {
                 self.session.outgoing = Some(Outgoing::new(put.size));
-                self.job_begun(len);
+                self.job_begun(kind, len);
             }
-            Request::Get(_)
-            | Request::List { .. }
-            | Request::Stat { .. }
-            | Request::MakeDir { .. }
-            | Request::RemoveDir { .. }
-            | Request::Remove { .. }
-            | Request::Rename { .. }
-            | Request::Space
-            | Request::Sum { .. }
-            | Request::Time => self.job_begun(len),
-            _ => self.abort(),
+            _ => self.job_begun(kind, len),
         }
     }
 
     /// A job of so many octets is in the output.
-    pub(super) fn job_begun(&mut self, len: usize) {
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
+    pub(super) fn job_begun(&mut self, kind: Kind, len: usize) {
+        let job = Job::new(kind, len);
         // Asked before: there is room.
-        let _ = self.session.jobs.push_back(len);
-        self.session.under_way = self.session.under_way.saturating_add(len);
+        let _ = self.session.jobs.push_back(job);
+        self.session.under_way = self.session.under_way.saturating_add(job.octets());
     }
 
     /// All octets of the large file were sent, or all that there are.

@@ -1,6 +1,6 @@
 //! A client as its driver sees it.
 
-use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Stage};
+use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Kind, Stage};
 use crate::digest::Hasher;
 use crate::stream::transfer::link::Out;
 use crate::stream::transfer::{Answer, Ask, receiving, sending};
@@ -12,8 +12,10 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
     fn want(&mut self) -> Want<'_> {
         let ClientSession { link, stage, incoming, settings, .. } = &mut *self.session;
         let buffers = &mut self.buffers;
-        if link.out == Out::Writing {
-            return Want::Write(link.outlet.unwritten(buffers));
+        match (&*stage, link.out) {
+            (Stage::Over(result), _) => return Want::Done(*result),
+            (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers)),
+            (_, Out::Filling | Out::Settling) => {}
         }
         let ask = match stage {
             Stage::Asking => Ask::Job,
@@ -61,29 +63,30 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
     fn done(&mut self, now: Instant, n: u64) {
         let ClientSession { link, stage, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
-            (Out::Settling, _) => return,
+            (_, Stage::Over(_)) | (Out::Settling, _) => return,
             (Out::Writing, _) => link.wrote(now, n),
             (_, Stage::Sending { sending, .. }) => {
-                let count = usize::try_from(n).unwrap_or(usize::MAX);
-                if matches!(sending.need(), sending::Need::Load { .. }) {
-                    if sending.loaded(&mut link.outlet, &self.buffers, count) {
-                        totals.add_octets(n);
-                    } else {
-                        self.shrunk();
-                    }
+                if !matches!(sending.need(), sending::Need::Load { .. }) {
+                    return;
+                }
+                link.store_took_until(now);
+                match sending.loaded(&mut link.outlet, &self.buffers, n) {
+                    0 => self.shrunk(),
+                    count => totals.add_octets(count),
                 }
             }
             (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
                 receiving::Need::Save { .. } => {
-                    segment.saved(&mut link.intake, &self.buffers, n);
-                    totals.add_octets(n);
+                    link.store_took_until(now);
+                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, n));
                 }
                 receiving::Need::Octets(_) if n == 0 => self.end_of_stream(),
                 receiving::Need::Octets(_) => link.read(now, n),
                 receiving::Need::Report { .. } | receiving::Need::Nothing => return,
             },
             (_, Stage::Closing(outcome)) => {
-                link.progress(now);
+                link.at(now);
+                link.progress();
                 *stage = Stage::Draining { outcome: *outcome, left: DRAIN_MOST };
             }
             (_, Stage::Draining { outcome, left }) => {
@@ -114,15 +117,14 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
     }
 
     fn opened(&mut self, now: Instant, answer: Opened<'_>) {
+        if !self.session.asks() {
+            return;
+        }
+        self.session.link.store_took_until(now);
         let Opened::Answer(answer) = answer else {
             self.session.stage = Stage::Over(Ok(Outcome::Refused));
             return;
         };
-        if self.session.link.out != Out::Filling {
-            return;
-        }
-        // The peer is not late because the store took its time: a disk to be synchronised, a person who thinks.
-        self.session.link.progress(now);
         let refused = matches!(answer, Answer::Reply(Reply::Error { .. }));
         match (&mut self.session.stage, answer) {
             (Stage::Asking, Answer::Job(request)) => self.begin(&request),
@@ -132,7 +134,10 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             (Stage::Asking, Answer::Over) => {
                 (self.session.jobless, self.session.stage) = (Jobless::ForEver, Stage::Work);
             }
-            (&mut Stage::Telling { last }, Answer::Reply(reply)) => self.told(&reply, last),
+            (&mut Stage::Telling { last }, Answer::Reply(reply)) => {
+                self.session.link.progress();
+                self.told(&reply, last);
+            }
             (Stage::Failing(..), Answer::Reply(_)) => {
                 // Before signing in, nothing can follow.
                 if self.session.jobs.is_empty() {
@@ -141,7 +146,6 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                     self.session.stage = Stage::Work;
                     let draining = self.session.incoming.as_ref().and_then(|incoming| incoming.unwanted);
                     if draining.is_none_or(|left| left == 0) {
-                        (self.session.incoming, self.session.outgoing) = (None, None);
                         self.job_over();
                     }
                 }
@@ -154,7 +158,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                 let head = sending.head();
                 sending.seal(&mut self.session.link.outlet, &mut self.buffers, file);
                 if inline {
-                    self.job_begun(self.session.link.outlet.end().saturating_sub(head));
+                    self.job_begun(Kind::SmallPut, self.session.link.outlet.end().saturating_sub(head));
                 }
             }
             (Stage::Receiving(segment), Answer::Reply(_)) => {
@@ -182,7 +186,6 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                 if !refused {
                     self.session.totals.add_file();
                 }
-                self.session.incoming = None;
                 self.session.stage = Stage::Work;
                 self.job_over();
             }
@@ -204,7 +207,6 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             Stage::Draining { outcome, .. } => Ok(outcome),
             _ => Err(ProtocolError::TimedOut),
         });
-        self.session.link.out = Out::Filling;
     }
 }
 

@@ -10,17 +10,18 @@ use heapless::Deque;
 use super::link::{Link, Out};
 use super::receiving::{Receiving, Segment};
 use super::scram::ClientExchange;
-use super::sending::Sending;
+use super::sending::{self, Sending};
 use super::{Buffers, PROGRESS_TIME, Settings};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::Instant;
-use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST};
+use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request};
 
-/// After its last word a client reads no more than this before it drops the connection.
+/// After its last word a client reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
 
-/// Of a file that is not wanted after all, no more than this is passed over; rather than that, the connection ends.
+/// Of a file that is not wanted after all, no more than this is passed over; rather than that, the connection ends
+/// (R-VT-54).
 const UNWANTED_MOST: u64 = 4 << 20;
 
 /// Jobs that may be under way at a time.
@@ -67,7 +68,8 @@ impl core::fmt::Debug for Credentials<'_> {
 ///
 /// **Guarantees**: an answer that was not asked for ends the session; not an octet more than was announced reaches the
 /// store; a file is complete only if every block of it came with its digest, or came again until it did; a file that
-/// was sent counts as stored only if the server says so, with the same digest.
+/// was sent counts as stored only if the server says so, and one that did not go with its announcement only if the
+/// server names the same digest.
 #[derive(Debug)]
 pub struct ClientSession<'c> {
     settings: Settings,
@@ -75,9 +77,9 @@ pub struct ClientSession<'c> {
     link: Link,
     stage: Stage,
     exchange: Option<ClientExchange>,
-    /// Octets of each job that is not answered, oldest first.
-    jobs: Deque<u32, PIPELINE>,
-    /// Their sum.
+    /// The jobs that are not answered, oldest first.
+    jobs: Deque<Job, PIPELINE>,
+    /// Octets of all of them.
     under_way: u32,
     /// The store has no more jobs, or none now.
     jobless: Jobless,
@@ -88,6 +90,80 @@ pub struct ClientSession<'c> {
     /// The large file that is sent.
     outgoing: Option<Outgoing>,
     totals: Totals,
+}
+
+/// A job that is not answered.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    kind: Kind,
+    /// Header and body, in units of [`Self::UNIT`] octets, rounded up: there are many jobs.
+    units: u16,
+}
+
+impl Job {
+    const UNIT: u32 = 32;
+
+    fn new(kind: Kind, octets: usize) -> Self {
+        let units = u32::try_from(octets).unwrap_or(u32::MAX).div_ceil(Self::UNIT);
+        Self { kind, units: u16::try_from(units).unwrap_or(u16::MAX) }
+    }
+
+    fn octets(self) -> u32 {
+        u32::from(self.units).saturating_mul(Self::UNIT)
+    }
+}
+
+/// What a job is, as far as its answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Get,
+    /// A file that goes with its announcement.
+    SmallPut,
+    LargePut,
+    List,
+    Stat,
+    /// Something that is done or not.
+    Change,
+    Space,
+    Sum,
+    Time,
+}
+
+impl Kind {
+    /// What `request` is; `None` if it is none that a store may ask for.
+    const fn of(request: &Request<'_>) -> Option<Self> {
+        Some(match request {
+            Request::Get(_) => Self::Get,
+            Request::Put(put) if put.inline => Self::SmallPut,
+            Request::Put(_) => Self::LargePut,
+            Request::List { .. } => Self::List,
+            Request::Stat { .. } => Self::Stat,
+            Request::MakeDir { .. } | Request::RemoveDir { .. } | Request::Remove { .. } | Request::Rename { .. } => {
+                Self::Change
+            }
+            Request::Space => Self::Space,
+            Request::Sum { .. } => Self::Sum,
+            Request::Time => Self::Time,
+            _ => return None,
+        })
+    }
+
+    /// Whether `reply` is an answer to it, or a part of one (R-VT-14).
+    const fn is_answered_by(self, reply: &Reply<'_>) -> bool {
+        match reply {
+            Reply::Error { .. } | Reply::Working => true,
+            Reply::File(_) | Reply::Data(_) => matches!(self, Self::Get),
+            Reply::Ready { .. } | Reply::Repair { .. } => matches!(self, Self::LargePut),
+            Reply::Stored { .. } => matches!(self, Self::SmallPut | Self::LargePut),
+            Reply::Entry(_) | Reply::End { .. } => matches!(self, Self::List),
+            Reply::Stat(_) => matches!(self, Self::Stat),
+            Reply::Done => matches!(self, Self::Change),
+            Reply::Space { .. } => matches!(self, Self::Space),
+            Reply::Sum { .. } => matches!(self, Self::Sum),
+            Reply::Time(_) => matches!(self, Self::Time),
+            Reply::Hello(_) | Reply::SignIn { .. } => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,17 +312,37 @@ impl<'c> ClientSession<'c> {
                 | Stage::Unsent(..)
                 | Stage::Sending { .. }
                 | Stage::Damaged { .. }
-                | Stage::Completing
-                | Stage::Over(_),
+                | Stage::Completing,
                 Out::Filling,
-            ) => return None,
+            )
+            | (Stage::Over(_), _) => return None,
             _ => PROGRESS_TIME,
         };
         Some(self.link.since + patience)
     }
 }
 
-/// A [`ClientSession`] with its buffers: a [`Machine`].
+impl ClientSession<'_> {
+    /// Whether the store is asked something.
+    fn asks(&self) -> bool {
+        match &self.stage {
+            _ if self.link.out != Out::Filling => false,
+            Stage::Sending { sending, .. } => !matches!(sending.need(), sending::Need::Load { .. }),
+            Stage::Receiving(segment) => segment.reports(),
+            stage => matches!(
+                stage,
+                Stage::Asking
+                    | Stage::Telling { .. }
+                    | Stage::Failing(..)
+                    | Stage::Unsent(..)
+                    | Stage::Damaged { .. }
+                    | Stage::Completing
+            ),
+        }
+    }
+}
+
+/// A [`ClientSession`] with its buffers: a [`Machine`](crate::stream::Machine).
 #[derive(Debug)]
 pub struct Client<'s, 'c, 'b, H> {
     session: &'s mut ClientSession<'c>,

@@ -1,12 +1,12 @@
 //! What the answers of a server mean to a client.
 
-use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Limits, Stage, UNWANTED_MOST};
+use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Stage, UNWANTED_MOST};
 use crate::digest::Hasher;
 use crate::stream::transfer::receiving::Receiving;
 use crate::stream::transfer::scram;
 use crate::stream::transfer::sending::{Direction, Sending};
 use crate::stream::{Outcome, ProtocolError};
-use crate::wire::transfer::{Data, ErrorCode, Reply, Request, block_len, body_len};
+use crate::wire::transfer::{Data, ErrorCode, File, Reply, Request, VERSION, block_len, body_len};
 
 impl<H: Hasher> Client<'_, '_, '_, H> {
     /// A header is at the front of the input.
@@ -17,15 +17,26 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             _ => None,
         };
         let Ok(reply) = self.reply() else { return self.violation() };
+        if matches!(self.session.stage, Stage::Work) {
+            let oldest = self.session.jobs.front();
+            if !oldest.is_some_and(|job| job.kind.is_answered_by(&reply)) {
+                return self.violation();
+            }
+        }
         if let Reply::Error { .. } = reply {
-            self.session.stage = match self.session.stage {
-                Stage::Work if self.session.jobs.is_empty() => return self.violation(),
-                _ => Stage::Telling { last: !matches!(self.session.stage, Stage::Work) },
-            };
+            let unwanted = self.session.incoming.as_ref().is_some_and(|incoming| incoming.unwanted.is_some());
+            if unwanted {
+                // The store has given the file up before the server did.
+                self.take_header();
+                return self.job_over();
+            }
+            self.session.stage = Stage::Telling { last: !matches!(self.session.stage, Stage::Work) };
             return;
         }
         match (&self.session.stage, reply) {
-            (Stage::Hello, Reply::Hello(_)) => self.session.stage = Stage::Telling { last: false },
+            (Stage::Hello, Reply::Hello(hello)) if (1..=VERSION).contains(&hello.version) => {
+                self.session.stage = Stage::Telling { last: false }
+            }
             (Stage::Admission, Reply::Done) => {
                 self.take_header();
                 self.session.stage = Stage::Work;
@@ -40,15 +51,19 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 self.take_header();
                 self.session.stage = Stage::Closing(Outcome::Complete(self.session.totals));
             }
-            (Stage::Work, _) if self.session.jobs.is_empty() => self.violation(),
-            (Stage::Work, Reply::Working) => self.take_header(),
+            (Stage::Work, Reply::Working) => {
+                self.take_header();
+                self.session.link.progress();
+            }
             (Stage::Work, Reply::Data(data)) => self.data(data),
             (Stage::Work, Reply::File(file)) => match &mut self.session.incoming {
-                None if block_len(file.block).is_some() => self.session.stage = Stage::Telling { last: false },
+                None if block_len(file.block).is_some() && is_within(file) => {
+                    self.session.stage = Stage::Telling { last: false }
+                }
                 Some(incoming) if incoming.repairing => {
                     incoming.repairing = false;
                     let (head, length) = (incoming.head, file.length);
-                    // Somebody wrote to the file: what is here and what comes do not belong together.
+                    // Somebody wrote to the file: what is here and what comes do not belong together (R-VT-53).
                     let changed = (file.stamp, file.size, file.block) != (head.stamp, head.size, head.block);
                     self.take_header();
                     if changed {
@@ -59,7 +74,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 _ => self.violation(),
             },
             (Stage::Work, Reply::Repair { at, len }) => match &mut self.session.outgoing {
-                Some(outgoing) if at.saturating_add(u64::from(len)) <= outgoing.size => {
+                Some(outgoing) if outgoing.ready && at.saturating_add(u64::from(len)) <= outgoing.size => {
                     outgoing.repairing = true;
                     let sending = Sending::new(Direction::Up, at, u64::from(len), outgoing.block);
                     self.take_header();
@@ -76,8 +91,11 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 _ => self.violation(),
             },
             (Stage::Work, Reply::Stored { digest }) => {
-                let told = self.session.outgoing.as_ref().map(|outgoing| outgoing.told);
-                if told.is_some_and(|told| told != digest) {
+                let large = self.session.jobs.front().is_some_and(|job| job.kind == Kind::LargePut);
+                let outgoing = self.session.outgoing.as_ref().filter(|_| large);
+                if outgoing.is_some_and(|outgoing| !outgoing.ready) {
+                    self.violation();
+                } else if outgoing.is_some_and(|outgoing| outgoing.told != digest) {
                     self.take_header();
                     self.session.stage = Stage::Failing(ErrorCode::DigestMismatch, "the server stored something else");
                 } else {
@@ -85,7 +103,6 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                     self.session.stage = Stage::Telling { last: false };
                 }
             }
-            (Stage::Work, Reply::Hello(_) | Reply::SignIn { .. }) => self.violation(),
             (Stage::Work, _) => self.session.stage = Stage::Telling { last: false },
             _ => self.violation(),
         }
@@ -143,10 +160,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         let alone = self.session.jobs.len() == 1;
         let Some(incoming) = &mut self.session.incoming else { return };
         match incoming.unwanted {
-            Some(0) => {
-                self.session.incoming = None;
-                self.job_over();
-            }
+            Some(0) => self.job_over(),
             Some(_) => {}
             None if !incoming.file.all_came() => {}
             None if incoming.file.is_sound() => self.session.stage = Stage::Completing,
@@ -161,10 +175,15 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         }
     }
 
-    /// The oldest job has its answer.
+    /// The oldest job has its answer, and with it the file that it was about.
     pub(super) fn job_over(&mut self) {
-        let octets = self.session.jobs.pop_front().unwrap_or(0);
-        self.session.under_way = self.session.under_way.saturating_sub(octets);
+        self.session.incoming = None;
+        if let Some(job) = self.session.jobs.pop_front() {
+            self.session.under_way = self.session.under_way.saturating_sub(job.octets());
+            if job.kind == Kind::LargePut {
+                self.session.outgoing = None;
+            }
+        }
         if self.session.jobless == Jobless::Now {
             self.session.jobless = Jobless::No;
         }
@@ -202,8 +221,6 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             }
             Reply::Entry(_) => Stage::Work,
             _ => {
-                // The answer to a file that is sent or received ends it.
-                (self.session.incoming, self.session.outgoing) = (None, None);
                 self.job_over();
                 Stage::Work
             }
@@ -211,4 +228,9 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         self.take_header();
         self.session.stage = stage;
     }
+}
+
+/// Whether the range that is sent is one of the file.
+fn is_within(file: File) -> bool {
+    file.offset.checked_add(file.length).is_some_and(|end| end <= file.size)
 }

@@ -163,7 +163,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     /// Whether another job may be begun.
     pub(super) fn may_ask(&self) -> bool {
         let ClientSession { jobs, under_way, jobless, limits, outgoing, .. } = &*self.session;
-        let largest = u32::try_from(LARGEST).unwrap_or(u32::MAX);
+        // What does not fit the buffer is no job.
+        let largest = u32::try_from(LARGEST.min(self.buffers.output.len())).unwrap_or(u32::MAX);
         let fits = jobs.is_empty() || under_way.saturating_add(largest) <= limits.window;
         *jobless == Jobless::No && outgoing.is_none() && !jobs.is_full() && fits
     }

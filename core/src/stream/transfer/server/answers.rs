@@ -51,7 +51,9 @@ impl<H: Hasher> Server<'_, '_, H> {
                 let Some((size, wished)) = offered else { return self.abort() };
                 let block = if inline.is_some() { wished } else { block };
                 let Some(block) = block_len(block) else { return self.abort() };
-                let file = Receiving::new(offset.min(size), size, block);
+                // What comes with its announcement comes whole.
+                let offset = if inline.is_some() { 0 } else { offset.min(size) };
+                let file = Receiving::new(offset, size, block);
                 self.receive(file, inline.map(|(len, _)| len), reply);
             }
             _ => self.say(reply),

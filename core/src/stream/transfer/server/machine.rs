@@ -13,10 +13,11 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
     fn want(&mut self) -> Want<'_> {
         let ServerSession { link, stage, upload, exchange, settings, .. } = &mut *self.session;
         let buffers = &mut self.buffers;
-        match link.out {
-            Out::Settling => return Want::Open(Target::Ask(Ask::Settle)),
-            Out::Writing => return Want::Write(link.outlet.unwritten(buffers)),
-            Out::Filling => {}
+        match (&*stage, link.out) {
+            (Stage::Over(result), _) => return Want::Done(*result),
+            (_, Out::Settling) => return Want::Open(Target::Ask(Ask::Settle)),
+            (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers)),
+            (_, Out::Filling) => {}
         }
         let ask = match stage {
             Stage::Asking => {
@@ -69,31 +70,32 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
     fn done(&mut self, now: Instant, n: u64) {
         let ServerSession { link, stage, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
-            (Out::Settling, _) => return,
+            (_, Stage::Over(_)) | (Out::Settling, _) => return,
             (Out::Writing, _) => link.wrote(now, n),
             (_, Stage::Head | Stage::Skipping(_)) if n == 0 => self.end_of_stream(),
             (_, Stage::Head | Stage::Skipping(_)) => link.read(now, n),
             (_, Stage::Sending(sending)) => {
-                let count = usize::try_from(n).unwrap_or(usize::MAX);
-                if matches!(sending.need(), sending::Need::Load { .. }) {
-                    if sending.loaded(&mut link.outlet, &self.buffers, count) {
-                        totals.add_octets(n);
-                    } else {
-                        self.shrunk(ErrorCode::Internal, "the file became shorter while it was sent");
-                    }
+                if !matches!(sending.need(), sending::Need::Load { .. }) {
+                    return;
+                }
+                link.store_took_until(now);
+                match sending.loaded(&mut link.outlet, &self.buffers, n) {
+                    0 => self.shrunk(ErrorCode::Internal, "the file became shorter while it was sent"),
+                    count => totals.add_octets(count),
                 }
             }
             (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
                 receiving::Need::Save { .. } => {
-                    segment.saved(&mut link.intake, &self.buffers, n);
-                    totals.add_octets(n);
+                    link.store_took_until(now);
+                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, n));
                 }
                 receiving::Need::Octets(_) if n == 0 => self.end_of_stream(),
                 receiving::Need::Octets(_) => link.read(now, n),
                 receiving::Need::Report { .. } | receiving::Need::Nothing => return,
             },
             (_, Stage::Closing) => {
-                link.progress(now);
+                link.at(now);
+                link.progress();
                 *stage = Stage::Draining(DRAIN_MOST);
             }
             (_, Stage::Draining(left)) => {
@@ -108,6 +110,10 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
     }
 
     fn opened(&mut self, now: Instant, answer: Opened<'_>) {
+        if !self.session.asks() {
+            return;
+        }
+        self.session.link.store_took_until(now);
         let Opened::Answer(answer) = answer else {
             self.session.stage = Stage::Over(Ok(Outcome::Refused));
             return;
@@ -119,7 +125,6 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
         };
         let in_a_file = self.session.upload.is_some();
         match (self.session.link.out, &mut self.session.stage) {
-            (Out::Writing, _) => return,
             (Out::Settling, _) => {
                 self.session.unsettled = false;
                 match reply {
@@ -175,7 +180,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
         }
         // Within a file only its octets are progress.
         if !in_a_file {
-            self.session.link.progress(now);
+            self.session.link.progress();
         }
         self.advance();
     }
@@ -193,7 +198,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
             // The octets are out; only the peer's farewell is missing.
             (Out::Filling, Stage::Draining(_)) => *stage = Stage::Over(Ok(Outcome::Complete(*totals))),
             (Out::Filling, Stage::Head | Stage::Skipping(_) | Stage::Receiving(_)) if link.outlet.is_empty() => {
-                link.progress(now);
+                link.at(now);
                 self.close_with(ErrorCode::Timeout, "nothing came for too long");
                 self.advance();
             }

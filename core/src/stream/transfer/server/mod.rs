@@ -8,13 +8,13 @@ mod steps;
 use super::link::{Link, Out};
 use super::receiving::{Receiving, Segment};
 use super::scram::ServerExchange;
-use super::sending::Sending;
+use super::sending::{self, Sending};
 use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings};
 use crate::digest::Hasher;
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::Instant;
 
-/// After its last octet a server reads no more than this before it drops the connection.
+/// After its last octet a server reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
 
 /// The memory of one connection that is served, without its buffers.
@@ -132,6 +132,12 @@ impl ServerSession {
         matches!(self.stage, Stage::Head) && self.link.is_empty() && self.link.out == Out::Filling
     }
 
+    /// Whether a file is being received: octets of it that were saved are still of use.
+    #[must_use]
+    pub const fn is_receiving(&self) -> bool {
+        matches!(self.upload, Some(Upload::Open { .. }))
+    }
+
     /// Whether somebody has signed in, or was let in without an account.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -142,7 +148,7 @@ impl ServerSession {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let patience = match (&self.stage, self.link.out) {
-            (_, Out::Settling) => return None,
+            (Stage::Over(_), _) | (_, Out::Settling) => return None,
             (_, Out::Writing) => PROGRESS_TIME,
             (Stage::Head, _) if self.who != Who::Known => return Some(self.link.began + SIGN_IN_TIME),
             // Within a file, the next run of it is due.
@@ -161,7 +167,28 @@ impl ServerSession {
     }
 }
 
-/// A [`ServerSession`] with its buffers: a [`Machine`].
+impl ServerSession {
+    /// Whether the store is asked something.
+    fn asks(&self) -> bool {
+        match (&self.stage, self.link.out) {
+            (Stage::Over(_), _) | (_, Out::Writing) => false,
+            (_, Out::Settling) => true,
+            (Stage::Sending(sending), _) => !matches!(sending.need(), sending::Need::Load { .. }),
+            (Stage::Receiving(segment), _) => segment.reports(),
+            (stage, _) => matches!(
+                stage,
+                Stage::Asking
+                    | Stage::Account
+                    | Stage::SignedIn { .. }
+                    | Stage::Listing
+                    | Stage::Working(_)
+                    | Stage::Completing
+            ),
+        }
+    }
+}
+
+/// A [`ServerSession`] with its buffers: a [`Machine`](crate::stream::Machine).
 #[derive(Debug)]
 pub struct Server<'s, 'b, H> {
     session: &'s mut ServerSession,

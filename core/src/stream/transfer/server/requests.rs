@@ -9,12 +9,17 @@ use crate::wire::transfer::{Data, ErrorCode, Hello, Put, Reply, Request, VERSION
 impl<H: Hasher> Server<'_, '_, H> {
     /// Turns to what the header at the front of the input asks for.
     pub(super) fn dispatch(&mut self) {
+        // R-VT-6: nobody knows what body it has.
         let Ok(request) = self.request() else {
             return self.close_with(ErrorCode::Unsupported, "the request is not known");
         };
         match (self.session.who, request) {
             (Who::Nobody, Request::Hello(hello)) => self.hello(hello.version),
             (Who::Nobody, _) => self.close_with(ErrorCode::BadRequest, "the first message has to be a hello"),
+            // A nonce is good for one exchange only.
+            (Who::Stranger, Request::SignIn { .. }) if self.session.exchange.is_some() => {
+                self.close_with(ErrorCode::BadRequest, "the sign-in has begun already");
+            }
             (Who::Stranger, Request::SignIn { message }) => match ServerExchange::first(message, &self.session.nonce) {
                 Ok(exchange) => {
                     (self.session.exchange, self.session.stage) = (Some(exchange), Stage::Account);
@@ -97,7 +102,7 @@ impl<H: Hasher> Server<'_, '_, H> {
         }
     }
 
-    /// The file that is being received is not wanted any more; `left` octets of its present run are to come.
+    /// The file that is being received is not wanted any more, and passed over (R-VT-66); `left` octets of its present run are to come.
     pub(super) fn fail_upload(&mut self, left: u64, code: ErrorCode, text: &str) {
         self.session.upload = match self.session.upload.take() {
             Some(Upload::Open { file, inline: false }) => Some(Upload::Failed { block: file.block() }),

@@ -1,12 +1,21 @@
 //! Both sessions, against each other and against peers that do not keep the rules.
 
+mod deadlines;
+mod document;
+mod drivers;
+mod hostile_client;
+mod hostile_server;
+mod narrow;
 mod pair;
+mod peer;
+mod stores;
 
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
-use pair::{Job, Pair, Part, Shelf, get};
+use pair::Pair;
+use stores::{Job, Part, Shelf, get};
 
 use super::Credentials;
 use crate::stream::{Outcome, ProtocolError};
