@@ -54,7 +54,9 @@ Examples:
   feige members                                 who is there
   feige send alice \"lunch?\"                     a message, done when it was acknowledged
   feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
-  echo hello | feige send all                   to everybody"
+  echo hello | feige send all                   to everybody
+  feige serve share --guest read                serve a folder, verified
+  feige put -r photos feige://alice@nas/        to a server, and back: feige get, ls, shell"
     };
 }
 
@@ -218,14 +220,26 @@ pub enum Command {
     /// Make folders on a server.
     Mkdir(Mkdir),
     /// Remove files from a server.
+    #[command(after_help = "\
+Examples:
+  feige rm feige://nas/old.txt
+  feige rm feige://alice@nas/a feige://alice@nas/b")]
     Rm(Several),
     /// Remove empty folders from a server.
+    #[command(after_help = "\
+Examples:
+  feige rmdir feige://nas/inbox
+  feige rmdir feige://alice@nas/2026/11 feige://alice@nas/2026")]
     Rmdir(Several),
     /// Rename or move a file or folder on a server.
     Mv(Mv),
     /// Show how much room there is on a server.
     Df(Df),
     /// Print the MD5 of files on a server, as md5sum does.
+    #[command(after_help = "\
+Examples:
+  feige sum feige://nas/big.iso
+  feige sum feige://nas/a feige://nas/b | md5sum -c      compares with the files here")]
     Sum(Several),
     /// Work at a server, command by command.
     Shell(Shell),

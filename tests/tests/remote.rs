@@ -547,3 +547,37 @@ fn the_shell_has_a_prompt_completion_and_history() {
     terminal.press(&["Up", "Up", "Enter"]);
     terminal.shows(&["used"]);
 }
+
+/// A Feige server speaks the classic dialects too, so both ends are tried with each other here; `classic.rs` tries the
+/// programs of courses.
+#[test]
+fn classic_dialects_are_spoken_on_request() {
+    let site = Site::open();
+    write(&site.here("note.txt"), b"note\n");
+    write(&site.here("图.png"), &contents(100_000));
+    let url = |path: &str| site.url(path);
+    for (dialect, name) in [("upload", "one.txt"), ("put", "two.txt"), ("salted", "three.txt")] {
+        let put = site.run(["--json", "put", "--dialect", dialect, "note.txt", &url(name)]);
+        let events = put.ends(0).events();
+        assert_eq!((&events[0]["event"], &events[0]["size"]), (&"stored".into(), &5.into()), "{dialect}: {events:?}");
+        let end = Instant::now() + SOON;
+        while !site.there(name).exists() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(fs::read(site.there(name)).ok().as_deref(), Some(&b"note\n"[..]), "{dialect}");
+    }
+    site.run(["put", "--dialect", "salted", "图.png", &url("")]).ends(0);
+    assert_eq!(site.run(["ls", "--dialect", "salted", &url("img")]).ends(0).out, "图.png\n");
+    fs::create_dir(site.here("to")).expect("room");
+    site.run(["get", "--dialect", "salted", &url("img/图.png"), &url("one.txt"), "-o", "to"]).ends(0);
+    assert_eq!(fs::read(site.here("to/图.png")).ok(), Some(contents(100_000)));
+    let listed = site.run(["get", "--dialect", "command", &url("ls")]);
+    assert!(listed.ends(0).out.contains("three.txt"), "{listed:?}");
+    site.run(["get", "--dialect", "command", &url("ls"), "-o", "listed"]).ends(0);
+    assert_eq!(fs::read_to_string(site.here("listed")).ok().as_ref(), Some(&listed.out));
+    site.run(["get", "--dialect", "salted", &url("none.txt"), "-o", "to"]).ends(4);
+    site.run(["get", "--dialect", "put", &url("x")]).ends(2);
+    site.run(["put", "-r", "--dialect", "put", "to", &url("")]).ends(2).says("knows no -r");
+    site.run(["ls", "--dialect", "salted", "feige://al@127.0.0.1:1/"]).ends(2);
+    site.run(["put", "--dialect", "upload", "note.txt", "feige://127.0.0.1:1/"]).ends(3);
+}
