@@ -6,11 +6,10 @@ use std::fs;
 use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::unix::fs::symlink;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{Data, ErrorCode, Hello, Put, Reply, Request};
-use feige_tests::program::SOON;
 use feige_tests::served::Served;
 use feige_tests::transfer::{Caller, Ready, digest, get, hello, message, octets, put, rest, run, small};
 
@@ -436,70 +435,5 @@ fn bodies_that_are_short_or_long_store_nothing() {
     assert_eq!(guest.refused(&Request::Space), ErrorCode::BadRequest);
     assert!(served.files("").iter().all(|name| name.starts_with('.')), "{:?}", served.files(""));
     assert_eq!(served.surroundings(), before);
-    served.is_well();
-}
-
-#[test]
-fn damage_is_repaired_or_refused() {
-    let served = Served::start(WRITE);
-    let file = octets(300_000, 1);
-    let mut guest = served.guest();
-    // One octet of the second block, once.
-    let ready = guest.announce(&put("file", 300_000)).expect("welcome");
-    let len = 1_usize << ready.block;
-    let mut messages = rest(&file, ready);
-    messages[len + 1_000] ^= 1;
-    guest.send(&messages);
-    let answer = guest.hear();
-    let Reply::Repair { at, len: repair } = answer.reply() else { panic!("{answer:?}") };
-    assert_eq!(usize::try_from(repair).expect("small"), len.min(300_000));
-    let from = usize::try_from(at).expect("small");
-    let again = &file[from..from + usize::try_from(repair).expect("small")];
-    guest.send(&run(at, again, ready.block));
-    guest.say(&Request::Finish { digest: digest(&file, ready.block) });
-    assert_eq!(guest.hear().reply(), Reply::Stored { digest: digest(&file, ready.block) });
-    assert_eq!(guest.get("file").expect("there"), file);
-
-    // Again and again.
-    let ready = guest.announce(&put("other", 300_000)).expect("welcome");
-    let mut messages = rest(&file, ready);
-    messages[len + 1_000] ^= 1;
-    guest.send(&messages);
-    let mut repairs = 0;
-    let refused = loop {
-        let answer = match guest.hear().accepted() {
-            Ok(answer) => answer,
-            Err(refused) => break refused,
-        };
-        let Reply::Repair { at, len } = answer.reply() else { panic!("{answer:?}") };
-        let from = usize::try_from(at).expect("small");
-        let mut damaged = run(at, &file[from..from + usize::try_from(len).expect("small")], ready.block);
-        *damaged.last_mut().expect("a digest") ^= 1;
-        guest.send(&damaged);
-        guest.say(&Request::Finish { digest: digest(&file, ready.block) });
-        repairs += 1;
-        assert!(repairs < 100, "it asks for ever");
-    };
-    assert_eq!(refused, ErrorCode::DigestMismatch);
-    assert!(repairs > 0);
-    // The digest of the whole; and of a small file.
-    let ready = guest.announce(&put("third", 300_000)).expect("welcome");
-    let mut messages = rest(&file, ready);
-    *messages.last_mut().expect("a digest") ^= 1;
-    guest.send(&messages);
-    assert_eq!(guest.hear().accepted().unwrap_err(), ErrorCode::DigestMismatch);
-    for at in [1, 16, 17, 1000] {
-        let mut message = small("small", &file[..5000]);
-        let place = message.len() - at;
-        message[place] ^= 1;
-        guest.send(&message);
-        assert_eq!(guest.hear().accepted().unwrap_err(), ErrorCode::DigestMismatch);
-    }
-    assert!(served.files("").iter().all(|name| name == "file" || name.starts_with('.')), "{:?}", served.files(""));
-    let end = Instant::now() + SOON;
-    while served.files("").iter().any(|name| name.ends_with("small")) {
-        assert!(Instant::now() < end, "what was refused is not removed: {:?}", served.files(""));
-        std::thread::sleep(Duration::from_millis(10));
-    }
     served.is_well();
 }

@@ -13,6 +13,7 @@ use feige_core::wire::transfer::{File, LENGTH, Prefix, Reply, Request, block_len
 use feige_tests::served::Served;
 use feige_tests::transfer::{Caller, Ready, digest, get, hello, message, octets, put, rest};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal, kill_process};
 
 const CLIENTS: usize = 1000;
 
@@ -67,6 +68,19 @@ impl Client {
             }
         }
     }
+}
+
+/// Has all clients ask before the first of them is answered: the program sleeps meanwhile.
+fn ask_at_once(served: &Served, callers: impl Iterator<Item = (Caller, Vec<u8>)>) -> Vec<Client> {
+    let pid = i32::try_from(served.program.pid()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, Signal::STOP).expect("runs");
+    let clients = callers.map(|(mut caller, request)| {
+        caller.send(&request);
+        Client::new(caller, Vec::new())
+    });
+    let clients = clients.collect();
+    kill_process(pid, Signal::CONT).expect("runs");
+    clients
 }
 
 /// Lets all clients work until `ended` holds for each; it may give them more to send.
@@ -160,7 +174,9 @@ fn judge(what: &str, clients: &[Client], served: &Served, before: u64) {
          {peak} KiB at most, {before} KiB before",
         SIZE >> 10
     );
-    assert!(ratio <= 3.0, "the slowest took {ratio:.1} times as long as the fastest");
+    // Of a program built for tests on a machine with other things to do, only that nobody is left behind.
+    let limit = if is_release() { 3.0 } else { 12.0 };
+    assert!(ratio <= limit, "the slowest took {ratio:.1} times as long as the fastest");
     let most = (12 << 10) + 64 * CLIENTS as u64;
     assert!(peak <= most * debug, "{peak} KiB");
 }
@@ -203,7 +219,7 @@ fn a_thousand_fetch_at_once() {
     std::fs::write(served.path("file"), &file).expect("written");
     let callers: Vec<_> = (0..CLIENTS).map(|_| served.guest()).collect();
     let before = served.program.memory("VmRSS");
-    let mut clients: Vec<_> = callers.into_iter().map(|caller| Client::new(caller, message(&get("file")))).collect();
+    let mut clients = ask_at_once(&served, callers.into_iter().map(|caller| (caller, message(&get("file")))));
     drive(&mut clients, Duration::from_secs(60), |client| is_complete(client));
     judge("downloads", &clients, &served, before);
     for client in &clients {
@@ -224,8 +240,7 @@ fn a_thousand_store_at_once() {
     let callers: Vec<_> = (0..CLIENTS).map(|_| served.guest()).collect();
     let before = served.program.memory("VmRSS");
     let announced = names.iter().map(|name| message(&Request::Put(put(name, SIZE as u64))));
-    let mut clients: Vec<_> =
-        callers.into_iter().zip(announced).map(|(caller, out)| Client::new(caller, out)).collect();
+    let mut clients = ask_at_once(&served, callers.into_iter().zip(announced));
     let mut rests: [Option<(Vec<u8>, Digest)>; 21] = [const { None }; 21];
     drive(&mut clients, Duration::from_secs(60), |client| match first(&client.got) {
         Some((Reply::Ready { offset: 0, block }, _)) => {

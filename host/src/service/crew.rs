@@ -22,7 +22,7 @@ use crate::transfer::SocketError;
 const WORKERS: usize = 16;
 
 /// Octets after which a line makes room for another that waits.
-const TURN: usize = 2 << 20;
+const TURN: usize = 256 << 10;
 
 /// The more of them wait, the shorter is a turn, so that those who begin together end together; but not shorter than
 /// this, which is what the smallest buffers hold.
@@ -72,28 +72,42 @@ impl Crew {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets somebody work at `line`.
-    pub(super) fn call(&self, service: &Arc<Service>, line: Box<Line>) {
+    /// Lets somebody work at each of these lines. They get in line together: the last of a thousand who asked at the same
+    /// moment must not find the first ones served.
+    pub(super) fn call(&self, service: &Arc<Service>, lines: impl IntoIterator<Item = Box<Line>>) {
         let mut queue = self.queue();
         if queue.over {
             return;
         }
-        queue.lines.push_back(line);
+        let before = queue.lines.len();
+        queue.lines.extend(lines);
         self.queued.store(queue.lines.len(), Ordering::Relaxed);
-        // One that was called is idle until it wakes up, and then has the line that it was called for.
-        if queue.lines.len() <= queue.idle {
-            self.called.notify_one();
-        } else if queue.workers < WORKERS {
-            let service_ = Arc::clone(service);
-            let thread = thread::Builder::new().name("worker".into()).stack_size(STACK);
-            match thread.spawn(move || service_.crew.work(&service_)) {
-                Ok(_) => queue.workers += 1,
-                Err(error) if queue.workers == 0 => {
+        for place in before..queue.lines.len() {
+            // One that was called is idle until it wakes up, and then has the line that it was called for.
+            if place < queue.idle {
+                self.called.notify_one();
+            } else if queue.workers >= WORKERS || !self.hire(service, &mut queue) {
+                break;
+            }
+        }
+    }
+
+    /// Starts one more worker; `false` if that cannot be done.
+    fn hire(&self, service: &Arc<Service>, queue: &mut Queue) -> bool {
+        let service_ = Arc::clone(service);
+        let thread = thread::Builder::new().name("worker".into()).stack_size(STACK);
+        match thread.spawn(move || service_.crew.work(&service_)) {
+            Ok(_) => {
+                queue.workers += 1;
+                true
+            }
+            // Those that there are do it, one after the other; if there are none, nobody does.
+            Err(error) => {
+                if queue.workers == 0 {
                     service.report.tell(&[Event::Trouble { error: format!("cannot start a worker: {error}") }]);
                     queue.lines.clear();
                 }
-                // Those that there are do it, one after the other.
-                Err(_) => {}
+                false
             }
         }
     }
@@ -146,7 +160,7 @@ impl Crew {
                 Sorted::Gone => return,
             }
         }
-        let mut room = line.room.take().unwrap_or_else(|| service.rooms.lend());
+        let mut room = line.room.take().unwrap_or_else(|| service.rooms.lend(service.connections()));
         line.desk.block = room.block();
         let left = self.drive(service, &mut line, &mut room, lanes);
         if matches!(left, Left::Over(_)) || line.session.is_idle() {
@@ -158,7 +172,7 @@ impl Crew {
             line.room = Some(room);
         }
         match left {
-            Left::Turn => self.call(service, line),
+            Left::Turn => self.call(service, [line]),
             Left::Waiting(direction) => keep(service, line, direction),
             Left::Over(result) => farewell(service, &line, result),
         }

@@ -15,7 +15,8 @@
 //! **Guarantees**: as many connections as there may be, and no more; each turn is bounded; every wait for a peer has the
 //! deadline of its session; nobody reaches a file outside of the home that is his.
 //! **Memory**: some 3 KiB for a line that is idle; buffers are lent while a request is under way, smaller ones the more
-//! requests there are. **Time**: a turn is some MiB. **Protocol**: `docs/protocol/transfer.md`, and the classic dialects.
+//! requests there are. **Time**: a turn is some hundred KiB. **Protocol**: `docs/protocol/transfer.md`, and the classic
+//! dialects.
 
 mod crew;
 mod desk;

@@ -1,9 +1,14 @@
 //! Buffers for lines that are at work.
+//!
+//! They come from the system and not from the allocator: zeroed memory of the allocator is written to as soon as it was
+//! somebody's before, each worker has some of its own, and little of it ever goes back. Of memory that comes from the
+//! system, only what is used costs anything, and it goes back at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use feige_core::stream::transfer::Buffers;
+use memmap2::MmapMut;
 
 use super::BLOCK;
 
@@ -13,8 +18,14 @@ const BUDGET: usize = 16 << 20;
 /// Blocks that are hashed side by side.
 const LANES: usize = 16;
 
+/// The smallest blocks, as a power of two.
+const SMALLEST: u8 = 12;
+
 /// Octets besides the blocks: headers, digests, and what was read too much.
 const EXTRA: usize = 8 << 10;
+
+/// So many connections are likely to make one request more at a moment: whoever comes first must not have it all.
+const CROWD: usize = 16;
 
 /// How many used buffers are kept for the next line.
 const KEPT: usize = 4;
@@ -22,12 +33,19 @@ const KEPT: usize = 4;
 /// Buffers for one line.
 #[derive(Debug)]
 pub(super) struct Room {
-    input: Vec<u8>,
-    output: Vec<u8>,
+    /// Input and output, one behind the other.
+    memory: Memory,
     size: Size,
 }
 
-/// How large buffers are: for sixteen blocks of this size.
+#[derive(Debug)]
+enum Memory {
+    System(MmapMut),
+    /// The system has none of that kind left: it counts pieces.
+    Allocator(Vec<u8>),
+}
+
+/// How large buffers are: for as many blocks of this size as are hashed side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
     /// As a power of two.
@@ -36,20 +54,29 @@ pub(super) struct Size {
 
 impl Size {
     const fn octets(self) -> usize {
-        (LANES << self.block) + EXTRA
+        // Where memory is scarce, half of the lanes have to do.
+        let lanes = if self.block > SMALLEST { LANES } else { LANES / 2 };
+        (lanes << self.block) + EXTRA
     }
 
     /// The largest for which the buffers of `lines` lines stay within the budget.
     fn for_lines(lines: usize) -> Self {
-        let block = (12..=BLOCK).rev().find(|&block| lines * 2 * Self { block }.octets() <= BUDGET);
-        Self { block: block.unwrap_or(12) }
+        let block = (SMALLEST..=BLOCK).rev().find(|&block| lines * 2 * Self { block }.octets() <= BUDGET);
+        Self { block: block.unwrap_or(SMALLEST) }
     }
 }
 
 impl Room {
     fn new(size: Size) -> Self {
-        // Zeroed memory comes page by page, when it is written to: of two buffers, mostly one is.
-        Self { input: vec![0; size.octets()], output: vec![0; size.octets()], size }
+        let octets = 2 * size.octets();
+        let memory = MmapMut::map_anon(octets).map_or_else(|_| Memory::Allocator(vec![0; octets]), Memory::System);
+        // Page by page, not 2 MiB at a time: of two buffers, mostly one is written to.
+        #[cfg(target_os = "linux")]
+        if let Memory::System(map) = &memory {
+            // A system without large pages does not know what that is about.
+            let _ = map.advise(memmap2::Advice::NoHugePage);
+        }
+        Self { memory, size }
     }
 
     /// The size of blocks that suits these buffers, as a power of two.
@@ -59,7 +86,12 @@ impl Room {
 
     /// Both buffers.
     pub(super) fn buffers(&mut self) -> Buffers<'_> {
-        Buffers { input: &mut self.input, output: &mut self.output }
+        let octets: &mut [u8] = match &mut self.memory {
+            Memory::System(map) => map,
+            Memory::Allocator(octets) => octets,
+        };
+        let (input, output) = octets.split_at_mut(self.size.octets());
+        Buffers { input, output }
     }
 }
 
@@ -71,22 +103,23 @@ pub(super) struct Rooms {
 }
 
 impl Rooms {
-    /// Lends buffers to one more line.
-    pub(super) fn lend(&self) -> Room {
-        let size = Size::for_lines(self.lent.fetch_add(1, Ordering::Relaxed) + 1);
+    /// Lends buffers to one more line, while there are so many connections.
+    pub(super) fn lend(&self, connections: usize) -> Room {
+        let lent = self.lent.fetch_add(1, Ordering::Relaxed) + 1;
+        let size = Size::for_lines(lent.max(connections / CROWD));
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         free.filter(|room| room.size == size).unwrap_or_else(|| Room::new(size))
     }
 
     /// Takes them back.
     pub(super) fn back(&self, room: Room) {
-        let lent = self.lent.fetch_sub(1, Ordering::Relaxed);
-        if room.size == Size::for_lines(lent.max(1)) {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-            if free.len() < KEPT {
-                free.push(room);
-            }
+        self.lent.fetch_sub(1, Ordering::Relaxed);
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        // The oldest go: those of a size that suits nobody any more among them.
+        if free.len() >= KEPT {
+            free.remove(0);
         }
+        free.push(room);
     }
 }
 
@@ -102,13 +135,17 @@ mod tests {
         assert_eq!(Size::for_lines(100_000).block, 12);
         assert!(2 * Size { block: 12 }.octets() <= 80 << 10);
         let rooms = Rooms::default();
-        let one = rooms.lend();
+        let one = rooms.lend(1);
         assert_eq!(one.block(), 15);
         rooms.back(one);
         assert_eq!(rooms.free.lock().unwrap().len(), 1);
-        let many: Vec<_> = (0..200).map(|_| rooms.lend()).collect();
+        let many: Vec<_> = (0..200).map(|_| rooms.lend(200)).collect();
         assert_eq!(many.last().unwrap().block(), 12);
         many.into_iter().for_each(|room| rooms.back(room));
+        // Where many are connected, the first one does not get everything.
+        let first = rooms.lend(1_000);
+        assert_eq!(first.block(), 12);
+        rooms.back(first);
         assert!(rooms.free.lock().unwrap().len() <= KEPT);
         assert_eq!(rooms.lent.load(Ordering::Relaxed), 0);
     }

@@ -115,6 +115,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(system(error)),
             _ => {}
         }
+        let mut lines = Vec::new();
         for event in &events {
             match event.token() {
                 LISTENER => service.accept(&listener),
@@ -126,12 +127,11 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
                         return Ok(exit);
                     }
                 }
-                token => {
-                    if let Some(line) = service.watch.take(token) {
-                        service.crew.call(&service, line);
-                    }
-                }
+                token => lines.extend(service.watch.take(token)),
             }
+        }
+        if !lines.is_empty() {
+            service.crew.call(&service, lines);
         }
         let now = service.clock.now();
         if swept.is_none_or(|swept| now.since(swept) >= SWEEP) {
@@ -142,7 +142,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
             looked = now;
             // The system tells of a client once: of one that could not be accepted then, not again.
             service.accept(&listener);
-            service.watch.overdue(now).into_iter().for_each(|line| service.crew.call(&service, line));
+            service.crew.call(&service, service.watch.overdue(now));
             if let Err(failure) = service.lobby.refresh() {
                 service.report.tell(&[Event::Trouble { error: failure.message }]);
             }
@@ -151,6 +151,11 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
 }
 
 impl Service {
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        usize::try_from(self.gate.connected()).unwrap_or(usize::MAX)
+    }
+
     /// Removes parts that are too old, in a thread that takes its time.
     fn sweep(self: &Arc<Self>) {
         let homes = self.lobby.homes();
@@ -191,7 +196,7 @@ impl Service {
         let session = ServerSession::new(self.clock.now(), SETTINGS, nonce);
         let desk = Desk::new(Arc::clone(self), peer);
         let line = Line { socket, peer, session, desk, room: None, is_native: false, _permit: permit };
-        self.crew.call(self, Box::new(line));
+        self.crew.call(self, [Box::new(line)]);
     }
 }
 

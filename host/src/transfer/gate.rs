@@ -64,6 +64,11 @@ impl Gate {
         Self { in_all, per_address, state: Mutex::default() }
     }
 
+    /// How many connections there are.
+    pub(crate) fn connected(&self) -> u32 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+
     /// Lets one more connection from `address` in.
     ///
     /// # Errors
