@@ -90,10 +90,14 @@ fn every_example_is_a_command_that_exists() {
                 let named = words.clone().count() == 1;
                 let parsed = feige::cli::Cli::try_parse_from(["feige"].into_iter().chain(words));
                 if let Err(error) = parsed {
-                    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
+                    use clap::error::ErrorKind::{
+                        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingRequiredArgument,
+                    };
                     let shown = matches!(error.kind(), DisplayHelp | DisplayVersion);
                     // A sentence may name a command without the arguments that it needs.
-                    let named = named && error.kind() == MissingRequiredArgument;
+                    let bare =
+                        matches!(error.kind(), MissingRequiredArgument | DisplayHelpOnMissingArgumentOrSubcommand);
+                    let named = named && bare;
                     assert!(shown || named, "{}: `{command}`: {error}", path.display());
                 }
                 checked += 1;
