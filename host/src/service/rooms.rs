@@ -22,7 +22,7 @@ const LANES: usize = 8;
 const EXTRA: usize = 8 << 10;
 
 /// So many connections are likely to make one request more at a moment: whoever comes first must not have it all.
-const CROWD: usize = 16;
+const CROWD: usize = 8;
 
 /// How many used buffers are kept for the next line.
 const KEPT: usize = 4;
@@ -126,7 +126,8 @@ mod tests {
     fn the_more_lines_the_smaller_the_buffers() {
         assert_eq!(Size::for_lines(1).block, 16);
         assert_eq!(Size::for_lines(8).block, 16);
-        assert_eq!(Size::for_lines(100).block, 12);
+        assert_eq!(Size::for_lines(100).block, 13);
+        assert_eq!(Size::for_lines(125).block, 12);
         assert_eq!(Size::for_lines(100_000).block, 12);
         assert!(2 * Size { block: 12 }.octets() <= 80 << 10);
         let rooms = Rooms::default();
@@ -139,7 +140,7 @@ mod tests {
         many.into_iter().for_each(|room| rooms.back(room));
         // Where many are connected, the first one does not get everything.
         let first = rooms.lend(1_000);
-        assert_eq!(first.block(), 13);
+        assert_eq!(first.block(), 12);
         rooms.back(first);
         assert!(rooms.free.lock().unwrap().len() <= KEPT);
         assert_eq!(rooms.lent.load(Ordering::Relaxed), 0);
