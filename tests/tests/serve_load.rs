@@ -73,6 +73,8 @@ impl Client {
 /// Has all clients ask before the first of them is answered: the program sleeps meanwhile.
 fn ask_at_once(served: &Served, callers: impl Iterator<Item = (Caller, Vec<u8>)>) -> Vec<Client> {
     let pid = i32::try_from(served.program.pid()).ok().and_then(Pid::from_raw).expect("a process");
+    // Whoever signed in last is waited for by a worker for a moment.
+    std::thread::sleep(Duration::from_millis(100));
     kill_process(pid, Signal::STOP).expect("runs");
     let clients = callers.map(|(mut caller, request)| {
         caller.send(&request);

@@ -25,7 +25,7 @@ const SMALLEST: u8 = 12;
 const EXTRA: usize = 8 << 10;
 
 /// So many connections are likely to make one request more at a moment: whoever comes first must not have it all.
-const CROWD: usize = 16;
+const CROWD: usize = 8;
 
 /// How many used buffers are kept for the next line.
 const KEPT: usize = 4;
