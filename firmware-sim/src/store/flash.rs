@@ -103,17 +103,12 @@ impl<F: NorFlash, const FILES: usize> FlashStore<F, FILES> {
         let (first, end) = (self.first, self.end);
         let mut map = directory(&mut self.flash, first)?;
         let mut buffer = [0; BUFFER];
-        let read = async {
-            let mut items = map.fetch_all_items(&mut buffer).await?;
-            // Older records come first: the last one of a key is the one that counts.
-            while let Some((key, record)) = items.next::<&[u8]>(&mut buffer).await? {
-                if let Some(place) = found.get_mut(usize::from(key)) {
-                    *place = parse(record).filter(|file| file.at >= u64::from(first) && end_of(file) <= u64::from(end));
-                }
-            }
-            Ok(())
-        };
-        at_once(read)?;
+        // One by one, because these requests repair what a power cut left behind; the map's own walk does not.
+        for (place, key) in found.iter_mut().zip(0_u8..) {
+            let record = at_once(map.fetch_item::<&[u8]>(&mut buffer, &key))?;
+            let file = record.and_then(parse);
+            *place = file.filter(|file| file.at >= u64::from(first) && end_of(file) <= u64::from(end));
+        }
         let page = page::<F>();
         for (mut file, key) in found.into_iter().zip(0_u8..) {
             if let Some(file) = &mut file {
