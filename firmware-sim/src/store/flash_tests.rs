@@ -55,7 +55,7 @@ impl ReadNorFlash for Chip {
     const READ_SIZE: usize = 4;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NoPower> {
-        assert!(offset % 4 == 0 && bytes.len() % 4 == 0, "reads are of whole words");
+        assert!(offset.is_multiple_of(4) && bytes.len().is_multiple_of(4), "reads are of whole words");
         if self.fuse.is_some_and(|fuse| fuse <= self.operations) {
             return Err(NoPower);
         }
@@ -73,7 +73,7 @@ impl NorFlash for Chip {
     const ERASE_SIZE: usize = PAGE;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NoPower> {
-        assert!(from as usize % PAGE == 0 && to as usize % PAGE == 0 && from < to);
+        assert!((from as usize).is_multiple_of(PAGE) && (to as usize).is_multiple_of(PAGE) && from < to);
         for page in (from as usize..to as usize).step_by(PAGE) {
             let (count, result) = self.powered(PAGE);
             self.octets[page..][..count].fill(0xff);
@@ -83,7 +83,10 @@ impl NorFlash for Chip {
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NoPower> {
-        assert!(offset as usize % WORD == 0 && bytes.len() % WORD == 0, "writes are of whole words");
+        assert!(
+            (offset as usize).is_multiple_of(WORD) && bytes.len().is_multiple_of(WORD),
+            "writes are of whole words"
+        );
         for (place, word) in (offset as usize..).step_by(WORD).zip(bytes.chunks(WORD)) {
             // A word is written once after each erasure; only half a word may be completed with the same octets.
             let there = &self.octets[place..][..WORD];
@@ -97,6 +100,9 @@ impl NorFlash for Chip {
 }
 
 type Files = FlashStore<Chip, 6>;
+
+/// The files of a store and what is in them.
+type State = Vec<(String, Vec<u8>)>;
 
 fn mount(chip: Chip) -> Files {
     Files::mount(chip, 2).unwrap()
@@ -114,7 +120,7 @@ fn content(seed: u8, len: usize) -> Vec<u8> {
     (0..len).map(|at| seed.wrapping_mul(31) ^ (at as u8) ^ (at >> 8) as u8).collect()
 }
 
-fn all(store: &mut Files) -> Vec<(String, Vec<u8>)> {
+fn all(store: &mut Files) -> State {
     let entries: Vec<_> =
         store.files().map(|e| (e.id, String::from_utf8(e.name.as_bytes().to_vec()).unwrap(), e.size)).collect();
     let mut all: Vec<_> = entries
@@ -202,7 +208,7 @@ fn scenario(store: &mut Files, mut step: impl FnMut(&mut Files)) -> Result<(), S
 /// what is found is one of them.
 #[test]
 fn a_power_cut_at_every_operation() {
-    let mut states: Vec<(u32, Vec<(String, Vec<u8>)>)> = vec![(0, Vec::new())];
+    let mut states: Vec<(u32, State)> = vec![(0, Vec::new())];
     let mut store = mount(Chip::new());
     scenario(&mut store, |store| {
         let state = all(store);
@@ -229,6 +235,9 @@ fn a_power_cut_at_every_operation() {
         put(&mut store, "config.txt", b"new", 1).unwrap();
         let mut store = mount(store.into_flash());
         let after = all(&mut store);
-        assert!(after.contains(&("after".into(), content(7, 900))) && after.contains(&("config.txt".into(), b"new".to_vec())));
+        assert!(
+            after.contains(&("after".into(), content(7, 900)))
+                && after.contains(&("config.txt".into(), b"new".to_vec()))
+        );
     }
 }

@@ -55,8 +55,7 @@ impl<const FILES: usize> Table<FILES> {
 
     pub(super) fn insert(&mut self, file: File) -> Result<FileId, StoreError> {
         let mut places = self.places.iter_mut().enumerate();
-        let (place, (uses, room)) =
-            places.find(|(_, (_, file))| file.is_none()).ok_or(StoreError::TooMany)?;
+        let (place, (uses, room)) = places.find(|(_, (_, file))| file.is_none()).ok_or(StoreError::TooMany)?;
         *uses = uses.wrapping_add(1);
         *room = Some(file);
         Ok(number(place, *uses))
