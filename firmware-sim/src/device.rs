@@ -11,7 +11,7 @@ use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{PORT, PacketNo};
-use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, SocketStorage};
+use feige_sim::agent::{Agent, Config, Room, Sockets};
 use feige_sim::sim::{Conditions, Weather};
 use feige_sim::store::RamStore;
 use smoltcp::phy::{PcapMode, PcapWriter};
@@ -31,13 +31,15 @@ const GOODBYE: Duration = Duration::from_millis(200);
 /// Runs the device until its time is over or somebody ends it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     match options.buffers {
-        Buffers::Chip => with_buffers::<3, 2048, 2048>(options),
-        Buffers::Small => with_buffers::<8, 4096, 4096>(options),
-        Buffers::Large => with_buffers::<8, 65536, 65536>(options),
+        Buffers::Chip => with_buffers::<3, 6, 2048, 2048>(options),
+        Buffers::Small => with_buffers::<8, 11, 4096, 4096>(options),
+        Buffers::Large => with_buffers::<8, 11, 65536, 65536>(options),
     }
 }
 
-fn with_buffers<const SLOTS: usize, const RX: usize, const TX: usize>(options: &Options) -> Result<ExitCode, String> {
+fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize>(
+    options: &Options,
+) -> Result<ExitCode, String> {
     let pcap: Box<dyn Write> = match &options.pcap {
         Some(path) => {
             Box::new(File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?)
@@ -63,8 +65,8 @@ fn with_buffers<const SLOTS: usize, const RX: usize, const TX: usize>(options: &
     let mut device = Weather::new(PcapWriter::new(tap, pcap, PcapMode::Both), conditions, seed);
 
     let mut memory = vec![0; options.ram_disk];
-    let mut room = Box::new(Room::<SLOTS, RX, TX>::new());
-    let mut sockets: Vec<_> = (0..SLOTS + EXTRA_SOCKETS).map(|_| SocketStorage::EMPTY).collect();
+    let mut room = Box::new(Room::<MEMBERS, SLOTS, RX, TX>::new());
+    let mut sockets = Sockets::<SOCKETS>::new();
     let names = Names::new(options.user.as_bytes(), options.tap.as_bytes(), options.user.as_bytes(), b"devices");
     let identity = Identity { version: "1", software: "feige-sim", utf8: names.clone(), legacy: names };
     let first = PacketNo(since_1970.as_secs() as u32);
@@ -73,8 +75,7 @@ fn with_buffers<const SLOTS: usize, const RX: usize, const TX: usize>(options: &
     let clock = Clock::now();
     let now = || Instant::from_millis(clock.elapsed().as_millis() as u64);
     let store = RamStore::<FILES>::new(&mut memory);
-    let agent = Agent::<_, MEMBERS, SLOTS>::new(now(), config, &mut device, store, &mut room, &mut sockets);
-    let mut agent = agent.map_err(|error| error.to_string())?;
+    let mut agent = Agent::<_, MEMBERS, SLOTS>::new(now(), config, &mut device, store, &mut room, &mut sockets);
     ready(options);
 
     let mut leaving = None;
@@ -115,22 +116,21 @@ fn ready(options: &Options) {
 /// Prints what each part of the device takes.
 pub(crate) fn memory(options: &Options) {
     match options.buffers {
-        Buffers::Chip => table::<3, 2048, 2048>(options.ram_disk),
-        Buffers::Small => table::<8, 4096, 4096>(options.ram_disk),
-        Buffers::Large => table::<8, 65536, 65536>(options.ram_disk),
+        Buffers::Chip => table::<3, 6, 2048, 2048>(options.ram_disk),
+        Buffers::Small => table::<8, 11, 4096, 4096>(options.ram_disk),
+        Buffers::Large => table::<8, 11, 65536, 65536>(options.ram_disk),
     }
 }
 
-fn table<const SLOTS: usize, const RX: usize, const TX: usize>(disk: usize) {
+fn table<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize>(disk: usize) {
     use std::mem::size_of;
     type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS>;
-    let sockets = (SLOTS + EXTRA_SOCKETS) * size_of::<SocketStorage<'_>>();
     let rows = [
-        ("agent: members, messages, offers, sessions", size_of::<Device<'_, SLOTS>>()),
+        ("agent: offers, sessions, files", size_of::<Device<'_, SLOTS>>()),
         ("  of this, the table of files", size_of::<RamStore<'_, FILES>>()),
-        ("room: buffers of connections and datagrams, log", size_of::<Room<SLOTS, RX, TX>>()),
+        ("room: members, messages, buffers, log", size_of::<Room<MEMBERS, SLOTS, RX, TX>>()),
         ("  of this, buffers of TCP connections", SLOTS * (RX + TX)),
-        ("sockets of the TCP/IP stack", sockets),
+        ("sockets of the TCP/IP stack", size_of::<Sockets<'_, SOCKETS>>()),
         ("RAM disk", disk),
     ];
     println!("{SLOTS} connections, {MEMBERS} members, {FILES} files");

@@ -15,7 +15,7 @@ use heapless::Vec;
 use super::commands::{self, Command};
 use super::downloads::Wanted;
 use super::log::Log;
-use super::{BYTES, Event, OFFERS, OUTGOING, QUEUE, SEEN};
+use super::{BYTES, Event, OFFERS, OUTGOING, QUEUE, SEEN, TEXT};
 use crate::store::{FileId, Store, StoreError};
 
 /// The name under which the log can be fetched.
@@ -37,14 +37,14 @@ pub(super) struct Tally {
 
 /// Everything that is remembered but connections.
 pub(super) struct Desk<'a, S, const MEMBERS: usize> {
-    pub(super) node: Node<MEMBERS, OUTGOING, BYTES, SEEN>,
+    pub(super) node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
     pub(super) offers: Offers<OFFERS>,
     pub(super) wanted: Vec<Wanted, QUEUE>,
     pub(super) store: S,
     pub(super) log: Log<'a>,
     pub(super) tally: Tally,
-    /// Room for a text.
-    pub(super) text: &'a mut [u8],
+    /// Room for a datagram, or for its text before that.
+    pub(super) scratch: &'a mut [u8],
     pub(super) started: Instant,
 }
 
@@ -126,7 +126,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
             Command::Remove(name) => Some(self.remove(name)),
             _ => None,
         };
-        let mut writer = Writer::new(self.text);
+        let mut writer = Writer::new(front(self.scratch));
         match answer {
             Command::Help => commands::help(&mut writer),
             Command::Status => {
@@ -147,8 +147,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
                 writer.octets(b"I am a device. Send `help` for what I understand.");
             }
         }
-        let len = writer.finish().unwrap_or(self.text.len());
-        let text = self.text.get(..len).unwrap_or_default();
+        let len = writer.finish().unwrap_or(TEXT);
+        let text = self.scratch.get(..len).unwrap_or_default();
         let auto = answer == Command::Unknown;
         let message = Message { text, utf8: true, auto, ..Message::default() };
         if self.node.send(now, incoming.from, &message).is_err() {
@@ -204,9 +204,9 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
             attribute: Attribute::REGULAR,
             extended: ExtendedAttributes::NONE,
         };
-        let sent = match attachment.emit(self.text) {
+        let sent = match attachment.emit(front(self.scratch)) {
             Ok(len) => {
-                let attachments = self.text.get(..len).unwrap_or_default();
+                let attachments = self.scratch.get(..len).unwrap_or_default();
                 let packet_no = Some(packet_no);
                 self.node.send(now, to, &Message { utf8: true, attachments, packet_no, ..Message::default() })
             }
@@ -220,10 +220,10 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     /// Sends a short text, confirmed.
     pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: impl FnOnce(&mut Writer<'_>)) {
-        let mut writer = Writer::new(self.text);
+        let mut writer = Writer::new(front(self.scratch));
         say(&mut writer);
-        let len = writer.finish().unwrap_or(self.text.len());
-        let text = self.text.get(..len).unwrap_or_default();
+        let len = writer.finish().unwrap_or(TEXT);
+        let text = self.scratch.get(..len).unwrap_or_default();
         if self.node.send(now, to, &Message { text, utf8: true, ..Message::default() }).is_err() {
             self.log.line(now, |line| _ = line.octets(b"too many messages wait, one was not sent"));
         }
@@ -243,6 +243,11 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         self.tell(now, wanted.from, |text| _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes()));
         saw(Event::NotStored { from: wanted.from, name, why });
     }
+}
+
+/// A text has less room than a datagram.
+fn front(scratch: &mut [u8]) -> &mut [u8] {
+    scratch.get_mut(..TEXT).unwrap_or_default()
 }
 
 /// Why a file was not offered.

@@ -39,14 +39,16 @@ mod slots;
 pub use desk::CannotOffer;
 pub use event::Event;
 
+use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use feige_core::node::{Alarm, Full, Identity, Member, Message, Node, Offers, Output};
 use feige_core::time::{Instant, earlier};
 use feige_core::wire::ipmsg::{PORT, PacketNo};
 use heapless::Vec;
-pub use smoltcp::iface::SocketStorage;
-use smoltcp::iface::{Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet};
+use smoltcp::iface::{
+    Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet, SocketStorage,
+};
 use smoltcp::phy::Device;
 use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr};
@@ -61,7 +63,7 @@ use slots::Slot;
 const OUTGOING: usize = 8;
 
 /// Octets of those messages.
-const BYTES: usize = 4096;
+const BYTES: usize = 2048;
 
 /// Datagrams that are remembered, so that what is repeated is not obeyed twice.
 const SEEN: usize = 32;
@@ -70,16 +72,19 @@ const SEEN: usize = 32;
 const OFFERS: usize = 8;
 
 /// Files that wait to be fetched.
-const QUEUE: usize = 8;
+const QUEUE: usize = 6;
 
-/// The longest datagram that goes into a frame; longer ones would have to be put together from fragments.
-pub const DATAGRAM: usize = 1472;
+/// The longest datagram that is sent: a text and the names before it. What is received may fill a frame.
+const DATAGRAM: usize = 1152;
+
+/// Datagrams that wait to be read: one that fills a frame and some more, as when many answer a broadcast.
+const RECEIVED: usize = 2048;
 
 /// What a machine of the core needs for requests.
 const BUFFER: usize = 512;
 
-/// The longest text of an answer, with room for names before it in a datagram.
-const TEXT: usize = 1024;
+/// The longest text that is sent, with room for names before it in a datagram.
+const TEXT: usize = 768;
 
 /// Frames that are taken in before something else has its turn.
 const FRAMES: usize = 32;
@@ -109,18 +114,18 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// Buffers that are lent to an agent of `SLOTS` connections with `RX` octets to receive and `TX` octets to send each.
+/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections, with `RX` octets to
+/// receive and `TX` octets to send each.
+///
+/// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
 #[derive(Debug)]
-pub struct Room<const SLOTS: usize, const RX: usize, const TX: usize> {
+pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> {
+    node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
     connections: [Connection<RX, TX>; SLOTS],
-    received: [u8; 4096],
-    received_places: [udp::PacketMetadata; 16],
+    received: [u8; RECEIVED],
     unicast: [[u8; DATAGRAM]; UNICAST],
-    unicast_places: [[udp::PacketMetadata; 4]; UNICAST],
     broadcast: [u8; 640],
-    broadcast_places: [udp::PacketMetadata; 2],
-    datagram: [u8; DATAGRAM],
-    text: [u8; TEXT],
+    scratch: [u8; DATAGRAM],
     log: [u8; 1024],
 }
 
@@ -131,42 +136,59 @@ struct Connection<const RX: usize, const TX: usize> {
     machine: [u8; BUFFER],
 }
 
-impl<const SLOTS: usize, const RX: usize, const TX: usize> Room<SLOTS, RX, TX> {
+impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Room<MEMBERS, SLOTS, RX, TX> {
     /// Room for one agent.
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            node: MaybeUninit::uninit(),
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
-            received: [0; 4096],
-            received_places: [udp::PacketMetadata::EMPTY; 16],
+            received: [0; RECEIVED],
             unicast: [[0; DATAGRAM]; UNICAST],
-            unicast_places: [[udp::PacketMetadata::EMPTY; 4]; UNICAST],
             broadcast: [0; 640],
-            broadcast_places: [udp::PacketMetadata::EMPTY; 2],
-            datagram: [0; DATAGRAM],
-            text: [0; TEXT],
+            scratch: [0; DATAGRAM],
             log: [0; 1024],
         }
     }
 }
 
-impl<const SLOTS: usize, const RX: usize, const TX: usize> Default for Room<SLOTS, RX, TX> {
+impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Default
+    for Room<MEMBERS, SLOTS, RX, TX>
+{
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// There are fewer sockets than an agent needs: `SLOTS` + [`EXTRA_SOCKETS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooFewSockets;
+/// The sockets of an agent, `SOCKETS` altogether: one for each connection and [`EXTRA_SOCKETS`].
+///
+/// Not part of [`Room`], because it does not consist of zeros, and would have to be copied from flash.
+#[derive(Debug)]
+pub struct Sockets<'a, const SOCKETS: usize> {
+    storage: [SocketStorage<'a>; SOCKETS],
+    received: [udp::PacketMetadata; 16],
+    unicast: [[udp::PacketMetadata; 4]; UNICAST],
+    broadcast: [udp::PacketMetadata; 2],
+}
 
-impl core::fmt::Display for TooFewSockets {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("an agent needs three sockets more than it has connections")
+impl<const SOCKETS: usize> Sockets<'_, SOCKETS> {
+    /// Places for sockets.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            storage: [const { SocketStorage::EMPTY }; SOCKETS],
+            received: [udp::PacketMetadata::EMPTY; 16],
+            unicast: [[udp::PacketMetadata::EMPTY; 4]; UNICAST],
+            broadcast: [udp::PacketMetadata::EMPTY; 2],
+        }
     }
 }
 
-impl core::error::Error for TooFewSockets {}
+impl<const SOCKETS: usize> Default for Sockets<'_, SOCKETS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// A member that keeps its files in `S`, knows up to `MEMBERS` others, and has `SLOTS` connections at a time.
 pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
@@ -176,28 +198,23 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
     lanes: Lanes,
     slots: Vec<Slot<'a>, SLOTS>,
     desk: Desk<'a, S, MEMBERS>,
-    datagram: &'a mut [u8],
     /// The slot that has the next turn first.
     turn: usize,
     port: u16,
 }
 
 impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBERS, SLOTS> {
-    /// An agent that comes online with the first [`Agent::poll`]. `sockets` has `SLOTS` + [`EXTRA_SOCKETS`] places.
-    ///
-    /// # Errors
-    /// [`TooFewSockets`].
-    pub fn new<const RX: usize, const TX: usize>(
+    /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
+    #[must_use]
+    pub fn new<const RX: usize, const TX: usize, const SOCKETS: usize>(
         now: Instant,
         config: Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<SLOTS, RX, TX>,
-        sockets: &'a mut [SocketStorage<'a>],
-    ) -> Result<Self, TooFewSockets> {
-        if sockets.len() < SLOTS + EXTRA_SOCKETS {
-            return Err(TooFewSockets);
-        }
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX>,
+        sockets: &'a mut Sockets<'a, SOCKETS>,
+    ) -> Self {
+        const { assert!(SOCKETS == SLOTS + EXTRA_SOCKETS, "one socket for each slot, and EXTRA_SOCKETS") };
         let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
         settings.random_seed = config.seed;
         let mut iface = Interface::new(settings, device, instant_of(now));
@@ -207,23 +224,23 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             // There is room for one.
             let _ = iface.routes_mut().add_default_ipv4_route(address(gateway));
         }
-        let mut set = SocketSet::new(sockets);
-        let Room { connections, received, received_places, unicast, unicast_places, .. } = room;
+        let mut set = SocketSet::new(&mut sockets.storage[..]);
         let mut lane = |received: udp::PacketBuffer<'a>, sent: udp::PacketBuffer<'a>| {
             let mut socket = udp::Socket::new(received, sent);
             // Refused only for sockets that are open.
             let _ = socket.bind(PORT);
             set.add(socket)
         };
-        let broadcast = udp::PacketBuffer::new(&mut room.broadcast_places[..], &mut room.broadcast[..]);
-        let receiver = lane(udp::PacketBuffer::new(&mut received_places[..], &mut received[..]), broadcast);
+        let broadcast = udp::PacketBuffer::new(&mut sockets.broadcast[..], &mut room.broadcast[..]);
+        let received = udp::PacketBuffer::new(&mut sockets.received[..], &mut room.received[..]);
+        let receiver = lane(received, broadcast);
         let mut handles = [receiver; LANES];
-        for ((handle, octets), places) in handles.iter_mut().skip(1).zip(unicast).zip(unicast_places) {
+        for ((handle, octets), places) in handles.iter_mut().skip(1).zip(&mut room.unicast).zip(&mut sockets.unicast) {
             let nothing = udp::PacketBuffer::new(&mut [][..], &mut [][..]);
             *handle = lane(nothing, udp::PacketBuffer::new(&mut places[..], &mut octets[..]));
         }
         let mut slots = Vec::new();
-        for connection in connections {
+        for connection in &mut room.connections {
             let rx = tcp::SocketBuffer::new(&mut connection.rx[..]);
             let mut socket = tcp::Socket::new(rx, tcp::SocketBuffer::new(&mut connection.tx[..]));
             // With buffers of few frames, waiting for more octets or for later acknowledgements only costs time.
@@ -233,7 +250,9 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             // There are as many places as connections.
             let _ = slots.push(Slot::new(handle, &mut connection.machine));
         }
-        let mut node = Node::new(config.identity, config.first, config.seed);
+        // Another one after each start, so that a connection of the time before is not met again.
+        let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
+        let node = node_in(&mut room.node, config);
         node.announce(now);
         let mut desk = Desk {
             node,
@@ -242,22 +261,20 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             store,
             log: Log::new(&mut room.log),
             tally: Tally { slots: SLOTS, ..Tally::default() },
-            text: &mut room.text,
+            scratch: &mut room.scratch,
             started: now,
         };
         desk.log.line(now, |line| _ = line.octets(b"started"));
-        Ok(Self {
+        Self {
             iface,
             sockets: set,
             receiver,
             lanes: Lanes::new(handles, cidr.broadcast().unwrap_or(Ipv4Address::BROADCAST)),
             slots,
             desk,
-            datagram: &mut room.datagram,
             turn: 0,
-            // Another one after each start, so that a connection of the time before is not met again.
-            port: u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000,
-        })
+            port,
+        }
     }
 
     /// Does everything that can be done at `now`, tells `saw` of it, and returns when it should be called next if no frame
@@ -393,7 +410,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
     fn send(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
         // What does not come to an end now does so in the next round.
         for _ in 0..FRAMES {
-            match self.desk.node.poll(now, self.datagram) {
+            match self.desk.node.poll(now, self.desk.scratch) {
                 Output::Transmit { to, octets } => self.lanes.send(to, octets, &mut self.sockets),
                 Output::Alarm(Alarm::GaveUp { to, packet_no, .. }) => saw(Event::GaveUp { to, packet_no }),
                 Output::Alarm(Alarm::Expired(member)) => saw(Event::Offline { at: member.at }),
@@ -409,6 +426,15 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
         let own = earlier(earlier(slots, wanted), earlier(self.lanes.deadline(), self.desk.node.next_deadline()));
         earlier(own, slots::stack_deadline(now, &mut self.iface, &self.sockets))
     }
+}
+
+/// In a frame of its own, because it is large while the node is made.
+#[inline(never)]
+fn node_in<const MEMBERS: usize>(
+    place: &mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    config: Config,
+) -> &mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
+    place.write(Node::new(config.identity, config.first, config.seed))
 }
 
 fn instant_of(now: Instant) -> smoltcp::time::Instant {

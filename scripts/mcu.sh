@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Builds the device for a microcontroller and runs it in QEMU.
+#
+#   scripts/mcu.sh build [BOARD]       builds the image with whatever toolchain is there, prints where it is
+#   scripts/mcu.sh run [BOARD]         builds it and runs it on the TAP interface $MCU_TAP (tap0)
+#   scripts/mcu.sh qemu IMAGE [ARG...] runs an image; ARGs are handed to QEMU, `-nic …` instead of the TAP interface
+#   scripts/mcu.sh proof [BOARD]       shows that whatever could panic in the image belongs to the TCP/IP stack,
+#                                      nothing to the core or to the agent (needs llvm)
+#
+# BOARD is lm3s6965 (the default) or mps2-an385. QEMU is Debian's package qemu-system-arm. On the TAP interface, the device
+# is 10.77.0.2/24 and this machine should be 10.77.0.1: `cargo run` in firmware-sim/mcu says what to type.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=${CARGO_TARGET_DIR:-$root/target}/bare-metal
+target=thumbv7m-none-eabi
+. "$root/scripts/lib/toolchain.sh"
+
+# Sets `image`. Each board has a folder of its own, so that building one does not undo the other.
+build() {
+    choose_toolchain "$target" >&2
+    CARGO_TARGET_DIR=$CARGO_TARGET_DIR/$1
+    image=$CARGO_TARGET_DIR/$target/release/feige-mcu
+    (cd "$root/firmware-sim/mcu" && "${cargo_command[@]}" build --quiet --release --locked --no-default-features \
+        --features "$1" >&2)
+}
+
+machine_of() {
+    case "$1" in
+        *mps2-an385*) echo "mps2-an385 lan9118" ;;
+        *) echo "lm3s6965evb stellaris" ;;
+    esac
+}
+
+qemu() {
+    local image=$1 tap=${MCU_TAP:-tap0} machine model nic
+    shift
+    read -r machine model <<<"$(machine_of "$image")"
+    command -v qemu-system-arm >/dev/null || fail "QEMU is missing: apt install qemu-system-arm"
+    nic=()
+    case " $* " in
+        *" -nic "* | *" -net "*) ;;
+        *)
+            if [ ! -e "/sys/class/net/$tap" ]; then
+                fail "there is no TAP interface $tap. As root, type:
+    ip tuntap add dev $tap mode tap user ${SUDO_USER:-$(id -un)}
+    ip addr add 10.77.0.1/24 brd + dev $tap
+    ip link set $tap up"
+            fi
+            nic=(-nic "tap,ifname=$tap,script=no,downscript=no,model=$model")
+            echo "mcu: the device is 10.77.0.2 on $tap; Ctrl-A X ends it" >&2
+            ;;
+    esac
+    # A device that panics resets itself: better seen than hidden.
+    exec qemu-system-arm -machine "$machine" -nographic -no-reboot -kernel "$image" "${nic[@]}" "$@"
+}
+
+# Every call into a panic, with the innermost line that is not Rust's own library: that line must be the stack's.
+proof() {
+    local image=$1 sites ours
+    sites=$(panic_sites "$image" | explain "$image")
+    [ -n "$sites" ] || fail "no panic was found at all, not even the stack's: the search does not work"
+    ours=$(awk '
+        function judge() { if (site != "" && culprit !~ /(smoltcp|managed|heapless|byteorder|cortex-m[-a-z]*)-[0-9.]+\//) print site "\n      " culprit }
+        /panic call at/ { judge(); site = $0; culprit = ""; next }
+        NF && culprit == "" && !/\/rustlib\/src\/|\/library\/|rustc\// { culprit = $0 }
+        END { judge() }' <<<"$sites")
+    if [ -n "$ours" ]; then
+        printf 'mcu: a panic is reachable in code of ours:\n%s\n' "$ours" >&2
+        exit 1
+    fi
+    echo "mcu: $(grep -c 'panic call at' <<<"$sites") calls could panic, all of them in the TCP/IP stack; none in the core, the agent, its RAM store or the drivers"
+}
+
+board=${2:-lm3s6965}
+case "${1:-}" in
+    build) build "$board" && echo "$image" ;;
+    run) build "$board" && qemu "$image" ;;
+    qemu) shift && qemu "$@" ;;
+    proof) build "$board" && proof "$image" ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" ;;
+esac
