@@ -14,7 +14,7 @@ use clap::{Parser, ValueEnum};
 #[command(name = "feige-sim", version, max_term_width = 100)]
 pub(crate) struct Options {
     /// The TAP interface; it is created if there is none.
-    #[arg(long, value_name = "NAME", default_value = "tap0")]
+    #[arg(long, value_name = "NAME", default_value = "tap0", value_parser = interface)]
     pub(crate) tap: String,
     /// The device's address, and how many bits of it name the network.
     #[arg(long, value_name = "CIDR", default_value = "10.77.0.2/24", value_parser = cidr)]
@@ -90,6 +90,12 @@ impl Options {
             (first.into(), prefix)
         })
     }
+}
+
+/// The kernel's limit for names of interfaces.
+fn interface(text: &str) -> Result<String, String> {
+    let fits = (1..16).contains(&text.len()) && !text.contains(['/', ' ']);
+    if fits { Ok(text.to_owned()) } else { Err("1 to 15 octets name an interface".to_owned()) }
 }
 
 fn cidr(text: &str) -> Result<(Ipv4Addr, u8), String> {

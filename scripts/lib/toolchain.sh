@@ -91,12 +91,12 @@ choose_toolchain() {
     echo "$me: $target with $("$deb_rustc" -V)"
 }
 
-# The calls in an image that lead into a panic, as `site ADDRESS CALLER -> CALLEE`.
+# The calls in an image that lead into a panic, as `site ADDRESS CALLER -> CALLEE`; `panic_sites IMAGE [STOP]`.
 panic_sites() {
     if ! command -v llvm-objdump llvm-symbolizer >/dev/null; then
         fail "cannot look for calls that panic: apt install llvm"
     fi
-    llvm-objdump --disassemble --no-show-raw-insn --demangle "$1" | awk -f "$root/scripts/panic-paths.awk"
+    llvm-objdump --disassemble --no-show-raw-insn --demangle "$1" | awk -v stop="${2:-}" -f "$root/scripts/panic-paths.awk"
 }
 
 # Shows the source lines of the sites on standard input.

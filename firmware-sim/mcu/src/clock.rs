@@ -4,6 +4,8 @@
 //! is set to the deadline, or to its longest, before the processor sleeps. Nobody handles its interrupt: that it is
 //! pending ends the sleep.
 
+use core::num::NonZero;
+
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{SCB, SYST};
 use feige_core::time::Instant;
@@ -19,7 +21,7 @@ static FEIGE_BUSY: [core::sync::atomic::AtomicU32; 2] = [const { core::sync::ato
 /// Counts cycles since the start.
 pub struct Clock {
     syst: SYST,
-    per_milli: u32,
+    per_milli: NonZero<u64>,
     /// Cycles up to the last time that SysTick was set.
     before: u64,
     /// What it was set to.
@@ -36,11 +38,12 @@ impl Clock {
         syst.clear_current();
         syst.enable_interrupt();
         syst.enable_counter();
-        Self { syst, per_milli: (hertz / 1000).max(1), before: 0, period: LONGEST, slept: 0 }
+        let per_milli = NonZero::new(u64::from(hertz / 1000)).unwrap_or(NonZero::<u64>::MIN);
+        Self { syst, per_milli, before: 0, period: LONGEST, slept: 0 }
     }
 
     pub fn now(&mut self) -> Instant {
-        Instant::from_millis(self.cycles() / u64::from(self.per_milli))
+        Instant::from_millis(self.cycles() / self.per_milli)
     }
 
     /// Cycles since the start. To be asked more often than SysTick goes round.
@@ -61,7 +64,7 @@ impl Clock {
     /// Sleeps by `sleep`, which returns at the next interrupt, the latest at `until`.
     pub fn sleep(&mut self, until: Option<Instant>, sleep: impl FnOnce()) {
         let begin = self.cycles();
-        let per_milli = u64::from(self.per_milli);
+        let per_milli = self.per_milli.get();
         let until = until.map_or(u64::MAX, |until| until.as_millis().saturating_mul(per_milli));
         if until <= begin {
             return;

@@ -132,11 +132,22 @@ fn piece_mut(memory: &mut [u8], at: u64, len: u64) -> Option<&mut [u8]> {
 }
 
 /// Copies `len` octets from `from` to `to`, which lies before it.
+///
+/// Piece by piece, none longer than the way: so no piece overlaps itself, and nothing here could panic.
 fn move_down(memory: &mut [u8], from: u64, to: u64, len: u64) {
-    let (from, to, len) = (index(from), index(to), index(len));
-    let inside = from.checked_add(len).is_some_and(|end| end <= memory.len());
-    if inside && to < from {
-        memory.copy_within(from..from.saturating_add(len), to);
+    let (way, end) = (index(from.saturating_sub(to)), index(from.saturating_add(len)));
+    let mut rest = memory.get_mut(index(to)..end).unwrap_or_default();
+    while way > 0
+        && let Some((piece, behind)) = rest.split_at_mut_checked(way)
+    {
+        let count = way.min(behind.len());
+        if let (Some(to), Some(from)) = (piece.get_mut(..count), behind.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        if count < way {
+            return;
+        }
+        rest = behind;
     }
 }
 
