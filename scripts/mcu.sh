@@ -56,7 +56,8 @@ qemu() {
 }
 
 # Two searches. Whatever panics says where, so the image holds the names of those source files: there must be none of ours.
-# And every call into a panic is looked up; its innermost line that is not Rust's own library must be the stack's.
+# And every call into a panic is looked up; its innermost line that is not Rust's own library must be the stack's. (Calls
+# that the compiler has merged have no line; they come from files that the first search has seen.)
 proof() {
     local image=$1 files sites ours
     llvm-objcopy -O binary "$image" "$out/flash.bin"
@@ -68,7 +69,7 @@ proof() {
     fi
     sites=$(panic_sites "$image" '^<*(smoltcp|managed)' | explain "$image")
     ours=$(awk '
-        function judge() { if (site != "" && culprit !~ /(smoltcp|managed|heapless|byteorder)-[0-9.]+\//) print site "\n" culprit }
+        function judge() { if (site != "" && culprit !~ /(smoltcp|managed|heapless|byteorder)-[0-9.]+\/|:0:0$/) print site "\n" culprit }
         /panic call at/ { judge(); site = $0; culprit = ""; next }
         NF && culprit == "" && !/\/rustlib\/src\/|\/library\/|rustc\// { culprit = $0 }
         END { judge() }' <<<"$sites")

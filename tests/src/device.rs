@@ -4,17 +4,19 @@
 //! in the lab sees the device as it would see one that is plugged into the same switch.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::Missing;
 use crate::lab::Host;
-use crate::program::Program;
+use crate::program::{Program, SOON};
 
 /// The TAP interface that the device is behind.
 const TAP: &str = "tap0";
@@ -80,6 +82,74 @@ impl Device {
         command.arg(format!("loader,file={},addr=0x3fc00,force-raw=on", settings.path().display()));
         command.args(options).env("MCU_TAP", TAP);
         Ok(Self { program: Program::spawn(command), at: SocketAddrV4::new(address, 2425), _settings: Some(settings) })
+    }
+}
+
+/// The image for a board in QEMU, at the other end of a wire that is a pair of sockets: needs no rights at all.
+///
+/// A datagram is a frame.
+#[derive(Debug)]
+pub struct Wired {
+    /// QEMU. Dropping it pulls the plug.
+    pub program: Program,
+    /// Our end of the wire.
+    pub wire: UnixDatagram,
+    folder: TempDir,
+}
+
+impl Wired {
+    /// Starts the image at 10.0.0.77, with further options for QEMU.
+    ///
+    /// # Errors
+    /// [`Missing`] if there is no QEMU or no toolchain for the chip.
+    ///
+    /// # Panics
+    /// If the image does not build although there is a toolchain.
+    pub fn start(board: Board, options: &[&str]) -> Result<Self, Missing> {
+        let image = image(board)?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let wire = UnixDatagram::bind(path("here")).expect("a socket");
+        wire.set_nonblocking(true).expect("a socket");
+        std::fs::write(path("settings"), page(Ipv4Addr::new(10, 0, 0, 77))).expect("a temporary file");
+        let mut command = Command::new(script());
+        command.arg("qemu").arg(image).args(options);
+        command.args(["-device", &format!("loader,file={},addr=0x3fc00,force-raw=on", path("settings"))]);
+        command.args(["-monitor", &format!("unix:{},server=on,wait=off", path("monitor"))]);
+        let ends =
+            format!("local.type=unix,local.path={},remote.type=unix,remote.path={}", path("there"), path("here"));
+        let model = if board == Board::Lm3s6965 { "stellaris" } else { "lan9118" };
+        command.args(["-nic", "none", "-net", &format!("nic,model={model},netdev=wire")]);
+        command.args(["-netdev", &format!("dgram,id=wire,{ends}")]);
+        let wired = Self { program: Program::spawn(command), wire, folder };
+        let end = Instant::now() + SOON;
+        while wired.wire.connect(wired.folder.path().join("there")).is_err() {
+            assert!(Instant::now() < end, "QEMU does not begin: {}", wired.program);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(wired)
+    }
+
+    /// Octets of the chip's memory, as they are now.
+    ///
+    /// # Panics
+    /// If QEMU does not give them.
+    #[must_use]
+    pub fn memory(&self, address: u32, len: usize) -> Vec<u8> {
+        let file = self.folder.path().join("memory");
+        let mut monitor = UnixStream::connect(self.folder.path().join("monitor")).expect("a monitor");
+        writeln!(monitor, "pmemsave {address:#x} {len} \"{}\"", file.display()).expect("a monitor that reads");
+        let end = Instant::now() + SOON;
+        loop {
+            match std::fs::read(&file) {
+                Ok(octets) if octets.len() == len => {
+                    std::fs::remove_file(&file).expect("a file of ours");
+                    return octets;
+                }
+                _ => assert!(Instant::now() < end, "QEMU gives no memory: {}", self.program),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -25,8 +25,10 @@ pub type Member = Agent<'static, RamStore<'static, 16>, MEMBERS, SLOTS>;
 /// A socket in the wall.
 #[derive(Debug, Default)]
 pub struct Port {
-    incoming: VecDeque<Vec<u8>>,
-    outgoing: Vec<Vec<u8>>,
+    /// What has arrived.
+    pub incoming: VecDeque<Vec<u8>>,
+    /// What has been sent.
+    pub outgoing: Vec<Vec<u8>>,
 }
 
 impl Device for Port {
@@ -122,6 +124,21 @@ fn mac(place: usize) -> [u8; 6] {
     [2, 0, 0, 0, 0, u8::try_from(place).expect("a small network")]
 }
 
+/// A device for this place, and its end of the wire.
+#[must_use]
+pub fn member(place: usize, now: Instant, seed: u64) -> (Member, Port) {
+    let name = format!("device{place}");
+    let names = Names::new(name.as_bytes(), name.as_bytes(), name.as_bytes(), b"devices");
+    let identity = Identity { version: "1", software: "feige-tests", utf8: names.clone(), legacy: names };
+    let (mac, address) = (mac(place), *address(place).ip());
+    let config = Config { mac, address, prefix: 24, gateway: None, identity, first: PacketNo(1000), seed };
+    let mut port = Port::default();
+    let room = Box::leak(Box::new(Room::<MEMBERS, SLOTS, BUFFER, BUFFER>::new()));
+    let sockets = Box::leak(Box::new(Sockets::<{ SLOTS + EXTRA_SOCKETS }>::new()));
+    let store = RamStore::new(vec![0; 0x1_0000].leak());
+    (Agent::new(now, config, &mut port, store, room, sockets), port)
+}
+
 impl Ethernet {
     /// A network without devices.
     #[must_use]
@@ -141,24 +158,8 @@ impl Ethernet {
 
     /// Plugs one more device in.
     pub fn plug_in(&mut self) {
-        let place = self.devices.len();
-        let name = format!("device{place}");
-        let names = Names::new(name.as_bytes(), name.as_bytes(), name.as_bytes(), b"devices");
-        let identity = Identity { version: "1", software: "feige-tests", utf8: names.clone(), legacy: names };
-        let config = Config {
-            mac: mac(place),
-            address: *address(place).ip(),
-            prefix: 24,
-            gateway: None,
-            identity,
-            first: PacketNo(1000),
-            seed: self.random.below(u64::MAX),
-        };
-        let mut port = Port::default();
-        let room = Box::leak(Box::new(Room::<MEMBERS, SLOTS, BUFFER, BUFFER>::new()));
-        let sockets = Box::leak(Box::new(Sockets::<{ SLOTS + EXTRA_SOCKETS }>::new()));
-        let store = RamStore::new(vec![0; 0x1_0000].leak());
-        self.devices.push(Agent::new(self.now(), config, &mut port, store, room, sockets));
+        let (device, port) = member(self.devices.len(), self.now(), self.random.below(u64::MAX));
+        self.devices.push(device);
         self.ports.push(port);
         self.deadlines.push(Some(self.now()));
     }
