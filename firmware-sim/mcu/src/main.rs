@@ -42,6 +42,8 @@ const MEMBERS: usize = 16;
 const FILES: usize = 16;
 const OCTETS: usize = 12 * 1024;
 
+type Files = RamStore<'static, FILES>;
+
 const SOCKETS: usize = SLOTS + EXTRA_SOCKETS;
 
 // Zeros, so they take no flash.
@@ -56,7 +58,8 @@ fn main() -> ! {
     let mut clock = Clock::new(peripherals.SYST, board::start(&mut peripherals.SCB));
     // SAFETY: `main` runs once and is the only one that names it; no handler runs.
     let ethernet = unsafe { &mut *(&raw mut ETHERNET) };
-    let mut agent = agent(clock.now(), ethernet);
+    let (Some(sockets), Some(store)) = (sockets(), store()) else { reset() };
+    let mut agent = agent(clock.now(), ethernet, sockets, store);
     loop {
         let until = agent.poll(clock.now(), ethernet, &mut |_| {});
         // What arrives from here on is pending when the processor goes to sleep, and wakes it at once.
@@ -70,19 +73,42 @@ fn main() -> ! {
     }
 }
 
+/// In a frame of its own, because they are made there and copied.
+#[inline(never)]
+fn sockets() -> Option<&'static mut Sockets<'static, SOCKETS>> {
+    singleton!(: Sockets<'static, SOCKETS> = Sockets::new())
+}
+
+#[inline(never)]
+fn store() -> Option<&'static mut Files> {
+    // SAFETY: this runs once and is the only one that names it.
+    let disk = unsafe { &mut *(&raw mut DISK) };
+    singleton!(: Files = RamStore::new(disk))
+}
+
 /// In a frame of its own, because more is needed to make an agent than to run it.
 #[inline(never)]
-fn agent(now: Instant, ethernet: &mut Ethernet) -> Agent<'static, RamStore<'static, FILES>, MEMBERS, SLOTS> {
+fn agent(
+    now: Instant,
+    ethernet: &mut Ethernet,
+    sockets: &'static mut Sockets<'static, SOCKETS>,
+    store: &'static mut Files,
+) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS> {
     let settings = Settings::read();
     ethernet.start(settings.mac);
     // SAFETY: unmasked at the controller only; the processor masks all interrupts, so no handler runs.
     unsafe { NVIC::unmask(board::INTERRUPT) };
-    // SAFETY: this runs once and is the only one that names them.
-    let (room, disk) = unsafe { (&mut *(&raw mut ROOM), &mut *(&raw mut DISK)) };
-    let Some(sockets) = singleton!(: Sockets<'static, SOCKETS> = Sockets::new()) else { reset() };
+    // SAFETY: this runs once and is the only one that names it.
+    let room = unsafe { &mut *(&raw mut ROOM) };
+    Agent::new(now, config(&settings), ethernet, store, room, sockets)
+}
+
+/// In a frame of its own, because names are copied several times.
+#[inline(never)]
+fn config(settings: &Settings) -> Config {
     let names = || Names::new(settings.name(), board::NAME, settings.name(), b"devices");
     let identity = Identity { version: "1", software: "feige-mcu", utf8: names(), legacy: names() };
-    let config = Config {
+    Config {
         mac: settings.mac,
         address: settings.address.into(),
         prefix: settings.prefix,
@@ -90,8 +116,7 @@ fn agent(now: Instant, ethernet: &mut Ethernet) -> Agent<'static, RamStore<'stat
         identity,
         first: PacketNo(settings.first),
         seed: settings.seed,
-    };
-    Agent::new(now, config, ethernet, RamStore::new(disk), room, sockets)
+    }
 }
 
 /// Begins again: what a device does that cannot go on.

@@ -205,7 +205,9 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
 
 impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBERS, SLOTS> {
     /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
+    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
     #[must_use]
+    #[inline(never)]
     pub fn new<const RX: usize, const TX: usize, const SOCKETS: usize>(
         now: Instant,
         config: Config,

@@ -143,3 +143,37 @@ pub trait Store {
         self.files().find(|entry| entry.id == file)
     }
 }
+
+impl<S: Store> Store for &mut S {
+    fn space(&self) -> Space {
+        S::space(self)
+    }
+
+    fn files(&self) -> impl Iterator<Item = Entry<'_>> {
+        S::files(self)
+    }
+
+    fn read(&mut self, file: FileId, at: u64, into: &mut [u8]) -> Result<usize, StoreError> {
+        S::read(self, file, at, into)
+    }
+
+    fn create(&mut self, name: &Name, size: u64) -> Result<FileId, StoreError> {
+        S::create(self, name, size)
+    }
+
+    fn append(&mut self, file: FileId, octets: &[u8]) -> Result<(), StoreError> {
+        S::append(self, file, octets)
+    }
+
+    fn finish(&mut self, file: FileId, modified: u64) -> Result<(), StoreError> {
+        S::finish(self, file, modified)
+    }
+
+    fn abort(&mut self, file: FileId) {
+        S::abort(self, file);
+    }
+
+    fn remove(&mut self, file: FileId) -> Result<(), StoreError> {
+        S::remove(self, file)
+    }
+}

@@ -115,17 +115,11 @@ impl Controller for Stellaris {
         let mut words = (len + LENGTH_AND_SUM).div_ceil(4).saturating_sub(1);
         let (start, rest) = frame.split_first_chunk_mut()?;
         *start = [first, second];
-        for room in rest.chunks_mut(4) {
-            if words == 0 {
-                break;
-            }
+        // Two octets and 378 words are a full frame.
+        let (rooms, _) = rest.as_chunks_mut();
+        for room in rooms.iter_mut().take(words) {
+            *room = DATA.read().to_le_bytes();
             words -= 1;
-            let octets = DATA.read().to_le_bytes();
-            if let Ok(room) = <&mut [u8; 4]>::try_from(&mut *room) {
-                *room = octets;
-            } else {
-                room.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
-            }
         }
         for _ in 0..words {
             DATA.read();
