@@ -3,6 +3,7 @@
 #
 #   scripts/mcu.sh build [BOARD]       builds the image with whatever toolchain is there, prints where it is
 #   scripts/mcu.sh run [BOARD]         builds it and runs it on the TAP interface $MCU_TAP (tap0)
+#   scripts/mcu.sh core                builds the example with the core alone, for size; prints where it is
 #   scripts/mcu.sh qemu IMAGE [ARG...] runs an image; ARGs are handed to QEMU, `-nic …` instead of the TAP interface
 #   scripts/mcu.sh proof [BOARD]       shows that whatever could panic in the image belongs to the TCP/IP stack,
 #                                      nothing to the core or to the agent (needs llvm)
@@ -23,6 +24,15 @@ build() {
     image=$CARGO_TARGET_DIR/$target/release/feige-mcu
     (cd "$root/firmware-sim/mcu" && "${cargo_command[@]}" build --quiet --release --locked --no-default-features \
         --features "$1" >&2)
+}
+
+# Sets `image`: the core without the agent and without a TCP/IP stack, as small as it gets.
+build_core() {
+    choose_toolchain "$target" >&2
+    CARGO_TARGET_DIR=$CARGO_TARGET_DIR/core
+    image=$CARGO_TARGET_DIR/$target/release/examples/core
+    (cd "$root/firmware-sim/mcu" && CARGO_PROFILE_RELEASE_OPT_LEVEL=z "${cargo_command[@]}" build --quiet --release \
+        --locked --example core >&2)
 }
 
 machine_of() {
@@ -84,8 +94,9 @@ proof() {
 board=${2:-lm3s6965}
 case "${1:-}" in
     build) build "$board" && echo "$image" ;;
+    core) build_core && echo "$image" ;;
     run) build "$board" && qemu "$image" ;;
     qemu) shift && qemu "$@" ;;
     proof) build "$board,locate" && proof "$image" ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0" ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "$0" ;;
 esac
