@@ -24,6 +24,8 @@ esac
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(thumbv7m-none-eabi thumbv6m-none-eabi)
 
+# `choose_toolchain` sets it.
+cargo_command=()
 . "$root/scripts/lib/toolchain.sh"
 
 build() {

@@ -15,6 +15,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=${CARGO_TARGET_DIR:-$root/target}/bare-metal
 target=thumbv7m-none-eabi
+# `choose_toolchain` sets it.
+cargo_command=()
 . "$root/scripts/lib/toolchain.sh"
 
 # Sets `image`. Each board has a folder of its own, so that building one does not undo the other.

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::{NamedTempFile, TempDir};
@@ -236,7 +236,6 @@ pub fn feige_sim() -> &'static Path {
 /// # Panics
 /// If it does not build although there is a toolchain.
 pub fn image(board: Board) -> Result<PathBuf, Missing> {
-    static BUILDING: std::sync::Mutex<()> = std::sync::Mutex::new(());
     if !runs("qemu-system-arm") {
         return Err(Missing("QEMU is not installed (Debian: qemu-system-arm)".to_owned()));
     }
@@ -244,12 +243,29 @@ pub fn image(board: Board) -> Result<PathBuf, Missing> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    let _turn = BUILDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let output = Command::new(script()).args(["build", board.name()]).stdin(Stdio::null()).output().expect("bash runs");
+    built(&["build", board.name()])
+}
+
+/// The image with the core alone.
+///
+/// # Errors
+/// [`Missing`] if there is no toolchain.
+///
+/// # Panics
+/// If it does not build although there is a toolchain.
+pub fn core_image() -> Result<PathBuf, Missing> {
+    built(&["core"])
+}
+
+/// What `scripts/mcu.sh` builds.
+fn built(arguments: &[&str]) -> Result<PathBuf, Missing> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _turn = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new(script()).args(arguments).stdin(Stdio::null()).output().expect("bash runs");
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let missing = said.contains("no core library for") || said.contains("no linker");
-        assert!(missing, "the image for {} does not build: {said}", board.name());
+        assert!(missing, "`scripts/mcu.sh {}` fails: {said}", arguments.join(" "));
         return Err(Missing(said.trim().to_owned()));
     }
     let path = String::from_utf8_lossy(&output.stdout);

@@ -14,7 +14,7 @@ use feige_core::node::Name;
 use feige_core::time::Instant;
 use feige_sim::agent::Event;
 use feige_sim::store::Store as _;
-use feige_tests::device::{Board, Wired, image};
+use feige_tests::device::{Board, Wired, core_image, image};
 use feige_tests::device_net::{Member, Port, member};
 use feige_tests::or_skip;
 use feige_tests::program::SOON;
@@ -199,11 +199,13 @@ fn figures_are_those_of_the_documentation() {
     let stack = u64::from(top - bottom) - untouched as u64;
 
     let (flash, ram) = sizes(&path);
+    let (core, _) = sizes(&or_skip(core_image()).expect("as for the other image"));
     let rows = [
         ("LM3S6965: flash", flash, 96 * 1024),
         ("LM3S6965: statics without the RAM disk", ram - u64::from(disk), u64::MAX),
         ("LM3S6965: stack, painted", stack, u64::MAX),
         ("LM3S6965: RAM altogether", ram - u64::from(disk) + stack, 48 * 1024),
+        ("core alone at \"z\", with vectors and memcpy: flash", core, u64::MAX),
         ("instructions for an octet received, with MD5", received, 30),
         ("instructions in an idle second", idle, u64::MAX),
     ];
