@@ -31,7 +31,7 @@ fn all_see_one_another() {
 fn messages_and_files_arrive_although_a_tenth_is_lost() {
     let mut network = crowd(100, 2);
     network.run_until(30_000);
-    let content = |place: usize| -> Vec<u8> { (0..3000_usize).map(|at| (at * (place + 3) >> 3) as u8).collect() };
+    let content = |place: usize| -> Vec<u8> { (0..3000_usize).map(|at| ((at * (place + 3)) >> 3) as u8).collect() };
     for place in 0..DEVICES {
         let name = feige_core::node::Name::new(format!("file{place}").as_bytes());
         let store = network.devices[place].store();
