@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use smoltcp::phy::{Medium, TunTapInterface};
 
@@ -24,7 +25,23 @@ pub(crate) fn open(name: &str, host: (Ipv4Addr, u8)) -> Result<TunTapInterface, 
         ip_command(&["addr", "replace", &cidr, "brd", "+", "dev", name], name)?;
         ip_command(&["link", "set", name, "up"], name)?;
     }
+    wait_for_link(name);
     Ok(tap)
+}
+
+/// What is sent before the kernel has noticed that somebody opened the interface, or before its bridge forwards, is lost: the
+/// device would be listed with its second entry, five seconds later.
+fn wait_for_link(name: &str) {
+    let read = |file: &str| std::fs::read_to_string(Path::new("/sys/class/net").join(name).join(file));
+    let end = Instant::now() + Duration::from_secs(1);
+    let ready = || {
+        let up = read("operstate").is_ok_and(|state| state.trim() == "up");
+        // 3 is "forwarding"; without a bridge there is no such file.
+        up && read("brport/state").map_or(true, |state| state.trim() == "3")
+    };
+    while !ready() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// An interface that is up was set up by somebody, who knew why.
