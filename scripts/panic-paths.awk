@@ -3,9 +3,10 @@
 #   site ADDRESS CALLER -> CALLEE
 #
 # A callee is suspect if it is the panic handler's stand-in, or if it is a function outside this project that calls a
-# suspect one. Functions of this project are where the search ends: they are the ones to repair.
+# suspect one. Functions of this project are where the search ends: they are the ones to repair. So are functions whose
+# name matches `-v stop=REGEX`: libraries that may panic, whose calls are shown as well.
 
-function ours(name) { return name ~ /feige|proof_/ && name !~ /feige_panic_stand_in/ }
+function ours(name) { return (name ~ /feige|proof_/ || stop != "" && name ~ stop) && name !~ /feige_panic_stand_in/ }
 
 function number(digits, i, value) {
     value = 0

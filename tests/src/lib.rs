@@ -6,6 +6,9 @@
 //! are Linux: on other systems only the simulated network and the documents are tried here.
 
 #[cfg(target_os = "linux")]
+pub mod device;
+pub mod device_net;
+#[cfg(target_os = "linux")]
 pub mod iptux;
 #[cfg(target_os = "linux")]
 pub mod lab;

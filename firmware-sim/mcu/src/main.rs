@@ -1,0 +1,144 @@
+//! The device of Feige on a microcontroller: the agent of `feige-sim`, unchanged, on an Ethernet controller.
+//!
+//! ```text
+//!   settings (flash) -> main loop: agent.poll(now) -> sleep until a frame, or the deadline, whichever is first
+//!                                    |                   |
+//!                                  ethernet            clock (SysTick)
+//! ```
+//! Interrupts are masked all the time and end the sleep, nothing else: no code runs in a handler, so there is nothing to
+//! be locked. Between deadlines the processor sleeps; there is no tick.
+//!
+//! **Memory**: buffers and members are in statics, the agent itself in the frame of `main`.
+#![no_std]
+#![no_main]
+
+mod board;
+mod clock;
+mod settings;
+
+use cortex_m::peripheral::NVIC;
+use cortex_m::{Peripherals, asm, singleton};
+use cortex_m_rt::{entry, exception};
+use feige_core::node::{Identity, Names};
+use feige_core::time::Instant;
+use feige_core::wire::ipmsg::PacketNo;
+use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets};
+use feige_sim::store::RamStore;
+
+use board::Ethernet;
+use clock::Clock;
+use settings::Settings;
+
+/// Connections at a time.
+const SLOTS: usize = 3;
+
+/// What each of them has to receive and to send.
+const BUFFER: usize = 2048;
+
+/// Members that are remembered.
+const MEMBERS: usize = 16;
+
+/// Files, and the octets for them: the part of the RAM that the agent leaves.
+const FILES: usize = 16;
+const OCTETS: usize = 12 * 1024;
+
+type Files = RamStore<'static, FILES>;
+
+const SOCKETS: usize = SLOTS + EXTRA_SOCKETS;
+
+// Zeros, so they take no flash.
+static mut ROOM: Room<MEMBERS, SLOTS, BUFFER, BUFFER> = Room::new();
+static mut DISK: [u8; OCTETS] = [0; OCTETS];
+static mut ETHERNET: Ethernet = Ethernet::new();
+
+#[entry]
+fn main() -> ! {
+    cortex_m::interrupt::disable();
+    let Some(mut peripherals) = Peripherals::take() else { reset() };
+    let mut clock = Clock::new(peripherals.SYST, board::start(&mut peripherals.SCB));
+    // SAFETY: `main` runs once and is the only one that names it; no handler runs.
+    let ethernet = unsafe { &mut *(&raw mut ETHERNET) };
+    let (Some(sockets), Some(store)) = (sockets(), store()) else { reset() };
+    let mut agent = agent(clock.now(), ethernet, sockets, store);
+    loop {
+        let until = agent.poll(clock.now(), ethernet, &mut |_| {});
+        // What arrives from here on is pending when the processor goes to sleep, and wakes it at once.
+        if !ethernet.is_waiting() {
+            clock.sleep(until, || {
+                ethernet.listen();
+                asm::wfi();
+                NVIC::unpend(board::INTERRUPT);
+            });
+        }
+    }
+}
+
+/// In a frame of its own, because they are made there and copied.
+#[inline(never)]
+fn sockets() -> Option<&'static mut Sockets<'static, SOCKETS>> {
+    singleton!(: Sockets<'static, SOCKETS> = Sockets::new())
+}
+
+#[inline(never)]
+fn store() -> Option<&'static mut Files> {
+    // SAFETY: this runs once and is the only one that names it.
+    let disk = unsafe { &mut *(&raw mut DISK) };
+    singleton!(: Files = RamStore::new(disk))
+}
+
+/// In a frame of its own, because more is needed to make an agent than to run it.
+#[inline(never)]
+fn agent(
+    now: Instant,
+    ethernet: &mut Ethernet,
+    sockets: &'static mut Sockets<'static, SOCKETS>,
+    store: &'static mut Files,
+) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS> {
+    let settings = Settings::read();
+    ethernet.start(settings.mac);
+    // SAFETY: unmasked at the controller only; the processor masks all interrupts, so no handler runs.
+    unsafe { NVIC::unmask(board::INTERRUPT) };
+    // SAFETY: this runs once and is the only one that names it.
+    let room = unsafe { &mut *(&raw mut ROOM) };
+    Agent::new(now, config(&settings), ethernet, store, room, sockets)
+}
+
+/// In a frame of its own, because names are copied several times.
+#[inline(never)]
+fn config(settings: &Settings) -> Config {
+    let names = || Names::new(settings.name(), board::NAME, settings.name(), b"devices");
+    let identity = Identity { version: "1", software: "feige-mcu", utf8: names(), legacy: names() };
+    Config {
+        mac: settings.mac,
+        address: settings.address.into(),
+        prefix: settings.prefix,
+        gateway: None,
+        identity,
+        first: PacketNo(settings.first),
+        seed: settings.seed,
+    }
+}
+
+/// Begins again: what a device does that cannot go on.
+fn reset() -> ! {
+    cortex_m::peripheral::SCB::sys_reset()
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(feature = "locate")]
+    core::hint::black_box(_info.location());
+    feige_panic_stand_in()
+}
+
+/// By this name `scripts/mcu.sh proof` finds what could panic.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn feige_panic_stand_in() -> ! {
+    reset()
+}
+
+#[exception]
+unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
+    reset()
+}

@@ -1,0 +1,360 @@
+//! What an agent knows and decides: members, messages, offers, files. It touches no socket.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use feige_core::node::{Audience, Event as NodeEvent, Full, Incoming, Message, Node, Offers};
+use feige_core::stream::{self, Entry, Metadata, Opened, Target};
+use feige_core::text::FileName;
+use feige_core::time::Instant;
+use feige_core::wire::Writer;
+use feige_core::wire::ipmsg::{
+    Attachment, Attachments, Attribute, EscapedName, ExtendedAttributes, FileKind, PacketNo,
+};
+use heapless::Vec;
+
+use super::commands::{self, Command};
+use super::downloads::Wanted;
+use super::log::Log;
+use super::{BYTES, Event, OFFERS, OUTGOING, QUEUE, SEEN, TEXT};
+use crate::store::{FileId, Store, StoreError};
+
+/// The name under which the log can be fetched.
+pub(super) const LOG_NAME: &[u8] = b"log.txt";
+
+/// The log among the handles of offers; no store has a file of this number.
+const LOG: u32 = u32::MAX;
+
+/// What the agent has done since it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) stored: u32,
+    pub(super) served: u32,
+    pub(super) refused: u32,
+    /// Connections that are in use now, and how many there can be.
+    pub(super) connections: usize,
+    pub(super) slots: usize,
+}
+
+/// Everything that is remembered but connections.
+pub(super) struct Desk<'a, S, const MEMBERS: usize> {
+    pub(super) node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
+    pub(super) offers: Offers<OFFERS>,
+    pub(super) wanted: Vec<Wanted, QUEUE>,
+    pub(super) store: S,
+    pub(super) log: Log<'a>,
+    pub(super) tally: Tally,
+    /// Room for a datagram, or for its text before that.
+    pub(super) scratch: &'a mut [u8],
+    pub(super) started: Instant,
+}
+
+impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
+    /// Takes a datagram in.
+    pub(super) fn datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        octets: &[u8],
+        saw: &mut impl FnMut(Event<'_>),
+    ) {
+        match self.node.handle_datagram(now, from, octets) {
+            Ok(Some(NodeEvent::Online(sighting) | NodeEvent::Updated(sighting))) => {
+                saw(Event::Online { at: sighting.at, nick: sighting.nick.text.as_bytes() });
+            }
+            Ok(Some(NodeEvent::Offline { at, .. })) => saw(Event::Offline { at }),
+            Ok(Some(NodeEvent::Delivered { packet_no, to, .. })) => saw(Event::Delivered { to, packet_no }),
+            Ok(Some(NodeEvent::Released { packet_no, by })) => {
+                self.offers.release(*by.ip(), packet_no);
+            }
+            Ok(Some(NodeEvent::Message(incoming))) => self.message(now, &incoming, saw),
+            // Other things are for people, and what is malformed is for nobody.
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn message(&mut self, now: Instant, incoming: &Incoming<'_>, saw: &mut impl FnMut(Event<'_>)) {
+        if incoming.encrypted() {
+            return;
+        }
+        saw(Event::Message { from: incoming.from, text: incoming.text.as_bytes(), utf8: incoming.utf8() });
+        if incoming.sealed() {
+            // A device opens everything at once. If there is no room for the receipt, the sender lacks only that.
+            let _ = self.node.read(now, incoming.from, incoming.token(), incoming.read_check());
+        }
+        if incoming.attachments.is_empty() {
+            self.obey(now, incoming);
+        } else {
+            self.queue(now, incoming, saw);
+        }
+    }
+
+    /// Wants everything that a message offers.
+    fn queue(&mut self, now: Instant, incoming: &Incoming<'_>, saw: &mut impl FnMut(Event<'_>)) {
+        let Some(packet_no) = incoming.token().low32().map(PacketNo) else { return };
+        for attachment in Attachments::new(incoming.attachments).flatten() {
+            let wanted = Wanted::new(incoming.from, packet_no, &attachment, incoming.utf8());
+            let why = if attachment.kind() != FileKind::Regular {
+                "only files are taken, no folders"
+            } else if wanted.size.is_some_and(|size| size > self.store.space().free) {
+                StoreError::Full { free: 0 }.as_str()
+            } else if wanted.name.as_bytes() == LOG_NAME {
+                "that name is taken"
+            } else {
+                match self.wanted.push(wanted) {
+                    Ok(()) => continue,
+                    Err(wanted) => {
+                        self.not_stored(now, &wanted, "busy, offer it again later", saw);
+                        continue;
+                    }
+                }
+            };
+            self.not_stored(now, &wanted, why, saw);
+        }
+    }
+
+    /// Answers a command.
+    fn obey(&mut self, now: Instant, incoming: &Incoming<'_>) {
+        let answer = match Command::of(incoming.text.as_bytes()) {
+            // Programs that answer one another would never end.
+            _ if incoming.auto() => return,
+            // Many devices hear it, and one person would get as many answers.
+            Command::Unknown if incoming.broadcast() => return,
+            Command::Get(name) => return self.get(now, incoming.from, name),
+            command => command,
+        };
+        let removed = match answer {
+            Command::Remove(name) => Some(self.remove(name)),
+            _ => None,
+        };
+        let mut writer = Writer::new(front(self.scratch));
+        match answer {
+            Command::Help => commands::help(&mut writer),
+            Command::Status => {
+                let up = now.since(self.started).as_secs();
+                commands::status(&mut writer, up, self.node.members().count(), self.tally);
+                commands::space(&mut writer, &self.store);
+            }
+            Command::List => commands::list(&mut writer, &self.store, self.log.len()),
+            Command::Space => commands::space(&mut writer, &self.store),
+            Command::Remove(name) => {
+                let said = match removed {
+                    Some(Err(error)) => error.as_str(),
+                    _ => "removed",
+                };
+                writer.octets(name).octets(b": ").octets(said.as_bytes());
+            }
+            Command::Get(_) | Command::Unknown => {
+                writer.octets(b"I am a device. Send `help` for what I understand.");
+            }
+        }
+        let len = writer.finish().unwrap_or(TEXT);
+        let text = self.scratch.get(..len).unwrap_or_default();
+        let auto = answer == Command::Unknown;
+        let message = Message { text, utf8: true, auto, ..Message::default() };
+        if self.node.send(now, incoming.from, &message).is_err() {
+            self.log.line(now, |line| _ = line.octets(b"too many answers wait, one was not sent"));
+        }
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Result<(), StoreError> {
+        let id = self.find(name).ok_or(StoreError::Gone)?;
+        self.store.remove(id)
+    }
+
+    fn find(&self, name: &[u8]) -> Option<FileId> {
+        // As it was stored.
+        self.store.find(name).or_else(|| self.store.find(FileName::from_octets(name).as_str().as_bytes())).map(|e| e.id)
+    }
+
+    fn get(&mut self, now: Instant, to: SocketAddrV4, name: &[u8]) {
+        if self.offer(now, to, name).is_err() {
+            self.tell(now, to, |text| {
+                _ = text.octets(name).octets(b": cannot be offered. Send `ls` for what is there.");
+            });
+        }
+    }
+
+    /// Offers a file of the store, or the log, to one peer.
+    pub(super) fn offer(&mut self, now: Instant, to: SocketAddrV4, name: &[u8]) -> Result<PacketNo, CannotOffer> {
+        self.offers.expire(now);
+        let (handle, size, modified) = if name == LOG_NAME {
+            (LOG, self.log.len(), 0)
+        } else {
+            let id = self.find(name).ok_or(CannotOffer::NoSuchFile)?;
+            let entry = self.store.entry(id).ok_or(CannotOffer::NoSuchFile)?;
+            (id.0, entry.size, entry.modified)
+        };
+        let packet_no = self.node.take_packet_no();
+        let audience = Audience::Host(*to.ip());
+        let full = CannotOffer::Full;
+        let mut made = self.offers.offer(now, packet_no, audience, 1, FileKind::Regular, size, handle);
+        if made.is_err() {
+            // Whoever asks now is more likely to fetch than whoever asked longest ago.
+            let oldest = self.offers.iter().map(|offer| offer.packet_no).next();
+            oldest.map(|oldest| self.offers.withdraw(oldest));
+            made = self.offers.offer(now, packet_no, audience, 1, FileKind::Regular, size, handle);
+        }
+        made.map_err(full)?;
+        let entry = self.store.entry(FileId(handle));
+        let attachment = Attachment {
+            id: 1,
+            name: EscapedName::plain(entry.map_or(LOG_NAME, |entry| entry.name.as_bytes())),
+            size: Some(size),
+            modified: Some(modified).filter(|&time| time > 0),
+            attribute: Attribute::REGULAR,
+            extended: ExtendedAttributes::NONE,
+        };
+        let sent = match attachment.emit(front(self.scratch)) {
+            Ok(len) => {
+                let attachments = self.scratch.get(..len).unwrap_or_default();
+                let packet_no = Some(packet_no);
+                self.node.send(now, to, &Message { utf8: true, attachments, packet_no, ..Message::default() })
+            }
+            Err(_) => Err(Full(feige_core::node::Table::Datagram)),
+        };
+        sent.map_err(|error| {
+            self.offers.withdraw(packet_no);
+            full(error)
+        })
+    }
+
+    /// Sends a short text, confirmed.
+    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: impl FnOnce(&mut Writer<'_>)) {
+        let mut writer = Writer::new(front(self.scratch));
+        say(&mut writer);
+        let len = writer.finish().unwrap_or(TEXT);
+        let text = self.scratch.get(..len).unwrap_or_default();
+        if self.node.send(now, to, &Message { text, utf8: true, ..Message::default() }).is_err() {
+            self.log.line(now, |line| _ = line.octets(b"too many messages wait, one was not sent"));
+        }
+    }
+
+    /// A file that was offered is not taken: says so to whoever offered it, once.
+    pub(super) fn not_stored(
+        &mut self,
+        now: Instant,
+        wanted: &Wanted,
+        why: &'static str,
+        saw: &mut impl FnMut(Event<'_>),
+    ) {
+        let name = wanted.name.as_bytes();
+        self.tally.refused = self.tally.refused.saturating_add(1);
+        self.log.line(now, |line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
+        self.tell(now, wanted.from, |text| _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes()));
+        saw(Event::NotStored { from: wanted.from, name, why });
+    }
+}
+
+/// A text has less room than a datagram.
+fn front(scratch: &mut [u8]) -> &mut [u8] {
+    scratch.get_mut(..TEXT).unwrap_or_default()
+}
+
+/// Why a file was not offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CannotOffer {
+    /// There is none of this name.
+    NoSuchFile,
+    /// Too many messages wait for an answer.
+    Full(Full),
+}
+
+impl core::fmt::Display for CannotOffer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NoSuchFile => f.write_str("there is no file of this name"),
+            Self::Full(full) => full.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for CannotOffer {}
+
+/// What a connection that we serve has open.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    Nothing,
+    File(FileId),
+    /// The log from a position on, which may run away under a slow reader.
+    Log(u64),
+}
+
+/// What the machine of a served connection asks for.
+pub(super) struct Shelf<'d, 'a, S, const MEMBERS: usize> {
+    pub(super) now: Instant,
+    pub(super) desk: &'d mut Desk<'a, S, MEMBERS>,
+    pub(super) from: Ipv4Addr,
+    pub(super) offer: &'d mut Option<feige_core::node::Offer>,
+    pub(super) source: &'d mut Source,
+}
+
+impl<S: Store, const MEMBERS: usize> stream::Store for Shelf<'_, '_, S, MEMBERS> {
+    type Error = StoreError;
+
+    fn open(&mut self, target: Target<'_>) -> Result<Opened<'_>, StoreError> {
+        // A folder stream of one file ends with that file.
+        let Target::Request(request) = target else { return Ok(Opened::Leave) };
+        let Ok(offer) = self.desk.offers.authorise(self.now, self.from, &request) else { return Ok(Opened::Refused) };
+        *self.offer = Some(offer);
+        if offer.handle == LOG {
+            let log = &self.desk.log;
+            *self.source = Source::Log(log.oldest());
+            let size = offer.size.min(log.len());
+            return Ok(Opened::File(Entry { name: LOG_NAME.into(), size, metadata: Metadata::default() }));
+        }
+        let Some(entry) = self.desk.store.entry(FileId(offer.handle)) else { return Ok(Opened::Refused) };
+        *self.source = Source::File(entry.id);
+        let metadata = Metadata { modified: Some(entry.modified).filter(|&time| time > 0), ..Metadata::default() };
+        Ok(Opened::File(Entry { name: entry.name.as_bytes().into(), size: entry.size, metadata }))
+    }
+
+    fn load(&mut self, at: u64, into: &mut [u8]) -> Result<usize, StoreError> {
+        match *self.source {
+            Source::Nothing => Ok(0),
+            Source::File(id) => self.desk.store.read(id, at, into),
+            Source::Log(from) => Ok(self.desk.log.read(from.saturating_add(at), into)),
+        }
+    }
+
+    fn save(&mut self, _at: u64, _octets: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Failed)
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What the machine that fetches a file asks for.
+pub(super) struct Tray<'d, S> {
+    pub(super) store: &'d mut S,
+    pub(super) wanted: &'d Wanted,
+    pub(super) file: &'d mut Option<FileId>,
+    pub(super) digest: &'d mut feige_core::digest::Running,
+}
+
+impl<S: Store> stream::Store for Tray<'_, S> {
+    type Error = StoreError;
+
+    fn open(&mut self, target: Target<'_>) -> Result<Opened<'_>, StoreError> {
+        let Target::File(arrival) = target else { return Ok(Opened::Refused) };
+        let size = arrival.size.unwrap_or_else(|| self.store.space().free);
+        *self.file = Some(self.store.create(&self.wanted.name, size)?);
+        Ok(Opened::Ready)
+    }
+
+    fn load(&mut self, _at: u64, _into: &mut [u8]) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    fn save(&mut self, _at: u64, octets: &[u8]) -> Result<(), StoreError> {
+        self.store.append(self.file.ok_or(StoreError::Gone)?, octets)?;
+        self.digest.update(octets);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.store.finish(self.file.take().ok_or(StoreError::Gone)?, self.wanted.modified)
+    }
+}

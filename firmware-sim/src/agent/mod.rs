@@ -1,0 +1,448 @@
+//! The device program: an IP Messenger member on a TCP/IP stack for microcontrollers.
+//!
+//! ```text
+//!   Ethernet <-> smoltcp: Interface, 3 UDP sockets, N TCP sockets
+//!                  |                          |
+//!                 desk: Node, Offers,      slots: Server / FileClient (core::stream)
+//!                  commands, log              |
+//!                  +--------- Store ----------+
+//! ```
+//! It appears in everybody's list, answers `help`, `status`, `ls`, `df`, `get NAME` and `rm NAME`, fetches what is
+//! offered to it and reports the MD5, and lets others fetch what it offered, `log.txt` always.
+//!
+//! Whoever runs it calls [`Agent::poll`] when a frame has arrived and when the returned deadline has passed:
+//!
+//! ```text
+//!   loop {
+//!       let until = agent.poll(clock(), &mut device, &mut |_event| {});
+//!       sleep_until_frame_or(until);
+//!   }
+//! ```
+//!
+//! **Guarantees**: no allocation, no clock, no panic of its own; a call does a bounded amount of work, whatever arrives.
+//! When all connections are in use, further ones are refused at once. What is not whole has no name in the store.
+//!
+//! **Memory**: the agent (`size_of`), and what is lent: [`Room`], sockets, the memory of the store. `SLOTS` connections
+//! have `RX` and `TX` octets of buffer each; `TX` of two full frames (2,920 octets) or more keeps the line busy, less is
+//! slower and works. **Time**: each call looks at every slot once or more.
+//! **Protocol**: that of `feige_core::node` and `feige_core::stream`.
+
+mod commands;
+mod connection;
+mod desk;
+mod downloads;
+mod event;
+mod lanes;
+mod log;
+mod slots;
+
+pub use desk::CannotOffer;
+pub use event::Event;
+
+use core::mem::MaybeUninit;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use feige_core::node::{Alarm, Full, Identity, Member, Message, Node, Offers, Output};
+use feige_core::time::{Instant, earlier};
+use feige_core::wire::ipmsg::{PORT, PacketNo};
+use heapless::Vec;
+use smoltcp::iface::{
+    Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet, SocketStorage,
+};
+use smoltcp::phy::Device;
+use smoltcp::socket::{tcp, udp};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr};
+
+use crate::store::Store;
+use desk::{Desk, Tally};
+use lanes::{LANES, Lanes, UNICAST};
+use log::Log;
+use slots::Slot;
+
+/// Messages that wait for a confirmation at a time.
+const OUTGOING: usize = 8;
+
+/// Octets of those messages.
+const BYTES: usize = 2048;
+
+/// Datagrams that are remembered, so that what is repeated is not obeyed twice.
+const SEEN: usize = 32;
+
+/// Files that are offered at a time.
+const OFFERS: usize = 8;
+
+/// Files that wait to be fetched.
+const QUEUE: usize = 6;
+
+/// The longest datagram that is sent: a text and the names before it. What is received may fill a frame.
+const DATAGRAM: usize = 1152;
+
+/// Datagrams that wait to be read: one that fills a frame and some more, as when many answer a broadcast.
+const RECEIVED: usize = 2048;
+
+/// What a machine of the core needs for requests.
+const BUFFER: usize = 512;
+
+/// The longest text that is sent, with room for names before it in a datagram.
+const TEXT: usize = 768;
+
+/// Frames that are taken in before something else has its turn.
+const FRAMES: usize = 32;
+
+/// Rounds within one call; what is left then is done in the next one.
+const ROUNDS: usize = 16;
+
+/// Sockets that an agent needs besides one for each slot.
+pub const EXTRA_SOCKETS: usize = LANES;
+
+/// Who an agent is, and where.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address of its Ethernet interface.
+    pub mac: [u8; 6],
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many bits of that name the network, at most 30.
+    pub prefix: u8,
+    /// The router, if other networks are to be reached.
+    pub gateway: Option<Ipv4Addr>,
+    /// Its names.
+    pub identity: Identity,
+    /// The number of its first packet: higher than any that it ever used ([`Node::new`]).
+    pub first: PacketNo,
+    /// A random number, different each time.
+    pub seed: u64,
+}
+
+/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections, with `RX` octets to
+/// receive and `TX` octets to send each.
+///
+/// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
+#[derive(Debug)]
+pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> {
+    node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    connections: [Connection<RX, TX>; SLOTS],
+    received: [u8; RECEIVED],
+    unicast: [[u8; DATAGRAM]; UNICAST],
+    broadcast: [u8; 640],
+    scratch: [u8; DATAGRAM],
+    log: [u8; 1024],
+}
+
+#[derive(Debug)]
+struct Connection<const RX: usize, const TX: usize> {
+    rx: [u8; RX],
+    tx: [u8; TX],
+    machine: [u8; BUFFER],
+}
+
+impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Room<MEMBERS, SLOTS, RX, TX> {
+    /// Room for one agent.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            node: MaybeUninit::uninit(),
+            connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
+            received: [0; RECEIVED],
+            unicast: [[0; DATAGRAM]; UNICAST],
+            broadcast: [0; 640],
+            scratch: [0; DATAGRAM],
+            log: [0; 1024],
+        }
+    }
+}
+
+impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Default
+    for Room<MEMBERS, SLOTS, RX, TX>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The sockets of an agent, `SOCKETS` altogether: one for each connection and [`EXTRA_SOCKETS`].
+///
+/// Not part of [`Room`], because it does not consist of zeros, and would have to be copied from flash.
+#[derive(Debug)]
+pub struct Sockets<'a, const SOCKETS: usize> {
+    storage: [SocketStorage<'a>; SOCKETS],
+    received: [udp::PacketMetadata; 16],
+    unicast: [[udp::PacketMetadata; 4]; UNICAST],
+    broadcast: [udp::PacketMetadata; 2],
+}
+
+impl<const SOCKETS: usize> Sockets<'_, SOCKETS> {
+    /// Places for sockets.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            storage: [const { SocketStorage::EMPTY }; SOCKETS],
+            received: [udp::PacketMetadata::EMPTY; 16],
+            unicast: [[udp::PacketMetadata::EMPTY; 4]; UNICAST],
+            broadcast: [udp::PacketMetadata::EMPTY; 2],
+        }
+    }
+}
+
+impl<const SOCKETS: usize> Default for Sockets<'_, SOCKETS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A member that keeps its files in `S`, knows up to `MEMBERS` others, and has `SLOTS` connections at a time.
+pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
+    iface: Interface,
+    sockets: SocketSet<'a>,
+    receiver: smoltcp::iface::SocketHandle,
+    lanes: Lanes,
+    slots: Vec<Slot<'a>, SLOTS>,
+    desk: Desk<'a, S, MEMBERS>,
+    /// The slot that has the next turn first.
+    turn: usize,
+    port: u16,
+}
+
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBERS, SLOTS> {
+    /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
+    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
+    #[must_use]
+    #[inline(never)]
+    pub fn new<const RX: usize, const TX: usize, const SOCKETS: usize>(
+        now: Instant,
+        config: Config,
+        device: &mut (impl Device + ?Sized),
+        store: S,
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX>,
+        sockets: &'a mut Sockets<'a, SOCKETS>,
+    ) -> Self {
+        const { assert!(SOCKETS == SLOTS + EXTRA_SOCKETS, "one socket for each slot, and EXTRA_SOCKETS") };
+        let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
+        settings.random_seed = config.seed;
+        let mut iface = Interface::new(settings, device, instant_of(now));
+        let cidr = Ipv4Cidr::new(address(config.address), config.prefix.min(30));
+        iface.update_ip_addrs(|addresses| _ = addresses.push(IpCidr::Ipv4(cidr)));
+        if let Some(gateway) = config.gateway {
+            // There is room for one.
+            let _ = iface.routes_mut().add_default_ipv4_route(address(gateway));
+        }
+        let mut set = SocketSet::new(&mut sockets.storage[..]);
+        let mut lane = |received: udp::PacketBuffer<'a>, sent: udp::PacketBuffer<'a>| {
+            let mut socket = udp::Socket::new(received, sent);
+            // Refused only for sockets that are open.
+            let _ = socket.bind(PORT);
+            set.add(socket)
+        };
+        let broadcast = udp::PacketBuffer::new(&mut sockets.broadcast[..], &mut room.broadcast[..]);
+        let received = udp::PacketBuffer::new(&mut sockets.received[..], &mut room.received[..]);
+        let receiver = lane(received, broadcast);
+        let mut handles = [receiver; LANES];
+        for ((handle, octets), places) in handles.iter_mut().skip(1).zip(&mut room.unicast).zip(&mut sockets.unicast) {
+            let nothing = udp::PacketBuffer::new(&mut [][..], &mut [][..]);
+            *handle = lane(nothing, udp::PacketBuffer::new(&mut places[..], &mut octets[..]));
+        }
+        let mut slots = Vec::new();
+        for connection in &mut room.connections {
+            let rx = tcp::SocketBuffer::new(&mut connection.rx[..]);
+            let mut socket = tcp::Socket::new(rx, tcp::SocketBuffer::new(&mut connection.tx[..]));
+            // With buffers of few frames, waiting for more octets or for later acknowledgements only costs time.
+            socket.set_nagle_enabled(false);
+            socket.set_ack_delay(None);
+            let handle = set.add(socket);
+            // There are as many places as connections.
+            let _ = slots.push(Slot::new(handle, &mut connection.machine));
+        }
+        // Another one after each start, so that a connection of the time before is not met again.
+        let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
+        let node = node_in(&mut room.node, config);
+        node.announce(now);
+        let mut desk = Desk {
+            node,
+            offers: Offers::new(),
+            wanted: Vec::new(),
+            store,
+            log: Log::new(&mut room.log),
+            tally: Tally { slots: SLOTS, ..Tally::default() },
+            scratch: &mut room.scratch,
+            started: now,
+        };
+        desk.log.line(now, |line| _ = line.octets(b"started"));
+        Self {
+            iface,
+            sockets: set,
+            receiver,
+            lanes: Lanes::new(handles, cidr.broadcast().unwrap_or(Ipv4Address::BROADCAST)),
+            slots,
+            desk,
+            turn: 0,
+            port,
+        }
+    }
+
+    /// Does everything that can be done at `now`, tells `saw` of it, and returns when it should be called next if no frame
+    /// arrives before; `None`: not at all. A deadline that is not later than `now` means that there is more to do.
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        device: &mut (impl Device + ?Sized),
+        saw: &mut impl FnMut(Event<'_>),
+    ) -> Option<Instant> {
+        let timestamp = instant_of(now);
+        self.iface.poll_maintenance(timestamp);
+        for _ in 0..ROUNDS {
+            let mut moved = false;
+            for _ in 0..FRAMES {
+                match self.iface.poll_ingress_single(timestamp, device, &mut self.sockets) {
+                    PollIngressSingleResult::None => break,
+                    PollIngressSingleResult::PacketProcessed => {}
+                    PollIngressSingleResult::SocketStateChanged => moved = true,
+                }
+            }
+            self.receive(now, saw);
+            moved |= self.fetch(now);
+            moved |= self.run(now, saw);
+            self.send(now, saw);
+            for _ in 0..FRAMES {
+                match self.iface.poll_egress(timestamp, device, &mut self.sockets) {
+                    PollResult::None => break,
+                    PollResult::SocketStateChanged => moved = true,
+                }
+            }
+            self.lanes.clear(now, &mut self.sockets);
+            if !moved {
+                return self.next_deadline(now);
+            }
+        }
+        Some(now)
+    }
+
+    /// Sends a text; [`Event::Delivered`] or [`Event::GaveUp`] tells what came of it.
+    ///
+    /// # Errors
+    /// [`Full`] if too many messages wait for an answer, or the text is too long for a frame.
+    pub fn send_text(&mut self, now: Instant, to: SocketAddrV4, text: &str) -> Result<PacketNo, Full> {
+        if text.len() > TEXT {
+            return Err(Full(feige_core::node::Table::Datagram));
+        }
+        self.desk.node.send(now, to, &Message { text: text.as_bytes(), utf8: true, ..Message::default() })
+    }
+
+    /// Offers a file of the store, or `log.txt`, to one peer, as `get NAME` from there would.
+    ///
+    /// # Errors
+    /// [`CannotOffer`].
+    pub fn offer(&mut self, now: Instant, to: SocketAddrV4, name: &str) -> Result<PacketNo, CannotOffer> {
+        self.desk.offer(now, to, name.as_bytes())
+    }
+
+    /// Says goodbye to everybody. Poll until [`Agent::has_left`].
+    pub fn leave(&mut self, now: Instant) {
+        self.desk.node.leave(now);
+    }
+
+    /// Whether the goodbye has been said.
+    #[must_use]
+    pub const fn has_left(&self) -> bool {
+        self.desk.node.has_left()
+    }
+
+    /// Who is there.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.desk.node.members()
+    }
+
+    /// Where the files are.
+    pub const fn store(&mut self) -> &mut S {
+        &mut self.desk.store
+    }
+
+    /// The number that the next packet will have; to be stored before the power goes ([`Node::new`]).
+    #[must_use]
+    pub const fn next_packet_no(&self) -> PacketNo {
+        self.desk.node.next_packet_no()
+    }
+
+    fn receive(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.receiver);
+        while let Ok((octets, about)) = socket.recv() {
+            let IpAddress::Ipv4(from) = about.endpoint.addr;
+            let from = SocketAddrV4::new(from, about.endpoint.port);
+            self.desk.datagram(now, from, octets, saw);
+        }
+    }
+
+    /// Lets free slots fetch what was offered; one is kept for whoever connects.
+    fn fetch(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        while let Some(at) = self.desk.wanted.iter().position(|wanted| wanted.due <= now) {
+            let mut free = self.slots.iter_mut().filter(|slot| slot.is_free());
+            let (Some(slot), spare) = (free.next(), free.next().is_some() || SLOTS == 1) else { break };
+            if !spare {
+                break;
+            }
+            let wanted = self.desk.wanted.remove(at);
+            self.port = self.port.wrapping_add(1) | 0xc000;
+            let begun = slot.fetch(now, wanted, self.port, &mut self.iface, &mut self.sockets, &mut self.desk);
+            moved = true;
+            if let Err(wanted) = begun {
+                self.desk.not_stored(now, &wanted, "it cannot be fetched", &mut |_| {});
+            }
+        }
+        moved
+    }
+
+    fn run(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) -> bool {
+        let crowded = self.is_crowded();
+        self.desk.tally.connections = self.slots.iter().filter(|slot| !slot.is_free()).count();
+        let turn = self.turn;
+        self.turn = if turn + 1 < self.slots.len() { turn + 1 } else { 0 };
+        let mut moved = false;
+        // From another one on each time: who comes first gets the room for sending first.
+        let (front, back) = self.slots.split_at_mut_checked(turn).unwrap_or_default();
+        for slot in back.iter_mut().chain(front) {
+            moved |= slot.run(now, &mut self.sockets, &mut self.desk, crowded, saw);
+        }
+        moved
+    }
+
+    fn is_crowded(&self) -> bool {
+        !self.slots.iter().any(Slot::is_free)
+    }
+
+    fn send(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
+        // What does not come to an end now does so in the next round.
+        for _ in 0..FRAMES {
+            match self.desk.node.poll(now, self.desk.scratch) {
+                Output::Transmit { to, octets } => self.lanes.send(to, octets, &mut self.sockets),
+                Output::Alarm(Alarm::GaveUp { to, packet_no, .. }) => saw(Event::GaveUp { to, packet_no }),
+                Output::Alarm(Alarm::Expired(member)) => saw(Event::Offline { at: member.at }),
+                Output::Wait(_) | Output::BufferTooSmall(_) => break,
+            }
+        }
+    }
+
+    fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let crowded = self.is_crowded();
+        let slots = self.slots.iter().fold(None, |soonest, slot| earlier(soonest, slot.deadline(crowded)));
+        let wanted = self.desk.wanted.iter().map(|wanted| wanted.due).filter(|due| *due > now).min();
+        let own = earlier(earlier(slots, wanted), earlier(self.lanes.deadline(), self.desk.node.next_deadline()));
+        earlier(own, slots::stack_deadline(now, &mut self.iface, &self.sockets))
+    }
+}
+
+/// In a frame of its own, because it is large while the node is made.
+#[inline(never)]
+fn node_in<const MEMBERS: usize>(
+    place: &mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    config: Config,
+) -> &mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
+    place.write(Node::new(config.identity, config.first, config.seed))
+}
+
+fn instant_of(now: Instant) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn address(address: Ipv4Addr) -> Ipv4Address {
+    address
+}
