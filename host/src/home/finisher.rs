@@ -4,7 +4,8 @@
 //! processor can make those while the next file is received.
 //!
 //! **Guarantees**: results come in the order in which the files were given; a file has its name once its result is there.
-//! **Memory**: a few hundred octets for each file under way, of which there are [`MOST`]. **Time**: who gives more waits.
+//! **Memory**: a few hundred octets for each file under way, of which there are a few hundred at most. **Time**: who gives
+//! more waits.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
@@ -12,16 +13,19 @@ use std::thread::{self, JoinHandle};
 
 use super::{Finished, Home, HomeError, Upload};
 
-/// Files that may be given before the first of them is finished. Each is open: most systems allow a program 1,024.
-const MOST: usize = 128;
+/// Files that are handed over, synced and named together: to wake a thread for each would cost more than it saves, and
+/// a sync costs a disk about as much for many as for one.
+const TOGETHER: usize = 64;
 
-/// Files that are synced and named together: a sync costs a disk about as much for many as for one.
-const TOGETHER: usize = 128;
+/// Groups of files that may wait for the thread. Each file is open: most systems allow a program 1,024.
+const GROUPS: usize = 2;
 
 /// A thread that finishes files.
 #[derive(Debug)]
 pub struct Finisher {
-    uploads: Option<SyncSender<Upload>>,
+    uploads: Option<SyncSender<Vec<Upload>>>,
+    /// Files that are not handed over yet.
+    group: Vec<Upload>,
     results: Receiver<Result<(), HomeError>>,
     /// Files without a result.
     given: usize,
@@ -32,32 +36,35 @@ impl Finisher {
     /// Finishes files of `home`. `None` if the system gives no thread: then whoever asks does it himself.
     #[must_use]
     pub fn start(home: Arc<Home>) -> Option<Self> {
-        let (uploads, receiver) = sync_channel(MOST);
+        let (uploads, receiver) = sync_channel::<Vec<Upload>>(GROUPS);
         let (sender, results) = channel();
         let finish = move || {
-            let mut outcomes = Vec::with_capacity(TOGETHER);
-            while let Ok(first) = receiver.recv() {
-                outcomes.push(Upload::complete(first));
-                while outcomes.len() < TOGETHER
-                    && let Ok(next) = receiver.recv()
-                {
-                    outcomes.push(Upload::complete(next));
-                }
-                for result in settle(&home, &mut outcomes) {
+            for group in receiver {
+                for result in settle(&home, group) {
                     // Whoever does not listen any more has his reasons.
                     let _ = sender.send(result);
                 }
             }
         };
         let thread = thread::Builder::new().name("finish".into()).spawn(finish).ok()?;
-        Some(Self { uploads: Some(uploads), results, given: 0, thread: Some(thread) })
+        let group = Vec::with_capacity(TOGETHER);
+        Some(Self { uploads: Some(uploads), group, results, given: 0, thread: Some(thread) })
     }
 
     /// Gives a file of which every octet is written and verified.
     pub fn give(&mut self, upload: Upload) {
-        // The thread ends only when this end is dropped.
-        if self.uploads.as_ref().is_some_and(|uploads| uploads.send(upload).is_ok()) {
-            self.given += 1;
+        self.group.push(upload);
+        self.given += 1;
+        if self.group.len() >= TOGETHER {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let group = std::mem::replace(&mut self.group, Vec::with_capacity(TOGETHER));
+        if let Some(uploads) = &self.uploads {
+            // The thread ends only when this end is dropped.
+            let _ = uploads.send(group);
         }
     }
 
@@ -74,6 +81,7 @@ impl Finisher {
 
     /// Waits until all that was given is finished, and returns the results that have not been taken.
     pub fn finish(mut self) -> Vec<Result<(), HomeError>> {
+        self.hand_over();
         drop(self.uploads.take());
         let results = self.results.iter().take(self.given).collect();
         self.join();
@@ -88,20 +96,20 @@ impl Finisher {
     }
 }
 
+/// What was given is finished all the same.
 impl Drop for Finisher {
     fn drop(&mut self) {
+        self.hand_over();
         drop(self.uploads.take());
         self.join();
     }
 }
 
-/// Names all that could be completed; results in the order of `outcomes`, which are taken.
-fn settle(home: &Home, outcomes: &mut Vec<Result<Finished, HomeError>>) -> Vec<Result<(), HomeError>> {
-    let mut finished = Vec::with_capacity(outcomes.len());
-    let mut results = Vec::with_capacity(outcomes.len());
-    for outcome in outcomes.drain(..) {
-        results.push(outcome.map(|done| finished.push(done)));
-    }
+/// Completes and names a group of files; results in their order.
+fn settle(home: &Home, group: Vec<Upload>) -> Vec<Result<(), HomeError>> {
+    let mut finished: Vec<Finished> = Vec::with_capacity(group.len());
+    let completed = group.into_iter().map(|upload| upload.complete().map(|done| finished.push(done)));
+    let mut results: Vec<_> = completed.collect();
     let mut settled = home.settle(&mut finished).into_iter();
     for result in results.iter_mut().filter(|result| result.is_ok()) {
         *result = settled.next().unwrap_or(Ok(()));
