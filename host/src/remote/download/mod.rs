@@ -10,42 +10,34 @@
 //! **Guarantees**: those of [`Home`]: names stay in the target folder, and a file has its name only when it is whole and
 //! verified. A file that cannot be had is reported, and does not keep the others from coming.
 
+mod folders;
+mod naming;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use feige_core::digest::Digest;
-use feige_core::text::FileName;
-use feige_core::wire::transfer::{self, Entry, EntryKind, ErrorCode, Get, Path, Reply, Request, block_len};
+use feige_core::wire::transfer::{self, EntryKind, ErrorCode, Get, Path, Reply, Request, block_len};
 
 use super::connection::{Patience, SMALL, sleep};
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
-use super::report::{Event, Report};
+use super::report::Report;
 use super::whole::Whole;
 use super::{Wish, same_time};
 use crate::exit::{Exit, Failure};
 use crate::home::{Arriving, Finished, Finisher, Home, HomeError, Upload};
 use crate::transfer::Cancel;
+use naming::{Landed, TOGETHER};
 
 /// Nothing is asked for behind a file that is larger, in octets.
 const LARGE: u64 = 1 << 20;
-
-/// So many files are known before they are asked for, at least, if there are so many.
-const AHEAD: usize = 256;
-
-/// Files that get their names together, at most; and the octets of such files.
-const TOGETHER: (usize, u64) = (256, 64 << 20);
-
-/// Entries of a page, at most. Servers have a limit of their own, which is lower.
-const LONGEST_PAGE: usize = 1 << 16;
 
 /// How often a file is asked for that does not come well.
 const ATTEMPTS: u8 = 4;
 
 /// How often blocks of one file are asked for again.
 const REPAIRS: u32 = 16;
-
-const READ: &str = "the server has a file where a folder is needed";
 
 /// Where something is, there and here.
 #[derive(Debug)]
@@ -111,16 +103,6 @@ struct Arrival {
     whole: Option<Whole>,
     /// How many octets are verified, from the first on.
     front: u64,
-}
-
-/// A file that will get its name.
-#[derive(Debug)]
-struct Landed {
-    tree: usize,
-    tail: String,
-    size: u64,
-    digest: Option<Digest>,
-    md5: Option<Digest>,
 }
 
 /// Downloads: see the module.
@@ -217,22 +199,6 @@ impl<'r> Download<'r> {
     fn fail(&mut self, tree: usize, tail: &str, failure: &Failure) {
         let name = self.remote(tree, tail);
         self.report.fail(if name.is_empty() { "/" } else { &name }, failure);
-    }
-
-    /// Takes up the next page of the folder on top, if it is time.
-    fn next_page(&mut self) -> bool {
-        if self.listing || self.ready.len() >= AHEAD {
-            return false;
-        }
-        let Some(folder) = self.stack.pop() else { return false };
-        self.path.clear();
-        self.path.push_str(&self.trees[folder.tree].remote);
-        self.path.push_str(&folder.tail);
-        self.listing = true;
-        self.page.0.clear();
-        self.page.1.clear();
-        self.under_way.push_back(Job::List(folder));
-        true
     }
 
     /// What to ask about `file`, if anything. Then it is the last that is under way, and its path is in `self.path`.
@@ -413,164 +379,6 @@ impl<'r> Download<'r> {
         }
         self.arrival = Some(Arrival { upload, head, failed: None, repairs: 0, whole, front: head.offset });
         Heard::Fine
-    }
-
-    /// What came is whole: checks what is to be checked, and puts it with those that wait for their names.
-    fn landed(&mut self, digest: Digest) -> Result<(), Failure> {
-        let Some(Arrival { upload, head, whole, .. }) = self.arrival.take() else { return Ok(()) };
-        let digest = (head.offset == 0).then_some(digest);
-        let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
-        let md5 = match whole {
-            Some(whole) => {
-                whole.read_to(head.size);
-                Some(whole.finish().map_err(|error| Failure::new(format!("cannot hash it: {error}")))?)
-            }
-            None => digest.filter(|_| one_block),
-        };
-        if let (Some(Some(wanted)), Some(md5)) = (self.wish.md5, md5)
-            && wanted != md5
-        {
-            upload.discard();
-            return Err(Failure {
-                exit: Exit::Incomplete,
-                message: format!("its MD5 is {md5} and not {wanted}: it is not kept"),
-            });
-        }
-        let Some(Job::Get(File { tree, tail, .. })) = self.under_way.front() else { return Ok(()) };
-        let (tree, tail) = (*tree, tail.clone());
-        let landed = Landed { tree, tail, size: head.size, digest, md5 };
-        if self.trees[tree].recursive && head.size <= SMALL && self.finish_beside(tree) {
-            if let Some(finisher) = &mut self.finisher {
-                finisher.give(upload);
-                self.beside.push_back(landed);
-            }
-            self.hear_finished();
-            return Ok(());
-        }
-        if self.landed.last().is_some_and(|last| last.tree != tree) {
-            self.settle();
-        }
-        self.finished.push(upload.complete().map_err(|error| here(&error))?);
-        self.landed.push(landed);
-        self.unsettled += head.size;
-        Ok(())
-    }
-
-    /// Whether small files of this tree can be finished by a thread of their own.
-    fn finish_beside(&mut self, tree: usize) -> bool {
-        if self.beside.back().is_some_and(|last| last.tree != tree) {
-            self.wait_finished();
-        }
-        if self.finisher.is_none() {
-            self.finisher = Finisher::start(Arc::clone(&self.trees[tree].home));
-        }
-        self.finisher.is_some()
-    }
-
-    /// Tells of what was finished beside us.
-    fn hear_finished(&mut self) {
-        while let Some(result) = self.finisher.as_mut().and_then(Finisher::result) {
-            if let Some(landed) = self.beside.pop_front() {
-                self.named(landed, result);
-            }
-        }
-    }
-
-    fn wait_finished(&mut self) {
-        let results = self.finisher.take().map(Finisher::finish).unwrap_or_default();
-        for (landed, result) in std::mem::take(&mut self.beside).into_iter().zip(results) {
-            self.named(landed, result);
-        }
-        self.report.flush();
-    }
-
-    /// Gives names to those that wait for them.
-    fn settle(&mut self) {
-        let Some(tree) = self.landed.first().map(|landed| landed.tree) else { return };
-        self.unsettled = 0;
-        let results = self.trees[tree].home.settle(&mut self.finished);
-        for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
-            self.named(landed, result);
-        }
-        self.report.flush();
-    }
-
-    /// A file has its name, or cannot get it.
-    fn named(&mut self, landed: Landed, result: Result<(), HomeError>) {
-        let Landed { tree, tail, size, digest, md5 } = landed;
-        match result {
-            Ok(()) => {
-                self.report.moved_file();
-                if self.report.tells_each() || !self.trees[tree].recursive {
-                    let (name, path) = (self.remote(tree, &tail), self.local(tree, &tail));
-                    let path = self.trees[tree].folder.join(path);
-                    self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
-                }
-            }
-            Err(error) => self.fail(tree, &tail, &here(&error)),
-        }
-    }
-
-    fn entry(&mut self, entry: &Entry<'_>) -> Heard {
-        let Some(Job::List(folder)) = self.under_way.front() else {
-            return Heard::GiveUp(Failure::new("the server lists what was not asked for"));
-        };
-        let (tree, made) = (folder.tree, folder.made);
-        let tail = format!("{}/{}", folder.tail, entry.name);
-        if !FileName::is_safe(entry.name) {
-            self.fail(tree, &tail, &Failure::new("the name cannot be used"));
-            return Heard::Fine;
-        }
-        if self.page.0.len() + self.page.1.len() >= LONGEST_PAGE {
-            return Heard::GiveUp(Failure::new("the server lists without end"));
-        }
-        match entry.kind {
-            EntryKind::File => self.page.0.push(File {
-                tree,
-                tail,
-                known: Some((entry.size, entry.mtime)),
-                fresh: made == Some(true),
-                attempts: 0,
-            }),
-            EntryKind::Folder => self.page.1.push(Folder { tree, tail, cursor: 0, made: None }),
-        }
-        Heard::Fine
-    }
-
-    /// Makes the folder that is listed, before anything that is in it is asked for.
-    fn make_folder(&mut self) {
-        let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return };
-        let (tree, tail) = (*tree, tail.clone());
-        let local = self.local(tree, &tail);
-        let home = Arc::clone(&self.trees[tree].home);
-        let made = match Path::parse(&local) {
-            Ok(path) => match home.make_dir(path, false) {
-                Ok(()) => Ok(true),
-                Err(error) if error.code == ErrorCode::Exists => match home.list(path) {
-                    Ok(_) => Ok(false),
-                    Err(_) => Err(Failure::new(READ)),
-                },
-                Err(error) => Err(here(&error)),
-            },
-            Err(_) => Err(Failure::new("the name cannot be used here, or the folders are too deep")),
-        };
-        if let Err(failure) = &made {
-            self.fail(tree, &tail, failure);
-        }
-        if let Some(Job::List(folder)) = self.under_way.front_mut() {
-            // What is in one that could not be made fails for itself, and says so.
-            folder.made = Some(made.unwrap_or(false));
-        }
-    }
-
-    fn end_of_page(&mut self, cursor: u64) {
-        let Some(Job::List(folder)) = self.under_way.pop_front() else { return };
-        self.listing = false;
-        if cursor != 0 {
-            self.stack.push(Folder { cursor, ..folder });
-        }
-        self.stack.extend(self.page.1.drain(..).rev());
-        self.ready.extend(self.page.0.drain(..));
     }
 }
 

@@ -1,0 +1,98 @@
+//! Folders that are downloaded: depth first, page by page.
+
+use std::sync::Arc;
+
+use feige_core::text::FileName;
+use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
+
+use super::{Download, File, Folder, Job, here};
+use crate::exit::Failure;
+use crate::remote::errand::Heard;
+
+/// So many files are known before they are asked for, at least, if there are so many.
+const AHEAD: usize = 256;
+
+/// Entries of a page, at most. Servers have a limit of their own, which is lower.
+const LONGEST_PAGE: usize = 1 << 16;
+
+const NO_FOLDER: &str = "here is a file where a folder is needed; rename it, or use -o with another name";
+
+impl Download<'_> {
+    /// Takes up the next page of the folder on top, if it is time.
+    pub(super) fn next_page(&mut self) -> bool {
+        if self.listing || self.ready.len() >= AHEAD {
+            return false;
+        }
+        let Some(folder) = self.stack.pop() else { return false };
+        self.path.clear();
+        self.path.push_str(&self.trees[folder.tree].remote);
+        self.path.push_str(&folder.tail);
+        self.listing = true;
+        self.page.0.clear();
+        self.page.1.clear();
+        self.under_way.push_back(Job::List(folder));
+        true
+    }
+
+    pub(super) fn entry(&mut self, entry: &Entry<'_>) -> Heard {
+        let Some(Job::List(folder)) = self.under_way.front() else {
+            return Heard::GiveUp(Failure::new("the server lists what was not asked for"));
+        };
+        let (tree, made) = (folder.tree, folder.made);
+        let tail = format!("{}/{}", folder.tail, entry.name);
+        if !FileName::is_safe(entry.name) {
+            self.fail(tree, &tail, &Failure::new("the name cannot be used"));
+            return Heard::Fine;
+        }
+        if self.page.0.len() + self.page.1.len() >= LONGEST_PAGE {
+            return Heard::GiveUp(Failure::new("the server lists without end"));
+        }
+        match entry.kind {
+            EntryKind::File => self.page.0.push(File {
+                tree,
+                tail,
+                known: Some((entry.size, entry.mtime)),
+                fresh: made == Some(true),
+                attempts: 0,
+            }),
+            EntryKind::Folder => self.page.1.push(Folder { tree, tail, cursor: 0, made: None }),
+        }
+        Heard::Fine
+    }
+
+    /// Makes the folder that is listed, before anything that is in it is asked for.
+    pub(super) fn make_folder(&mut self) {
+        let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return };
+        let (tree, tail) = (*tree, tail.clone());
+        let local = self.local(tree, &tail);
+        let home = Arc::clone(&self.trees[tree].home);
+        let made = match Path::parse(&local) {
+            Ok(path) => match home.make_dir(path, false) {
+                Ok(()) => Ok(true),
+                Err(error) if error.code == ErrorCode::Exists => match home.list(path) {
+                    Ok(_) => Ok(false),
+                    Err(_) => Err(Failure::new(NO_FOLDER)),
+                },
+                Err(error) => Err(here(&error)),
+            },
+            Err(_) => Err(Failure::new("the name cannot be used here, or the folders are too deep")),
+        };
+        if let Err(failure) = &made {
+            self.fail(tree, &tail, failure);
+        }
+        if let Some(Job::List(folder)) = self.under_way.front_mut() {
+            // What is in one that could not be made fails for itself, and says so.
+            folder.made = Some(made.unwrap_or(false));
+        }
+    }
+
+    pub(super) fn end_of_page(&mut self, cursor: u64) {
+        let Some(Job::List(folder)) = self.under_way.pop_front() else { return };
+        self.listing = false;
+        if cursor != 0 {
+            self.stack.push(Folder { cursor, ..folder });
+        }
+        self.stack.extend(self.page.1.drain(..).rev());
+        self.ready.extend(self.page.0.drain(..));
+    }
+}
