@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use feige_core::digest::Digest;
@@ -15,6 +16,13 @@ use tempfile::TempDir;
 
 const READ: &[&str] = &["--guest", "read"];
 const WRITE: &[&str] = &["--guest", "write"];
+
+/// Changes a file as good editors do: at once.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("written");
+    fs::rename(new, path).expect("renamed");
+}
 
 fn stat(caller: &mut Caller, path: &str) -> Result<(EntryKind, u64), ErrorCode> {
     let answer = caller.ask(&Request::Stat { path }).accepted().map_err(|refused| refused.code)?;
@@ -131,7 +139,7 @@ fn accounts_change_while_they_are_used() {
     let text = fs::read_to_string(&users).expect("there");
     let disabled = text.replacen("[users.bob]", "[users.bob]\ndisabled = true", 1);
     assert_ne!(text, disabled, "{text}");
-    fs::write(&users, &disabled).expect("written");
+    replace(&users, &disabled);
     let end = Instant::now() + SOON;
     let refused = loop {
         match Caller::user(served.addr, "bob", PASSWORD) {
@@ -145,7 +153,7 @@ fn accounts_change_while_they_are_used() {
     assert_eq!(Caller::user(served.addr, "bob", "wrong").unwrap_err(), ErrorCode::SignInFailed);
     // A file that makes no sense changes nothing, and is told.
     let mut served = served;
-    fs::write(&users, "nonsense").expect("written");
+    replace(&users, "nonsense");
     let trouble = served.program.event("trouble");
     assert!(trouble["error"].as_str().is_some_and(|error| error.contains("users.toml")), "{trouble}");
     assert_eq!(served.user("alice").space(), (0, Some(1 << 20)));

@@ -76,6 +76,8 @@ fn ask_at_once(served: &Served, callers: impl Iterator<Item = (Caller, Vec<u8>)>
     // Whoever signed in last is waited for by a worker for a moment.
     std::thread::sleep(Duration::from_millis(100));
     kill_process(pid, Signal::STOP).expect("runs");
+    // Its threads fall asleep one after the other.
+    std::thread::sleep(Duration::from_millis(100));
     let clients = callers.map(|(mut caller, request)| {
         caller.send(&request);
         Client::new(caller, Vec::new())

@@ -33,10 +33,14 @@ impl Source {
         Ok(Some(Self { file, size, mtime, mode, stamp: stamp(&facts) }))
     }
 
-    /// Whether the file is still what it was when it was opened.
+    /// Whether the file is still what it was when it was opened, although another may have its name by now.
     #[must_use]
     pub fn unchanged(&self) -> bool {
-        Facts::of_file(&self.file).is_ok_and(|facts| stamp(&facts) == self.stamp)
+        Facts::of_file(&self.file).is_ok_and(|facts| {
+            // That it lost its name is a change to the system, but not of its octets.
+            let replaced = facts.links == 0 && (facts.size, facts.modified) == (self.size, self.mtime);
+            replaced || stamp(&facts) == self.stamp
+        })
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) changed: i64,
     pub(crate) device: u64,
     pub(crate) inode: u64,
+    /// How many names it has; 0 if it is only open any more.
+    pub(crate) links: u64,
 }
 
 impl Facts {
@@ -59,6 +61,7 @@ impl Facts {
             changed: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
+            links: stat.st_nlink as u64,
         }
     }
 
@@ -78,6 +81,7 @@ impl Facts {
             changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             device: metadata.dev(),
             inode: metadata.ino(),
+            links: metadata.nlink(),
         }
     }
 
