@@ -35,10 +35,7 @@ measure() {
     cpu=$(($(used s) + $(used c)))
     ($first) >"$work/first.log" 2>&1 &
     serving=$!
-    until ip netns exec "$where" ss -Hltn "sport = :$port" | grep -q .; do
-        kill -0 "$serving" 2>/dev/null || { cat "$work/first.log" >&2; return 1; }
-        sleep 0.02
-    done
+    listening "$where" "$port" "$work/first.log"
     start=$(now)
     ($second) >"$work/second.log" 2>&1 || { cat "$work/first.log" "$work/second.log" >&2; return 1; }
     if [ "$name" = vsftpd+lftp ]; then

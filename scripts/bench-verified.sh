@@ -36,10 +36,7 @@ measure() {
     cpu=$(($(used s) + $(used c)))
     ($serve) >"$work/serve.log" 2>&1 &
     serving=$!
-    until ip netns exec "$server" ss -Hltn "sport = :$port" | grep -q .; do
-        kill -0 "$serving" 2>/dev/null || { cat "$work/serve.log" >&2; return 1; }
-        sleep 0.02
-    done
+    listening "$server" "$port" "$work/serve.log"
     start=$(now)
     ($fetch) >"$work/fetch.log" 2>&1 || { cat "$work/serve.log" "$work/fetch.log" >&2; return 1; }
     end=$(now)

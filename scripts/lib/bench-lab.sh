@@ -4,6 +4,7 @@
 #
 #   lab_up NET           makes the namespaces $server ($here) and $client ($there), in NET.0/24, and $work, a folder in memory
 #   in_group SIDE NS …   runs a command in a namespace, its time counted for side s or c, its memory noted
+#   listening NS PORT LOG   waits until the process $serving listens in a namespace; shows its log and fails if it has ended
 #   used SIDE            processor time of a side so far, in microseconds
 #   row NAME OCTETS NS   appends a line to the results: NAME, seconds, MB/s, CPU s/GiB, RSS MiB; NS is the time in nanoseconds
 #   column NAME N        the median of column N of NAME's lines
@@ -55,6 +56,13 @@ in_group() {
     shift 2
     exec bash -c 'echo $$ >"$0/cgroup.procs"; exec ip netns exec "$1" /usr/bin/time -a -o "$2" -f %M "${@:3}"' \
         "$group/$side" "$ns" "$work/rss" "$@"
+}
+
+listening() {
+    until ip netns exec "$1" ss -Hltn "sport = :$2" | grep -q .; do
+        kill -0 "$serving" 2>/dev/null || { cat "$3" >&2; return 1; }
+        sleep 0.02
+    done
 }
 
 now() { date +%s%N; }
