@@ -29,8 +29,11 @@ mod sort;
 mod watch;
 
 pub use event::{Event, Report};
+pub(crate) use event::{Told, Weight};
 pub use lobby::Guests;
+pub(crate) use run::Server;
 pub use run::{Options, serve};
+pub(crate) use sort::{Stranger, Strangers};
 
 use feige_core::stream::transfer::Settings;
 use feige_core::wire::transfer::MAX_HEADER_HOST;
