@@ -13,4 +13,5 @@
 pub mod classic;
 pub mod parcel;
 
+pub mod settings;
 pub mod share;

@@ -131,7 +131,7 @@ impl Share {
         // Told outside of the lock: hashing takes its time, and others ask meanwhile.
         match what {
             What::Name(name) => self.told(|entry| last(&entry.path) == name, most),
-            What::Part(part) if part.is_empty() => Vec::new(),
+            What::Part("") => Vec::new(),
             What::Part(part) => self.told(|entry| has_part(last(&entry.path), part), most),
             What::Digest(digest) => {
                 self.hash_some();
