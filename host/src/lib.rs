@@ -103,6 +103,9 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::Shell(shell) => remote::shell::shell(&cli.output, &shell),
         Command::Sum(sum) => remote::command::sum(&cli.output, &sum),
         Command::User(user) => accounts::command::run(&user, &cli.output),
+        Command::Peer(peer) => peer::command::peer(&cli.output, &peer),
+        Command::Find(find) => peer::command::find(&cli.output, &find),
+        Command::Fetch(fetch) => peer::command::fetch(&cli.output, &fetch),
         Command::Serve(serve) => commands::serve(&cli, serve),
         Command::Decode(decode) => {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)

@@ -104,7 +104,7 @@ impl Default for Settings {
             token: Token::new(0),
             port: crate::wire::flood::PORT,
             hold: Duration::from_millis(10),
-            hop: Duration::from_millis(30),
+            hop: Duration::from_millis(15),
             software: "Feige",
         }
     }

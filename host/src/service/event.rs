@@ -144,6 +144,8 @@ pub struct Report {
     json: bool,
     quiet: bool,
     verbose: bool,
+    /// What the program is there for comes from elsewhere.
+    hushed: bool,
     above: Option<Above>,
 }
 
@@ -152,7 +154,12 @@ impl Report {
     #[must_use]
     pub fn new(options: &OutputOptions) -> Self {
         let OutputOptions { json, quiet, verbose, .. } = *options;
-        Self { json, quiet, verbose: verbose > 0, above: None }
+        Self { json, quiet, verbose: verbose > 0, hushed: false, above: None }
+    }
+
+    /// Only what goes wrong, and details if they are asked for.
+    pub(crate) fn hushed(self) -> Self {
+        Self { hushed: true, ..self }
     }
 
     /// Somebody types meanwhile.
@@ -160,10 +167,18 @@ impl Report {
         Self { above: Some(above), ..self }
     }
 
+    /// Says what was asked for.
+    pub(crate) fn say(&self, text: &str) {
+        self.print(format!("{text}\n").as_bytes(), "");
+    }
+
     /// Tells several at once.
     pub(crate) fn tell<E: Told>(&self, events: &[E]) {
         let (mut results, mut errors) = (Vec::new(), String::new());
         for event in events {
+            if self.hushed && event.weight() == Weight::Result && !self.verbose {
+                continue;
+            }
             if self.json {
                 // An event is made of strings and numbers: that cannot fail.
                 let _ = serde_json::to_writer(&mut results, event);
@@ -180,8 +195,12 @@ impl Report {
                 _ => {}
             }
         }
+        self.print(&results, &errors);
+    }
+
+    fn print(&self, results: &[u8], errors: &str) {
         if let Some(above) = &self.above {
-            let text = errors + &String::from_utf8_lossy(&results);
+            let text = errors.to_owned() + &String::from_utf8_lossy(results);
             if !text.is_empty() {
                 let mut above = above.lock().unwrap_or_else(PoisonError::into_inner);
                 above(text);
@@ -191,7 +210,7 @@ impl Report {
         // If nobody reads it, there is nobody to tell that.
         if !results.is_empty() {
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(&results).and_then(|()| out.flush());
+            let _ = out.write_all(results).and_then(|()| out.flush());
         }
         if !errors.is_empty() {
             let _ = std::io::stderr().lock().write_all(errors.as_bytes());

@@ -28,11 +28,11 @@ mod run;
 mod sort;
 mod watch;
 
+pub(crate) use event::{Above, Told, Weight};
 pub use event::{Event, Report};
-pub(crate) use event::{Told, Weight};
 pub use lobby::Guests;
-pub(crate) use run::Server;
 pub use run::{Options, serve};
+pub(crate) use run::{Server, digests};
 pub(crate) use sort::{Stranger, Strangers};
 
 use feige_core::stream::transfer::Settings;

@@ -39,14 +39,14 @@ use ipnet::Ipv4Net;
 /// How large a file may be.
 pub const MOST_OCTETS: u64 = 1 << 20;
 
-/// The port on which a peer listens by default: that of the verified transfer, whose framing native peers speak.
-pub const PORT: u16 = 2426;
+/// The port on which a peer listens by default.
+pub const PORT: u16 = feige_core::wire::flood::PORT;
 
 /// The largest TTL that is kept: floods are clamped to this many hops.
 pub const MOST_HOPS: u8 = 7;
 
 /// How many neighbours a peer may have.
-pub const MOST_NEIGHBOURS: usize = 64;
+pub const MOST_NEIGHBOURS: usize = 24;
 
 /// The keys that can be changed.
 pub const KEYS: [&str; 6] = ["listen", "share", "ttl", "neighbour", "network", "max-connections"];
@@ -80,6 +80,47 @@ impl Default for Settings {
             networks: Vec::new(),
             id: None,
             max_connections: 64,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether classic programs at this address get answers: they are in one of the networks, or, if none is set, in one
+    /// to which this machine is connected.
+    #[must_use]
+    pub fn allows(&self, ip: Ipv4Addr) -> bool {
+        if !self.networks.is_empty() {
+            return self.networks.iter().any(|network| network.contains(&ip));
+        }
+        // Without a list of interfaces nobody is known to be near.
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+        interfaces.iter().any(|interface| match &interface.addr {
+            if_addrs::IfAddr::V4(own) => {
+                Ipv4Net::with_netmask(own.ip, own.netmask).is_ok_and(|network| network.contains(&ip))
+            }
+            if_addrs::IfAddr::V6(_) => false,
+        })
+    }
+
+    /// Takes over those settings of `new` that differ from `old`, and the one that `key` names.
+    pub(super) fn take_over(&mut self, key: &str, old: &Self, new: &Self) {
+        if key == "listen" || old.listen != new.listen {
+            self.listen = new.listen;
+        }
+        if key == "share" || old.share != new.share {
+            self.share.clone_from(&new.share);
+        }
+        if key == "ttl" || old.ttl != new.ttl {
+            self.ttl = new.ttl;
+        }
+        if key == "neighbour" || old.neighbours != new.neighbours {
+            self.neighbours.clone_from(&new.neighbours);
+        }
+        if key == "network" || old.networks != new.networks {
+            self.networks.clone_from(&new.networks);
+        }
+        if key == "max-connections" || old.max_connections != new.max_connections {
+            self.max_connections = new.max_connections;
         }
     }
 }
@@ -170,6 +211,12 @@ impl SettingsFile {
     pub fn parse(path: &Path, text: String, id: Option<u32>) -> Result<Self, SettingsError> {
         let (form, settings) = understand(&text, id).map_err(|wrong| about(path, wrong))?;
         Ok(Self { path: path.to_owned(), id: settings.id.or(id), text, form, settings })
+    }
+
+    /// Which file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What it says.
