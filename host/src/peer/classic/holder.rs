@@ -48,7 +48,7 @@ pub fn answer(
     cancel: &Cancel,
 ) -> Result<Sent, ParcelError> {
     let result = prepare(stream).map_err(ParcelError::Connection).and_then(|()| {
-        let found = share.find(What::Name(name), 1).into_iter().next();
+        let found = share.look(What::Name(name), 1).into_iter().next();
         let found = found.ok_or_else(|| ParcelError::NotShared(name.to_owned()))?;
         let parcel = pack(share, &found.path, found.kind, limits.most, cancel)?;
         let closed = hand_over(stream, &parcel, cancel)?;

@@ -68,7 +68,7 @@ pub fn fetch(
     let broken = |error| if cancel.is_cancelled() { ParcelError::Cancelled } else { ParcelError::Connection(error) };
     prepare(&stream).map_err(broken)?;
     write(&stream, request.as_bytes(), limits.idle, cancel).map_err(broken)?;
-    let arrived = receive(&stream, limits, cancel, tell);
+    let arrived = receive(&stream, share, limits, cancel, tell);
     // The holder waits for it, and a "J" peer keeps a thread for an orderly end.
     reset(&stream);
     drop(stream);

@@ -40,6 +40,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::time::Duration;
 
+use super::share::Share;
 use crate::exit::Exit;
 use crate::store::StoreError;
 
@@ -134,7 +135,13 @@ pub(super) fn pieces(
     }
 }
 
-/// An error about a temporary file.
+/// A file without a name, on the disk of the share: the folder for temporary files is often kept in memory. If nothing
+/// may be written to the share, it is there.
+fn aside(share: &Share) -> Result<File, ParcelError> {
+    tempfile::tempfile_in(share.path()).or_else(|_| tempfile::tempfile()).map_err(temporary)
+}
+
+/// An error about such a file.
 fn temporary(error: io::Error) -> ParcelError {
-    StoreError::io("use a temporary file in", std::env::temp_dir(), error).into()
+    StoreError::io("use", "a temporary file", error).into()
 }

@@ -7,7 +7,7 @@ use feige_core::digest::Digest;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{BUFFER, MOST_ENTRIES, MOST_OCTETS, ParcelError, header, temporary};
+use super::{BUFFER, MOST_ENTRIES, MOST_OCTETS, ParcelError, aside, header, temporary};
 use crate::digest::Stream;
 use crate::peer::share::{Kind, Share, files_in, open_in};
 use crate::store::StoreError;
@@ -35,7 +35,7 @@ pub fn pack(share: &Share, path: &str, kind: Kind, most: u64, cancel: &Cancel) -
     let most = most.min(MOST_OCTETS);
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     let gone = |_| ParcelError::NotShared(path.to_owned());
-    let mut packer = Packer { zip: ZipWriter::new(tempfile::tempfile().map_err(temporary)?), packed: 0, most, cancel };
+    let mut packer = Packer { zip: ZipWriter::new(aside(share)?), packed: 0, most, cancel };
     match kind {
         Kind::File => packer.add(name, share.open_file(path).map_err(gone)?)?,
         Kind::Folder => {

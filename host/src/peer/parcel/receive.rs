@@ -10,7 +10,9 @@ use feige_core::wire::classic::prefix;
 use feige_core::wire::transfer::{LENGTH, Prefix};
 
 use super::archive::{END, End};
-use super::{BUFFER, ParcelError, header, temporary};
+use super::{BUFFER, ParcelError, aside, header, temporary};
+use crate::peer::share::Share;
+use crate::store::Space;
 use crate::transfer::Cancel;
 
 /// No wait is longer than this at a stretch, so that a cancelled exchange ends soon.
@@ -55,12 +57,13 @@ pub enum Arrived {
     Text(String),
 }
 
-/// Receives what a holder answers, and tells after each piece how many octets of the archive are there.
+/// Receives what a holder answers, for the share, and tells after each piece how many octets of the archive are there.
 ///
 /// # Errors
 /// Everything that the peer does wrong, and [`ParcelError::Cancelled`].
 pub fn receive(
     stream: &TcpStream,
+    share: &Share,
     limits: &Limits,
     cancel: &Cancel,
     mut tell: impl FnMut(u64),
@@ -85,7 +88,7 @@ pub fn receive(
         }
         patience = limits.idle;
     };
-    let mut archive = Archive::new(md5, limits.most)?;
+    let mut archive = Archive::new(share, md5, limits.most)?;
     let mut piece = pending;
     loop {
         archive.take(&piece)?;
@@ -146,8 +149,10 @@ fn alone(source: &mut Source<'_>, mut octets: Vec<u8>, limits: &Limits) -> Resul
 const NO_JSON: &str = "it is no JSON object";
 
 /// An archive that is coming.
-struct Archive {
+struct Archive<'s> {
+    share: &'s Share,
     file: File,
+    space: Space,
     size: u64,
     most: u64,
     running: Running,
@@ -158,10 +163,10 @@ struct Archive {
     ended: bool,
 }
 
-impl Archive {
-    fn new(md5: Digest, most: u64) -> Result<Self, ParcelError> {
-        let file = tempfile::tempfile().map_err(temporary)?;
-        Ok(Self { file, size: 0, most, running: Running::new(), tail: Vec::new(), md5, ended: false })
+impl<'s> Archive<'s> {
+    fn new(share: &'s Share, md5: Digest, most: u64) -> Result<Self, ParcelError> {
+        let (file, space) = (aside(share)?, Space::default());
+        Ok(Self { share, file, space, size: 0, most, running: Running::new(), tail: Vec::new(), md5, ended: false })
     }
 
     fn take(&mut self, octets: &[u8]) -> Result<(), ParcelError> {
@@ -169,6 +174,7 @@ impl Archive {
         if self.size > self.most {
             return Err(ParcelError::TooLarge { most: self.most });
         }
+        self.space.spend(self.share.dir(), octets.len() as u64)?;
         self.file.write_all(octets).map_err(temporary)?;
         self.running.update(octets);
         self.tail.extend_from_slice(&octets[octets.len().saturating_sub(END)..]);

@@ -70,7 +70,8 @@ fn received(pieces: &[&[u8]]) -> Result<Arrived, ParcelError> {
             }
             let _ = peer.read(&mut [0]);
         });
-        let result = receive(&stream, &quick(), &Cancel::new(), |_| {});
+        let (_folder, share) = share();
+        let result = receive(&stream, &share, &quick(), &Cancel::new(), |_| {});
         drop(stream);
         result
     })
@@ -387,11 +388,12 @@ fn a_trickle_and_a_cancelled_wait_end() {
         }
     });
     let limits = Limits { pace: Duration::from_millis(100), ..quick() };
-    let result = receive(&stream, &limits, &Cancel::new(), |_| {});
+    let (_folder, share) = share();
+    let result = receive(&stream, &share, &limits, &Cancel::new(), |_| {});
     assert!(matches!(result, Err(ParcelError::TimedOut { .. } | ParcelError::Header(_))), "{result:?}");
     let cancel = Cancel::new();
     cancel.cancel();
-    assert!(matches!(receive(&stream, &limits, &cancel, |_| {}), Err(ParcelError::Cancelled)));
+    assert!(matches!(receive(&stream, &share, &limits, &cancel, |_| {}), Err(ParcelError::Cancelled)));
     drop(stream);
     sender.join().unwrap();
 }

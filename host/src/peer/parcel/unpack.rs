@@ -15,8 +15,8 @@ use zip::ZipArchive;
 use super::archive::{END, End};
 use super::{Arrived, BUFFER, ParcelError};
 use crate::digest::Stream;
-use crate::peer::share::{Kind, MOST_LEVELS, Share, open_in};
-use crate::store::{SUFFIX, Space, StoreError, first_free, handle, read_at, rename_new, unguessable};
+use crate::peer::share::{Kind, MOST_LEVELS, Share, open_in, part_name};
+use crate::store::{Space, StoreError, first_free, handle, read_at, rename_new};
 use crate::transfer::Cancel;
 
 /// What the only thing in the folder of an unpacking is called.
@@ -98,7 +98,7 @@ struct Unpacking<'s> {
 impl<'s> Unpacking<'s> {
     fn begin(share: &'s Share, most: u64, cancel: &'s Cancel) -> Result<Self, ParcelError> {
         let failed = |error| StoreError::io("create a part in", share.path(), error);
-        let part = format!(".{:016x}{SUFFIX}", unguessable());
+        let part = part_name();
         #[cfg_attr(not(unix), expect(unused_mut, reason = "no access rights in numbers"))]
         let mut builder = DirBuilder::new();
         #[cfg(unix)]

@@ -102,7 +102,7 @@ fn a_change_changes_one_line() {
                     "share" => expected.share = value.into(),
                     "listen" => expected.listen = value.parse().unwrap(),
                     "network" => {
-                        expected.networks = vec!["10.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()]
+                        expected.networks = vec!["10.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()];
                     }
                     _ => expected.max_connections = 9,
                 }
@@ -155,6 +155,48 @@ fn neighbours_are_changed_in_the_manner_of_the_file() {
     let mut file = read("nick = 'A'\n[listen]\nonce = true\n", None).unwrap();
     file.modify("listen", "127.0.0.1:1").unwrap();
     assert!(file.text().ends_with("once = true\n\n[peer]\nlisten = \"127.0.0.1:1\"\n"), "{}", file.text());
+}
+
+/// What the programs of the course read with.
+const READER: &str = "import configparser, sys\nc = configparser.ConfigParser()\n\
+    c.read_string(open(sys.argv[1], encoding='utf-8').read())\n\
+    for s in c.sections(): [print(s, k, v, sep='|') for k, v in c.items(s)]\n";
+
+fn read_by_python(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.ini");
+    fs::write(&path, text).unwrap();
+    let output = std::process::Command::new("python3").args(["-c", READER]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The classic programs go on reading their files, which say to them what they say to us.
+#[test]
+fn the_programs_of_the_course_can_read_what_was_changed() {
+    if !std::process::Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("FEIGE_REQUIRE_ALL").is_none_or(|set| set != "1"), "cannot run here: no python3");
+        eprintln!("skipped: no python3");
+        return;
+    }
+    for (text, id, key) in [(J, 2, "server_port"), (C, 7, "port_number")] {
+        for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+            let mut file = read(&text, Some(id)).unwrap();
+            file.modify("share", "50% 文件").unwrap();
+            file.modify(key, "4321").unwrap();
+            file.modify("network", "10.0.0.0/8").unwrap();
+            let (was, is) = (read_by_python(&text), read_by_python(file.text()));
+            let new: Vec<_> = is.lines().filter(|line| !was.lines().any(|old| old == *line)).collect();
+            let values: Vec<_> = new.iter().map(|line| line.split_once('|').unwrap().1).collect();
+            let mut expected =
+                vec!["share_dir|50% 文件".to_owned(), format!("{key}|4321"), "networks|10.0.0.0/8".to_owned()];
+            expected.sort();
+            let mut values: Vec<_> = values.into_iter().map(str::to_owned).collect();
+            values.sort();
+            assert_eq!(values, expected);
+            assert_eq!(is.lines().count(), was.lines().count() + 1);
+        }
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use feige_core::digest::Digest;
 
 use crate::digest::{DigestCache, file_md5};
-use crate::store::StoreError;
+use crate::store::{SUFFIX, StoreError, unguessable};
 use index::Index;
 pub(super) use index::is_told;
 
@@ -41,6 +41,9 @@ pub const MOST_ENTRIES: usize = 100_000;
 
 /// How much is hashed at most for one question by digest. The next question goes on from there.
 const HASHED_AT_ONCE: u64 = 256 << 20;
+
+/// How old an unfinished unpacking is that nobody is at any more.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +108,7 @@ impl Share {
         let path = path.canonicalize().map_err(|error| StoreError::io("open", path, error))?;
         let dir =
             Dir::open_ambient_dir(&path, ambient_authority()).map_err(|error| StoreError::io("open", &path, error))?;
+        sweep(&dir);
         Ok(Self { dir, path, cache, index: Mutex::default() })
     }
 
@@ -128,18 +132,26 @@ impl Share {
     /// At most `most` entries that are what is asked for, with their digests, in the order of their paths.
     #[must_use]
     pub fn find(&self, what: What<'_>, most: usize) -> Vec<Found> {
-        // Told outside of the lock: hashing takes its time, and others ask meanwhile.
-        match what {
-            What::Name(name) => self.told(|entry| last(&entry.path) == name, most),
-            What::Part("") => Vec::new(),
-            What::Part(part) => self.told(|entry| has_part(last(&entry.path), part), most),
-            What::Digest(digest) => {
-                self.hash_some();
-                let mut found = self.told(|entry| entry.md5 == Some(digest), most);
-                found.retain(|found| found.md5 == Some(digest));
-                found
-            }
+        if matches!(what, What::Digest(_)) {
+            self.hash_some();
         }
+        // Told outside of the lock: hashing takes its time, and others ask meanwhile.
+        let mut found: Vec<_> = self.wanted(what, most).into_iter().filter_map(|entry| self.tell(entry)).collect();
+        if let What::Digest(digest) = what {
+            found.retain(|found| found.md5 == Some(digest));
+        }
+        found
+    }
+
+    /// The same as [`Self::find`] without looking at the files: sizes and times are those of the index, and no digest is
+    /// computed. What is asked for by digest is found as far as it was hashed before.
+    #[must_use]
+    pub fn look(&self, what: What<'_>, most: usize) -> Vec<Found> {
+        let describe = |entry: index::Entry| {
+            let index::Entry { path, kind, size, modified, md5, .. } = entry;
+            Found { path, kind, size, modified, md5 }
+        };
+        self.wanted(what, most).into_iter().map(describe).collect()
     }
 
     /// Opens a file to read.
@@ -182,10 +194,14 @@ impl Share {
         file_md5(file, self.cache.as_ref(), |_| {})
     }
 
-    fn told(&self, is_wanted: impl Fn(&index::Entry) -> bool, most: usize) -> Vec<Found> {
-        let wanted: Vec<_> =
-            self.refreshed().entries.iter().filter(|entry| is_wanted(entry)).take(most).cloned().collect();
-        wanted.into_iter().filter_map(|entry| self.tell(entry)).collect()
+    fn wanted(&self, what: What<'_>, most: usize) -> Vec<index::Entry> {
+        let is_wanted = |entry: &&index::Entry| match what {
+            What::Name(name) => last(&entry.path) == name,
+            What::Part("") => false,
+            What::Part(part) => has_part(last(&entry.path), part),
+            What::Digest(digest) => entry.md5 == Some(digest),
+        };
+        self.refreshed().entries.iter().filter(is_wanted).take(most).cloned().collect()
     }
 
     /// The entry as it is now; `None` if it is gone.
@@ -267,6 +283,32 @@ pub(super) fn files_in(dir: &Dir) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// What an unpacking is done in is called: never told, and in no way of another program's making.
+pub(super) fn part_name() -> String {
+    format!(".{:016x}{SUFFIX}", unguessable())
+}
+
+/// Removes what unpackings left that were killed.
+fn sweep(dir: &Dir) {
+    let is_part = |name: &str| {
+        let digits = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(SUFFIX));
+        digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    // Tidying: whatever cannot be read or removed stays.
+    for entry in dir.entries().into_iter().flatten().flatten() {
+        let is_old = |metadata: &cap_std::fs::Metadata| {
+            let modified = metadata.modified().map(cap_std::time::SystemTime::into_std);
+            metadata.is_dir() && modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE))
+        };
+        if let Ok(name) = entry.file_name().into_string()
+            && is_part(&name)
+            && entry.metadata().is_ok_and(|metadata| is_old(&metadata))
+        {
+            let _ = dir.remove_dir_all(name);
+        }
+    }
 }
 
 fn last(path: &str) -> &str {

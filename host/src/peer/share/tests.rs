@@ -79,6 +79,36 @@ fn nothing_outside_of_the_share_and_nothing_unfinished() {
 }
 
 #[test]
+fn looking_computes_no_digest() {
+    let (folder, share) = share();
+    fs::write(folder.path().join("a"), "x").unwrap();
+    let found = &share.look(What::Name("a"), 9)[0];
+    assert_eq!((found.size, found.md5), (1, None));
+    assert_eq!(share.look(What::Digest(Digest::of(b"x")), 9), []);
+    assert_eq!(share.find(What::Digest(Digest::of(b"x")), 9).len(), 1);
+    assert_eq!(share.look(What::Digest(Digest::of(b"x")), 9).len(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_killed_unpackings_left_is_removed_after_a_day() {
+    let (folder, share) = share();
+    let (old, new) = (part_name(), part_name());
+    for name in [&*old, &*new, ".x.feige-part"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("x"), "x").unwrap();
+    }
+    let long_ago = SystemTime::now() - STALE - Duration::from_secs(60);
+    for name in [&*old, ".x.feige-part"] {
+        fs::File::open(folder.path().join(name)).unwrap().set_modified(long_ago).unwrap();
+    }
+    drop(share);
+    Share::open(folder.path(), None).unwrap();
+    assert!(!folder.path().join(old).exists());
+    assert!(folder.path().join(new).exists() && folder.path().join(".x.feige-part").exists());
+}
+
+#[test]
 fn no_deeper_than_the_limit() {
     let (folder, share) = share();
     let deep: PathBuf = std::iter::repeat_n("d", MOST_LEVELS + 4).collect();
