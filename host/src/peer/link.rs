@@ -76,12 +76,12 @@ pub(super) struct Here {
 }
 
 /// Reads a link until it ends. `first` was read already.
-pub(super) fn run(here: &Here, stream: TcpStream, peer: SocketAddr, first: Vec<u8>, dialled: bool) -> End {
+pub(super) fn run(here: &Here, stream: &TcpStream, peer: SocketAddr, first: Vec<u8>, dialled: bool) -> End {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
     let conn = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let (outbox, queue) = sync_channel(QUEUE);
     let broken = |error: io::Error| End::Gone(error.to_string(), false);
-    let writing = match prepare(&stream).and_then(|()| stream.try_clone()) {
+    let writing = match prepare(stream).and_then(|()| stream.try_clone()) {
         Ok(writing) => writing,
         Err(error) => return broken(error),
     };
@@ -93,12 +93,9 @@ pub(super) fn run(here: &Here, stream: TcpStream, peer: SocketAddr, first: Vec<u
     if here.hub.send(Notice::Connected(Wire { conn, peer, dialled, outbox })).is_err() {
         return End::Gone("the peer ends".to_owned(), false);
     }
-    let end = read(here, conn, &stream, first);
-    let why = match &end {
-        End::Gone(why, _) => why.clone(),
-        End::Classic(_) => "it is a classic program".to_owned(),
-        End::Ourselves => "it is this peer itself".to_owned(),
-    };
+    let end = read(here, conn, stream, first);
+    // What else it can be is told by whoever dialled.
+    let why = if let End::Gone(why, _) = &end { Some(why.clone()) } else { None };
     // The hub drops the queue, and that ends the writer.
     let _ = here.hub.send(Notice::Gone { conn, why });
     let _ = stream.shutdown(Shutdown::Both);
@@ -182,7 +179,7 @@ pub(super) fn take(here: &Here, stream: TcpStream, peer: SocketAddr, first: Vec<
     let thread = thread::Builder::new().name("link".into()).stack_size(STACK);
     thread.spawn(move || {
         let _permit = permit;
-        run(&here, stream, peer, first, false);
+        run(&here, &stream, peer, first, false);
     })?;
     Ok(())
 }
@@ -201,7 +198,7 @@ fn dial(here: &Here, at: SocketAddrV4, dialect: Option<Dialect>, gone: &Cancel) 
     loop {
         let began = Instant::now();
         let end = match connect(at.into(), CONNECT, gone) {
-            Ok(stream) => run(here, stream, at.into(), Vec::new(), true),
+            Ok(stream) => run(here, &stream, at.into(), Vec::new(), true),
             Err(error) => End::Gone(error.to_string(), false),
         };
         let end = match end {

@@ -97,6 +97,7 @@ pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
 fn unwatched(error: io::Error) -> Failure {
     Failure::new(format!("the system does not let us watch connections: {error}"))
 }

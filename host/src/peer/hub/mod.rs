@@ -70,7 +70,7 @@ pub(super) enum Notice {
     /// A whole message came.
     Message { conn: u64, octets: Vec<u8> },
     /// A link is gone.
-    Gone { conn: u64, why: String },
+    Gone { conn: u64, why: Option<String> },
     /// A neighbour turned out to be a classic program.
     IsClassic { at: SocketAddrV4, program: Program },
     /// A neighbour cannot be reached.
@@ -245,7 +245,13 @@ impl Hub {
             Notice::Message { conn, octets } => self.message(conn, &octets),
             Notice::Gone { conn, why } => {
                 if let Some(link) = self.link_of(conn) {
-                    self.close(link, why);
+                    match why {
+                        Some(why) => self.close(link, why),
+                        None => {
+                            self.flood.disconnect(link);
+                            self.lines.remove(&link);
+                        }
+                    }
                 }
             }
             Notice::IsClassic { at, program } => {
@@ -452,7 +458,7 @@ impl Hub {
         match self.flood.handle(self.clock.now(), link, &message) {
             Ok(event) => {
                 if let (Message::Hit(hit), None) = (&message, &event) {
-                    self.passed(hit);
+                    self.passed(link, hit);
                 }
                 if let Some(event) = event {
                     self.event(link, &event);
@@ -515,8 +521,13 @@ impl Hub {
         }
     }
 
-    fn passed(&self, hit: &Hit<'_>) {
-        let (id, path, holder) = (hit.id.to_string(), hit.path.to_owned(), hit.holder.at());
+    fn passed(&self, from: LinkId, hit: &Hit<'_>) {
+        let (id, path, mut holder) = (hit.id.to_string(), hit.path.to_owned(), hit.holder.at());
+        if let Some(Line { far: Far::Native { peer: SocketAddr::V4(peer), .. }, .. }) = self.lines.get(&from)
+            && holder.ip().is_unspecified()
+        {
+            holder.set_ip(*peer.ip());
+        }
         self.tell(Event::Passed { id, path, holder, to: "the neighbour that asked".to_owned() });
     }
 
@@ -637,7 +648,7 @@ impl Hub {
         let hit = Hit { id, hops: 0, holder, kind: EntryKind::File, path: name, size: None, md5: None };
         match self.flood.handle(self.clock.now(), link, &Message::Hit(hit)) {
             Ok(Some(event)) => self.event(link, &event),
-            Ok(None) => self.passed(&hit),
+            Ok(None) => self.passed(link, &hit),
             Err(why) => self.refused(link, why),
         }
     }
