@@ -1,21 +1,24 @@
 //! How a peer is set up: in TOML, or in one of the two INI forms of the classic programs.
 //!
-//! | form | file | neighbours |
+//! | form | of | neighbours |
 //! |---|---|---|
-//! | TOML | keys as below | `ADDR:PORT`, with `/native`, `/j` or `/c` behind if the dialect is known |
-//! | "J" | all peers: `[Peer-N]` with `ip_addr`, `server_port`, `client_port`, `share_dir`, `peer_list` | the peers of `peer_list`, at their `server_port`, in the dialect J |
-//! | "C" | one peer: `[Peer-N]` with `ID`, `ip_addr`, `port_number`, `share_dir`, `ttl`, and `[Netpeers]` with `peer_ID`, `peer_addr`, `peer_ports` | those, in the dialect C |
+//! | TOML | one peer | `ADDR:PORT`, with `/native`, `/j` or `/c` behind if the dialect is known |
+//! | "J" | all peers | the peers of the `peer_list`, at their `server_port`, in the dialect J |
+//! | "C" | one peer | those of `[Netpeers]`, in the dialect C |
+//!
+//! A "J" file has sections `[Peer-N]` with `ip_addr`, `server_port`, `client_port`, `share_dir` and `peer_list`; a "C"
+//! file has one `[Peer-N]` with `ID`, `ip_addr`, `port_number`, `share_dir` and `ttl`, and `[Netpeers]` with `peer_ID`,
+//! `peer_addr` and `peer_ports`.
 //!
 //! Which of them a file is, its contents tell: the classic forms have a section `[Peer-N]`. Keys of TOML that are not
 //! known are left alone, since a file may have other commands' keys too. The keys of a peer are the [`KEYS`] and `id`;
-//! they
-//! stand in a table `[peer]`, as in the configuration of the whole program, or at the top if there is no such table.
+//! they stand in a table `[peer]`, as in the configuration of the whole program, or at the top if there is no such
+//! table.
 //!
 //! **Guarantees**: what is changed is checked first, by reading the whole changed text as a new file. A file is
-//! replaced
-//! in one step, when its successor is on the disk. Every line that is not of the changed key stays as it is, comments,
-//! order and ends of lines included; the section of another peer is never touched. An error says which file, which line
-//! or key, what is wrong, and what to write instead.
+//! replaced in one step, when its successor is on the disk. Every line that is not of the changed key stays as it
+//! is, comments, order and ends of lines included; the section of another peer is never touched.
+//! An error says which file, which line or key, what is wrong, and what to write instead.
 //!
 //! The lines of INI files are edited by code of our own: the crates for the format write a file anew, without the
 //! comments of its owner.
