@@ -38,8 +38,8 @@ pub struct Sent {
 /// Of several entries with that name the first is sent, in the order of their paths.
 ///
 /// # Errors
-/// [`ParcelError::NotShared`] if there is nothing of that name; the connection is reset then, since the dialects have no
-/// word for it. Else what the disk and the connection say.
+/// [`ParcelError::NotShared`] if there is nothing of that name; the connection is reset then, since the dialects have
+/// no word for it. Else what the disk and the connection say.
 pub fn answer(
     stream: &TcpStream,
     name: &str,

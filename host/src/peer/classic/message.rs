@@ -49,9 +49,9 @@ impl MessageError {
     }
 }
 
-/// Says `text` to the peer at `to`: one connection, one write, 20 ms, a reset. If it cannot be reached, further attempts
-/// are made for `patience`: a "C" peer that searches is deaf for up to 4 s, so a `found` needs 5 s. With a `patience` of
-/// zero there is one attempt.
+/// Says `text` to the peer at `to`: one connection, one write, 20 ms, a reset. If it cannot be reached, further
+/// attempts are made for `patience`: a "C" peer that searches is deaf for up to 4 s, so a `found` needs 5 s. With a
+/// `patience` of zero there is one attempt.
 ///
 /// That a message was said does not mean that it was heard: these dialects have no word for that.
 ///

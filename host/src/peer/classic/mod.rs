@@ -1,8 +1,8 @@
 //! The connections of the classic peers: one message, one request.
 //!
 //! Every message has its own connection: connect, one write of at most 1,024 octets, close. There is no end of line and
-//! no length; blanks stand between the fields, so a name with white space cannot be said. Only a `request NAME IP PORT` is
-//! answered on its connection, with a parcel ([`super::parcel`]).
+//! no length; blanks stand between the fields, so a name with white space cannot be said. Only a
+//! `request NAME IP PORT` is answered on its connection, with a parcel ([`super::parcel`]).
 //!
 //! | | |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | [`fetch`] | asks a holder for what it found, and puts it into the share |
 //! | [`answer`] | answers a request from the share |
 //!
-//! **Guarantees**: each wait has a deadline and ends within a quarter of a second when cancelled. **Memory**: a buffer of
-//! 64 KiB. **Time**: linear in the octets. **Protocol**: the classic peers of flooded search.
+//! **Guarantees**: each wait has a deadline and ends within a quarter of a second when cancelled. **Memory**: a buffer
+//! of 64 KiB. **Time**: linear in the octets. **Protocol**: the classic peers of flooded search.
 
 mod holder;
 mod message;

@@ -95,8 +95,8 @@ fn options() -> SimpleFileOptions {
     SimpleFileOptions::default().compression_method(CompressionMethod::Stored)
 }
 
-/// Length and digest of an archive, which is at its beginning then. The writer goes back to fill in sizes, so the digest
-/// can only be had of what is whole.
+/// Length and digest of an archive, which is at its beginning then. The writer goes back to fill in sizes, so the
+/// digest can only be had of what is whole.
 fn hashed(file: &mut File) -> io::Result<(u64, Digest)> {
     file.seek(SeekFrom::Start(0))?;
     let (mut stream, mut size, mut piece) = (Stream::new(), 0, vec![0; BUFFER]);

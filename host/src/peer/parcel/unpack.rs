@@ -47,8 +47,8 @@ pub struct Unpacked {
 /// that name in the archive is that folder. At most `most` octets are unpacked.
 ///
 /// # Errors
-/// [`ParcelError::Archive`], [`ParcelError::BadName`], [`ParcelError::TooLarge`], [`ParcelError::Cancelled`] and what the
-/// disk says; then nothing is left of it.
+/// [`ParcelError::Archive`], [`ParcelError::BadName`], [`ParcelError::TooLarge`], [`ParcelError::Cancelled`] and what
+/// the disk says; then nothing is left of it.
 pub fn unpack(
     arrived: &Arrived,
     asked: &str,
@@ -68,8 +68,8 @@ pub fn unpack(
     unpacking.publish(name, kind)
 }
 
-/// The name, if it is safe as it is: one component, no device, no drive, nothing that a terminal or another system would
-/// take for more, and none of this program's unfinished files.
+/// The name, if it is safe as it is: one component, no device, no drive, nothing that a terminal or another system
+/// would take for more, and none of this program's unfinished files.
 fn checked_name(name: &str) -> Option<&str> {
     let is_safe = FileName::from_untrusted(name).as_str() == name && crate::peer::share::is_told(name);
     is_safe.then_some(name)

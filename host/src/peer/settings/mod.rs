@@ -1,19 +1,24 @@
 //! How a peer is set up: in TOML, or in one of the two INI forms of the classic programs.
 //!
-//! | form | file | neighbours |
+//! | form | of | neighbours |
 //! |---|---|---|
-//! | TOML | keys as below | `ADDR:PORT`, with `/native`, `/j` or `/c` behind if the dialect is known |
-//! | "J" | all peers: `[Peer-N]` with `ip_addr`, `server_port`, `client_port`, `share_dir`, `peer_list` | the peers of `peer_list`, at their `server_port`, in the dialect J |
-//! | "C" | one peer: `[Peer-N]` with `ID`, `ip_addr`, `port_number`, `share_dir`, `ttl`, and `[Netpeers]` with `peer_ID`, `peer_addr`, `peer_ports` | those, in the dialect C |
+//! | TOML | one peer | `ADDR:PORT`, with `/native`, `/j` or `/c` behind if the dialect is known |
+//! | "J" | all peers | the peers of the `peer_list`, at their `server_port`, in the dialect J |
+//! | "C" | one peer | those of `[Netpeers]`, in the dialect C |
+//!
+//! A "J" file has sections `[Peer-N]` with `ip_addr`, `server_port`, `client_port`, `share_dir` and `peer_list`; a "C"
+//! file has one `[Peer-N]` with `ID`, `ip_addr`, `port_number`, `share_dir` and `ttl`, and `[Netpeers]` with `peer_ID`,
+//! `peer_addr` and `peer_ports`.
 //!
 //! Which of them a file is, its contents tell: the classic forms have a section `[Peer-N]`. Keys of TOML that are not
-//! known are left alone, since a file may have other commands' keys too. The keys of a peer are the [`KEYS`] and `id`; they
-//! stand in a table `[peer]`, as in the configuration of the whole program, or at the top if there is no such table.
+//! known are left alone, since a file may have other commands' keys too. The keys of a peer are the [`KEYS`] and `id`;
+//! they stand in a table `[peer]`, as in the configuration of the whole program, or at the top if there is no such
+//! table.
 //!
-//! **Guarantees**: what is changed is checked first, by reading the whole changed text as a new file. A file is replaced
-//! in one step, when its successor is on the disk. Every line that is not of the changed key stays as it is, comments,
-//! order and ends of lines included; the section of another peer is never touched. An error says which file, which line
-//! or key, what is wrong, and what to write instead.
+//! **Guarantees**: what is changed is checked first, by reading the whole changed text as a new file. A file is
+//! replaced in one step, when its successor is on the disk. Every line that is not of the changed key stays as it
+//! is, comments, order and ends of lines included; the section of another peer is never touched.
+//! An error says which file, which line or key, what is wrong, and what to write instead.
 //!
 //! The lines of INI files are edited by code of our own: the crates for the format write a file anew, without the
 //! comments of its owner.
@@ -187,7 +192,8 @@ pub struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Reads the file at `path`. `id` says which peer of a classic file is meant; it may be left out if there is only one.
+    /// Reads the file at `path`. `id` says which peer of a classic file is meant; it may be left out if there is only
+    /// one.
     ///
     /// # Errors
     /// See [`SettingsError`].
@@ -237,10 +243,11 @@ impl SettingsFile {
         &self.text
     }
 
-    /// Gives one of the [`KEYS`] another value, and returns the settings with it. In a classic file, the classic names of
-    /// the keys (`server_port`, `peer_list` …) can be given as well. Nothing is written before [`Self::save`].
+    /// Gives one of the [`KEYS`] another value, and returns the settings with it. In a classic file, the classic names
+    /// of the keys (`server_port`, `peer_list` …) can be given as well. Nothing is written before [`Self::save`].
     ///
-    /// Lists are written with blanks or commas between their items. In a "J" file, each `neighbour` must be a peer of the file.
+    /// Lists are written with blanks or commas between their items. In a "J" file, each `neighbour` must be a peer of
+    /// the file.
     ///
     /// # Errors
     /// See [`SettingsError`]; then nothing is changed.
@@ -266,8 +273,8 @@ impl SettingsFile {
         Ok(&self.settings)
     }
 
-    /// Writes the file: aside, to the disk, then in the place of the old one, whose access rights it keeps. A link stays
-    /// one: what it points to is replaced.
+    /// Writes the file: aside, to the disk, then in the place of the old one, whose access rights it keeps. A link
+    /// stays one: what it points to is replaced.
     ///
     /// # Errors
     /// [`SettingsError`] with what the system says; the old file is there as it was then.

@@ -14,6 +14,9 @@ use super::{AGES, Kind, MOST_ENTRIES, MOST_LEVELS};
 /// without its time showing it.
 const STEP: Duration = Duration::from_millis(50);
 
+/// What may be read anew for every question.
+const CHEAP: Duration = Duration::from_millis(100);
+
 /// A file or folder.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -42,6 +45,8 @@ pub(super) struct Index {
     top: Option<(SystemTime, bool)>,
     /// When the times of the folders, and when all was looked at.
     looked: Option<(Instant, Instant)>,
+    /// How long it took to look at all.
+    cost: Duration,
 }
 
 impl Index {
@@ -49,6 +54,10 @@ impl Index {
     pub(super) fn refresh(&mut self, dir: &Dir) {
         let now = Instant::now();
         let Some((folders, whole)) = self.looked else { return self.read(dir) };
+        // A large folder that changes all the time must not be read all the time.
+        if self.cost > CHEAP && now - whole < self.cost * 4 {
+            return;
+        }
         let top = dir.dir_metadata().map(|metadata| modified(&metadata)).ok();
         let is_same = self.top.is_some_and(|(time, trusted)| trusted && top == Some(time));
         if !is_same || now - whole >= AGES.whole {
@@ -85,7 +94,7 @@ impl Index {
     }
 
     fn read(&mut self, dir: &Dir) {
-        let began = SystemTime::now();
+        let (began, start) = (SystemTime::now(), Instant::now());
         let top = dir.dir_metadata().map(|metadata| modified(&metadata)).ok();
         let mut reader = Reader { entries: Vec::new() };
         // What cannot be read is not shared.
@@ -100,6 +109,7 @@ impl Index {
         self.top = top.map(|top| (top, top + STEP < began));
         let now = Instant::now();
         self.looked = Some((now, now));
+        self.cost = now - start;
     }
 }
 

@@ -11,7 +11,8 @@
 //!
 //! **Memory**: about 100 octets and the path for each entry. **Time**: a question is linear in the entries; before it,
 //! the times of the folders are looked at, of the top one always and of all every two seconds, and the whole is read
-//! anew if one changed, or after 30 s. A digest is computed when an entry is told, unless the cache knows it.
+//! anew if one changed, or after 30 s; if that takes more than a tenth of a second, it is done a fifth of the time at
+//! most. A digest is computed when an entry is told, unless the cache knows it.
 
 mod index;
 #[cfg(test)]
@@ -143,8 +144,8 @@ impl Share {
         found
     }
 
-    /// The same as [`Self::find`] without looking at the files: sizes and times are those of the index, and no digest is
-    /// computed. What is asked for by digest is found as far as it was hashed before.
+    /// The same as [`Self::find`] without looking at the files: sizes and times are those of the index, and no digest
+    /// is computed. What is asked for by digest is found as far as it was hashed before.
     #[must_use]
     pub fn look(&self, what: What<'_>, most: usize) -> Vec<Found> {
         let describe = |entry: index::Entry| {
