@@ -9,6 +9,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,8 +35,13 @@ const QUIET: Duration = Duration::from_millis(60);
 /// And in any case after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Archives that are packed at a time: each is written to the disk first.
+const PACKED: usize = 4;
+
 /// Takes strangers to the hub.
 pub(super) struct Door {
+    /// Archives that are under way.
+    pub(super) packing: AtomicUsize,
     pub(super) handle: Handle,
     /// What is served to classic programs.
     pub(super) share: Option<Arc<Share>>,
@@ -98,8 +104,14 @@ impl Door {
 
     fn request(&self, stream: &TcpStream, peer: SocketAddr, name: &str) -> Result<(), String> {
         let share = self.share.as_ref().ok_or("it wants a file, and nothing is shared here")?;
+        if self.packing.fetch_add(1, Ordering::Relaxed) >= PACKED {
+            self.packing.fetch_sub(1, Ordering::Relaxed);
+            return Err(format!("it wants {} while {PACKED} others are served", Printable::line(name)));
+        }
         let sent = answer(stream, name, share, &Limits::default(), &self.cancel)
-            .map_err(|error| format!("{}: {error}", Printable::line(name)))?;
+            .map_err(|error| format!("{}: {error}", Printable::line(name)));
+        self.packing.fetch_sub(1, Ordering::Relaxed);
+        let sent = sent?;
         self.report.tell(&[Event::Served { name: sent.path, to: peer, size: sent.size }]);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ impl Peer {
         report.tell(&[Event::Ready { addr }]);
         let handle = Hub::start(settings, addr.port(), Some(Arc::clone(share)), report.clone(), &cancel)?;
         let door = Door {
+            packing: AtomicUsize::new(0),
             handle: handle.clone(),
             share: Some(Arc::clone(share)),
             cancel: cancel.clone(),
@@ -70,8 +72,13 @@ impl Peer {
         listener.set_nonblocking(true).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let handle = Hub::start(settings, addr.port(), None, report.clone(), &cancel)?;
-        let door =
-            Arc::new(Door { handle: handle.clone(), share: None, cancel: cancel.clone(), report: report.clone() });
+        let door = Arc::new(Door {
+            packing: AtomicUsize::new(0),
+            handle: handle.clone(),
+            share: None,
+            cancel: cancel.clone(),
+            report: report.clone(),
+        });
         let stop = cancel.clone();
         let server = thread::Builder::new()
             .name("door".into())
