@@ -40,6 +40,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// After a search that was not over by itself, hits are waited for no longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// When everybody should have answered and nobody has, those who are busy get this much longer.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What has to be at hand to look for something.
 pub(super) struct Seeker<'s> {
     pub(super) handle: &'s Handle,
@@ -62,7 +65,8 @@ impl Seeker<'_> {
         mut hit: impl FnMut(Hit),
     ) -> Result<usize, Failure> {
         let search = self.handle.search(what, Plan::All, self.ttl)?;
-        let until = Instant::now() + time.unwrap_or(PATIENCE);
+        let mut until = Instant::now() + time.unwrap_or(PATIENCE);
+        let mut over = false;
         let mut count = 0;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -71,8 +75,11 @@ impl Seeker<'_> {
                     count += 1;
                     hit(one);
                 }
-                // Who waits longer hears those who are slow.
-                Some(Heard::Over) if time.is_none() => return Ok(count),
+                // Who names a time hears those who are slower than that.
+                Some(Heard::Over) if time.is_none() && !over => {
+                    over = true;
+                    until = Instant::now() + if count > 0 { Duration::ZERO } else { GRACE };
+                }
                 Some(Heard::Over) => std::thread::sleep(left.min(TICK)),
                 Some(Heard::Refused(why)) => return Err(refused(&what, why)),
                 None => {}
@@ -80,7 +87,7 @@ impl Seeker<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() });
             }
-            if left.is_zero() {
+            if left.is_zero() || over && count > 0 {
                 return Ok(count);
             }
         }
@@ -102,12 +109,12 @@ impl Seeker<'_> {
         let mut tried: Vec<(SocketAddrV4, String)> = Vec::new();
         let mut last = None;
         let mut waiting = Vec::new();
-        let mut over = false;
+        let mut over = None;
         loop {
             if self.cancel.is_cancelled() {
                 return Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() });
             }
-            let wait = if waiting.is_empty() && !over { TICK } else { Duration::ZERO };
+            let wait = if waiting.is_empty() { TICK } else { Duration::ZERO };
             match search.next(wait) {
                 Some(Heard::Hit(hit)) => {
                     if !tried.contains(&(hit.peer, hit.path.clone())) {
@@ -115,12 +122,13 @@ impl Seeker<'_> {
                     }
                     continue;
                 }
-                Some(Heard::Over) => over = true,
+                Some(Heard::Over) => over = over.or(Some(Instant::now())),
                 Some(Heard::Refused(why)) => return Err(refused(&what, why)),
                 None => {}
             }
             if waiting.is_empty() {
-                if over || tried.len() >= HOLDERS || began.elapsed() > PATIENCE {
+                let is_over = over.is_some_and(|over| over.elapsed() > GRACE || !tried.is_empty());
+                if is_over || tried.len() >= HOLDERS || began.elapsed() > PATIENCE {
                     break;
                 }
                 continue;
@@ -166,6 +174,7 @@ impl Seeker<'_> {
         let wish = Wish { no_clobber, md5: hit.md5.map(Some) };
         let folder = hit.kind == EntryKind::Folder;
         actions::get(&mut remote, std::slice::from_ref(&hit.path), to, folder, wish, telling)?;
+        telling.summary(folder);
         telling.flush();
         match telling.exit() {
             Exit::Done => Ok(()),

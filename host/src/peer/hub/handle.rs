@@ -124,6 +124,6 @@ impl Search {
 
 impl Drop for Search {
     fn drop(&mut self) {
-        let _ = self.hub.try_send(Notice::Stop(self.id));
+        let _ = self.hub.send(Notice::Stop(self.id));
     }
 }

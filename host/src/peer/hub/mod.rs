@@ -324,7 +324,8 @@ impl Hub {
                     self.close(link, why);
                 }
                 Output::Over { id, found } => {
-                    if let Some(seeking) = self.searches.remove(&id) {
+                    // It stays until nobody listens any more: hits may be late.
+                    if let Some(seeking) = self.searches.get(&id) {
                         self.tell(Event::Over { id: id.to_string(), found, sent: seeking.sent });
                         let _ = seeking.tell.send(Heard::Over);
                     }
