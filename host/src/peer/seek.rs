@@ -43,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When everybody should have answered and nobody has, those who are busy get this much longer.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// When somebody has answered, others are heard until nobody has for so long.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// What has to be at hand to look for something.
 pub(super) struct Seeker<'s> {
     pub(super) handle: &'s Handle,
@@ -65,29 +68,25 @@ impl Seeker<'_> {
         mut hit: impl FnMut(Hit),
     ) -> Result<usize, Failure> {
         let search = self.handle.search(what, Plan::All, self.ttl)?;
-        let mut until = Instant::now() + time.unwrap_or(PATIENCE);
-        let mut over = false;
-        let mut count = 0;
+        let until = Instant::now() + time.unwrap_or(PATIENCE);
+        let (mut count, mut over, mut heard) = (0, false, Instant::now());
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match search.next(left.min(TICK)) {
+            match search.next(TICK.min(until.saturating_duration_since(Instant::now()))) {
                 Some(Heard::Hit(one)) => {
                     count += 1;
+                    heard = Instant::now();
                     hit(one);
                 }
-                // Who names a time hears those who are slower than that.
-                Some(Heard::Over) if time.is_none() && !over => {
-                    over = true;
-                    until = Instant::now() + if count > 0 { Duration::ZERO } else { GRACE };
-                }
-                Some(Heard::Over) => std::thread::sleep(left.min(TICK)),
+                Some(Heard::Over) => (over, heard) = (true, Instant::now()),
                 Some(Heard::Refused(why)) => return Err(refused(&what, why)),
                 None => {}
             }
             if self.cancel.is_cancelled() {
                 return Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() });
             }
-            if left.is_zero() || over && count > 0 {
+            let grace = if count > 0 { QUIET } else { GRACE };
+            // Who names a time hears those who are slower than that.
+            if Instant::now() >= until || time.is_none() && over && heard.elapsed() >= grace {
                 return Ok(count);
             }
         }

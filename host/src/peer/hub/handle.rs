@@ -112,12 +112,16 @@ impl Handle {
 }
 
 impl Search {
-    /// What it hears next, for so long; `None` if it hears nothing.
+    /// What it hears next, within this time; `None` if that is nothing.
     pub(in crate::peer) fn next(&self, time: Duration) -> Option<Heard> {
         match self.heard.recv_timeout(time) {
             Ok(heard) => Some(heard),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Heard::Over),
+            // The hub is gone: nobody will say anything. Not at once, so that nobody asks again and again.
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(time);
+                None
+            }
         }
     }
 }
