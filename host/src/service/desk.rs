@@ -1,5 +1,6 @@
 //! The store of one connection: does what its client asks, in the home that is its client's.
 
+use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +21,12 @@ use crate::store::{StoreError, read_at};
 
 /// Entries in a page of a folder: so many requests for files may follow at once.
 const PAGE: usize = 1024;
+
+/// Small files that were sent are told of together, at most so many.
+const TOLD_TOGETHER: usize = 64;
+
+/// Folders that are remembered as made just now: clients make so many before they fill the first.
+const MADE: usize = 80;
 
 /// How much of a file is hashed in one turn.
 const TURN: usize = 8 << 20;
@@ -43,6 +50,10 @@ pub(super) struct Desk {
     finished: Vec<Finished>,
     /// What is told of them once they are settled.
     stored: Vec<Event>,
+    /// Small files that were sent: told together, because to write a line takes as long as to read such a file.
+    sent: Vec<Event>,
+    /// Folders that were made over this connection, without folders in them: see [`Arriving::fresh`].
+    made: VecDeque<String>,
     /// Words that files are stored may not leave any more.
     unkept: Option<HomeError>,
     /// Octets could not be written.
@@ -72,6 +83,8 @@ impl Desk {
             open: Open::Nothing,
             finished: Vec::new(),
             stored: Vec::new(),
+            sent: Vec::new(),
+            made: VecDeque::new(),
             unkept: None,
             unwritten: None,
             error: String::new(),
@@ -90,8 +103,17 @@ impl Desk {
         self.guest.as_ref().map_or("", |guest| &guest.user)
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&mut self, event: Event) {
+        self.tell_sent();
         self.service.report.tell(&[event]);
+    }
+
+    /// Tells of the small files that were sent. To be called whenever nobody works at the connection.
+    pub(super) fn tell_sent(&mut self) {
+        if !self.sent.is_empty() {
+            self.service.report.tell(&self.sent);
+            self.sent.clear();
+        }
     }
 
     fn refuse(&mut self, error: &HomeError) -> Reply<'_> {
@@ -198,6 +220,17 @@ impl Desk {
         }
     }
 
+    /// Whether a request has nothing to do with files that wait for their names: a folder is made among them for every
+    /// hundred files, and each settling takes two syncs.
+    fn is_apart(&self, request: &Request<'_>) -> bool {
+        let Request::MakeDir { path, parents: false } = request else { return false };
+        let path = path.trim_matches('/');
+        !self
+            .stored
+            .iter()
+            .any(|event| matches!(event, Event::Stored { path: file, .. } if file.trim_matches('/') == path))
+    }
+
     fn stat(&mut self, path: &str) -> Result<Item, HomeError> {
         let home = self.enter(false)?;
         self.settle_first();
@@ -213,7 +246,9 @@ impl Desk {
             Request::List { .. } | Request::Get(_) | Request::Space | Request::Sum { .. } | Request::Time
         );
         let home = self.enter(!reads)?;
-        self.settle_first();
+        if !self.is_apart(&request) {
+            self.settle_first();
+        }
         match request {
             Request::List { path, cursor } => {
                 let mut listing = home.list(parse(path)?)?;
@@ -225,6 +260,7 @@ impl Desk {
             Request::Get(get) => return self.get(&get, &home),
             Request::MakeDir { path, parents } => {
                 home.make_dir(parse(path)?, parents)?;
+                self.remember_made(parse(path)?);
                 self.changed("made the folder", path);
             }
             Request::RemoveDir { path } => {
@@ -236,6 +272,7 @@ impl Desk {
                 self.changed("removed", path);
             }
             Request::Rename { from, to, replace } => {
+                self.made.clear();
                 home.rename(parse(from)?, parse(to)?, replace)?;
                 self.changed("renamed", &format!("{from} to {to}"));
             }
@@ -284,7 +321,15 @@ impl Desk {
             length,
         });
         let path = get.path.to_owned();
-        self.tell(Event::Sent { user: self.user().to_owned(), path, size: length, to: self.peer });
+        let sent = Event::Sent { user: self.user().to_owned(), path, size: length, to: self.peer };
+        if source.size > SMALL {
+            self.tell(sent);
+        } else {
+            self.sent.push(sent);
+            if self.sent.len() >= TOLD_TOGETHER {
+                self.tell_sent();
+            }
+        }
         self.open = Open::Source(source);
         Ok(reply)
     }
@@ -302,13 +347,27 @@ impl Desk {
             block = earlier.block;
         }
         let Put { size, mtime, mode, stamp, replace, .. } = *put;
-        let upload = home.receive(path, &Arriving { size, mtime, mode, stamp, block, replace })?;
+        // What is not replaced has to be refused at once.
+        let fresh =
+            replace && path.split().is_some_and(|(above, _)| self.made.iter().any(|made| made == above.as_str()));
+        let upload = home.receive(path, &Arriving { size, mtime, mode, stamp, block, replace, fresh })?;
         let offset = if put.inline { 0 } else { upload.offset() };
         self.open = Open::Upload { upload, path: put.path.to_owned(), size };
         Ok(Reply::Ready { offset, block })
     }
 
-    fn changed(&self, what: &'static str, path: &str) {
+    /// A folder was made: it is empty, and the one above it is not any more.
+    fn remember_made(&mut self, path: Path<'_>) {
+        if let Some((above, _)) = path.split() {
+            self.made.retain(|made| made != above.as_str() && made != path.as_str());
+        }
+        if self.made.len() >= MADE {
+            self.made.pop_front();
+        }
+        self.made.push_back(path.as_str().to_owned());
+    }
+
+    fn changed(&mut self, what: &'static str, path: &str) {
         self.tell(Event::Changed { user: self.user().to_owned(), what, path: path.to_owned(), from: self.peer });
     }
 
@@ -372,6 +431,7 @@ impl Desk {
         let Some(guest) = self.guest.as_ref().filter(|_| !self.finished.is_empty()) else { return Ok(()) };
         let settled = guest.home.settle(&mut self.finished);
         let stored = std::mem::take(&mut self.stored);
+        self.tell_sent();
         let mut result = Ok(());
         let kept = stored.into_iter().zip(settled).filter_map(|(event, settled)| match settled {
             Ok(()) => Some(event),

@@ -20,7 +20,6 @@ use super::lobby::{Guests, Lobby};
 use super::rooms::Rooms;
 use super::watch::Watch;
 use crate::accounts::random;
-use crate::config::state_dir;
 use crate::digest::DigestCache;
 use crate::exit::{Exit, Failure};
 use crate::home::STALE;
@@ -39,9 +38,6 @@ const SWEEP: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 4096;
-
-/// Digests of whole files that are remembered.
-const DIGESTS: usize = 65_536;
 
 /// What `feige serve` was asked to do.
 #[derive(Clone, Debug)]
@@ -101,7 +97,7 @@ pub fn serve(options: &Options) -> Result<Exit, Failure> {
         rooms: Rooms::default(),
         crew: Crew::default(),
         watch: Watch::new(poll.registry().try_clone().map_err(system)?, FIRST_LINE),
-        digests: state_dir().and_then(|dir| DigestCache::open(&dir.join("digests"), DIGESTS).ok()),
+        digests: DigestCache::of_this_user(),
         gate: Arc::new(Gate::new(options.max_connections, per_address)),
     });
     let addr = listener.local_addr().map_err(system)?;
