@@ -14,6 +14,7 @@ use feige_core::wire::transfer::{ErrorCode, File, Get, Path, Put, Reply, Request
 use super::event::Event;
 use super::lobby::{Denied, Guest};
 use super::run::Service;
+use super::settling::Settling;
 use crate::accounts::{GUEST, OwnedVerifier};
 use crate::digest::{DigestCache, Stream};
 use crate::home::{Arriving, Finished, Home, HomeError, Item, Listing, Source, Upload};
@@ -48,6 +49,8 @@ pub(super) struct Desk {
     verifier: Option<OwnedVerifier>,
     open: Open,
     finished: Vec<Finished>,
+    /// They are being put on the disk.
+    settling: Option<Settling>,
     /// What is told of them once they are settled.
     stored: Vec<Event>,
     /// Small files that were sent: told together, because to write a line takes as long as to read such a file.
@@ -82,6 +85,7 @@ impl Desk {
             verifier: None,
             open: Open::Nothing,
             finished: Vec::new(),
+            settling: None,
             stored: Vec::new(),
             sent: Vec::new(),
             made: VecDeque::new(),
@@ -174,9 +178,10 @@ impl Desk {
                 Ok(()) => Reply::Done,
                 Err(error) => self.refuse(&error),
             }),
-            Ask::Settle => Answer::Reply(match self.settle() {
-                Ok(()) => Reply::Done,
-                Err(error) => self.refuse(&error),
+            Ask::Settle => Answer::Reply(match self.settle_for_a_moment() {
+                None => Reply::Working,
+                Some(Ok(())) => Reply::Done,
+                Some(Err(error)) => self.refuse(&error),
             }),
             // A client's questions.
             _ => Answer::Over,
@@ -424,25 +429,42 @@ impl Desk {
         Ok(())
     }
 
+    /// Puts on the disk what was received. Waits as long as that takes.
     fn settle(&mut self) -> Result<(), HomeError> {
-        if let Some(error) = self.unkept.take() {
-            return Err(error);
+        loop {
+            if let Some(result) = self.settle_for_a_moment() {
+                return result;
+            }
         }
-        let Some(guest) = self.guest.as_ref().filter(|_| !self.finished.is_empty()) else { return Ok(()) };
-        let settled = guest.home.settle(&mut self.finished);
+    }
+
+    /// The same; `None` if it takes longer.
+    fn settle_for_a_moment(&mut self) -> Option<Result<(), HomeError>> {
+        if let Some(error) = self.unkept.take() {
+            return Some(Err(error));
+        }
+        let settling = match (&self.settling, &self.guest) {
+            (Some(settling), _) => settling,
+            (None, Some(guest)) if !self.finished.is_empty() => {
+                let finished = std::mem::take(&mut self.finished);
+                self.settling.insert(Settling::begin(&guest.home, finished))
+            }
+            _ => return Some(Ok(())),
+        };
+        let mut settled = settling.wait()?.into_iter();
+        self.settling = None;
         let stored = std::mem::take(&mut self.stored);
         self.tell_sent();
         let mut result = Ok(());
-        let kept = stored.into_iter().zip(settled).filter_map(|(event, settled)| match settled {
-            Ok(()) => Some(event),
-            Err(error) => {
-                result = Err(error);
-                None
+        let mut kept = Vec::with_capacity(stored.len());
+        for event in stored {
+            match settled.next().unwrap_or_else(|| Err(unsettled())) {
+                Ok(()) => kept.push(event),
+                Err(error) => result = Err(error),
             }
-        });
-        let kept: Vec<_> = kept.collect();
+        }
         self.service.report.tell(&kept);
-        result
+        Some(result)
     }
 }
 
@@ -475,6 +497,10 @@ impl Summing {
         }
         Ok(None)
     }
+}
+
+fn unsettled() -> HomeError {
+    HomeError { code: ErrorCode::Internal, text: "the server could not put it on the disk; send it again".into() }
 }
 
 fn parse(path: &str) -> Result<Path<'_>, HomeError> {

@@ -25,6 +25,7 @@ mod line;
 mod lobby;
 mod rooms;
 mod run;
+mod settling;
 mod sort;
 mod watch;
 
