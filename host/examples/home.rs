@@ -49,7 +49,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             home.make_dir(Path::parse(&format!("f{number}"))?, false)?;
         }
         let digest = [Digest::of(&octets)];
-        let arriving = Arriving { size: 4096, mtime: Some(0), mode: Some(0o644), stamp: 1, block: 16, replace: true };
+        let arriving = Arriving {
+            size: 4096,
+            mtime: Some(0),
+            mode: Some(0o644),
+            stamp: 1,
+            block: 16,
+            replace: true,
+            fresh: false,
+        };
         let show = |what: &str, begin: Duration, by: u32| {
             println!("{}: {what}: {:?}", if quota.is_some() { "quota" } else { "no quota" }, (cpu() - begin) / by);
         };

@@ -13,9 +13,10 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use feige::digest::Lanes;
+use feige::transfer::Room;
 use feige_core::digest::{Digest, Hasher};
 use feige_core::drive::blocking::{Scratch, Transport, run};
-use feige_core::stream::transfer::{Answer, Ask, Buffers, ClientSession, Credentials, ServerSession, Settings};
+use feige_core::stream::transfer::{Answer, Ask, ClientSession, Credentials, ServerSession, Settings};
 use feige_core::stream::{Opened, Outcome, Store, Target};
 use feige_core::time::Instant;
 use feige_core::wire::transfer::{self, ErrorCode, Get, Reply, Request};
@@ -145,8 +146,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn run_as(what: &str, address: &str, path: &str, hasher: impl Hasher) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut input, mut output) = (vec![0; BUFFER], vec![0; BUFFER]);
-    let buffers = Buffers { input: &mut input, output: &mut output };
+    let mut room = Room::new(BUFFER);
+    let buffers = room.buffers();
     let start = std::time::Instant::now();
     let clock = || Instant::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
     let outcome = match what {

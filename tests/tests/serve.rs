@@ -272,10 +272,7 @@ fn everything_else_that_can_be_asked() {
     assert_eq!(guest.file().expect("there"), file);
 
     for _ in 0..2 {
-        let mut answer = guest.ask(&Request::Sum { path: "a/file" });
-        while answer.reply() == Reply::Working {
-            answer = guest.hear();
-        }
+        let answer = guest.ask(&Request::Sum { path: "a/file" });
         assert_eq!(answer.reply(), Reply::Sum { md5: Digest::of(&file), size: 1_000_000 });
     }
     assert_eq!(guest.refused(&Request::Sum { path: "a" }), ErrorCode::IsAFolder);

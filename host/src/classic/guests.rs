@@ -81,6 +81,7 @@ impl Shelf for Guests {
             stamp: unguessable().max(1),
             block: BLOCK_LOG2,
             replace: true,
+            fresh: false,
         };
         let upload = self.home.receive(path(&inside(folder, name.as_str()))?, &arriving)?;
         let name = name.to_string();

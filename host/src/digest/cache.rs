@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use feige_core::digest::Digest;
 
 use super::Stream;
+use crate::config::state_dir;
 use crate::store::{read_at, write_at};
 
 /// Records of a row.
@@ -54,6 +55,15 @@ pub struct DigestCache {
 }
 
 impl DigestCache {
+    /// Digests that are remembered of this user's files.
+    const MOST: usize = 65_536;
+
+    /// That of this user, which every program of theirs shares. `None` if there is no place for it.
+    #[must_use]
+    pub fn of_this_user() -> Option<Self> {
+        Self::open(&state_dir()?.join("digests"), Self::MOST).ok()
+    }
+
     /// Opens the cache in the file `path`, which is made if it is missing, with its folder. It keeps at most `most`
     /// digests, but at least eight.
     ///
@@ -100,7 +110,7 @@ impl DigestCache {
     }
 
     /// Whether the file was left alone long enough for its times to tell every later change.
-    pub(super) fn is_settled(&self, metadata: &Metadata) -> bool {
+    pub(crate) fn is_settled(&self, metadata: &Metadata) -> bool {
         let Some([.., modified, changed]) = fields(metadata) else { return false };
         let newest = modified.cast_signed().max(changed.cast_signed());
         // What is older than 1970 is old enough.

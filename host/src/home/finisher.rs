@@ -131,7 +131,8 @@ mod tests {
         let mut finisher = Finisher::start(Arc::clone(&home)).unwrap();
         let names: Vec<String> = (0..700).map(|n| format!("f{n}")).collect();
         for (n, name) in names.iter().enumerate() {
-            let arriving = Arriving { size: 3, mtime: None, mode: None, stamp: 1, block: 16, replace: false };
+            let arriving =
+                Arriving { size: 3, mtime: None, mode: None, stamp: 1, block: 16, replace: false, fresh: false };
             let mut upload = home.receive(Path::parse(name).unwrap(), &arriving).unwrap();
             upload.write(0, b"abc").unwrap();
             // One of them is not whole.

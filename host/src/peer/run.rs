@@ -12,6 +12,7 @@ use super::event::Event;
 use super::hub::{Handle, Hub};
 use super::settings::Settings;
 use super::share::Share;
+use crate::digest::DigestCache;
 use crate::exit::{Exit, Failure};
 use crate::service::{self, Guests, Report, Server, Stranger, Strangers};
 use crate::transfer::{Cancel, Gate};
@@ -152,5 +153,5 @@ pub(super) const ANYWHERE: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::
 /// # Errors
 /// A [`Failure`] if it cannot be opened or made.
 pub(super) fn open_share(path: &Path) -> Result<Arc<Share>, Failure> {
-    Share::open(path, service::digests()).map(Arc::new).map_err(|error| Failure::new(error.to_string()))
+    Share::open(path, DigestCache::of_this_user()).map(Arc::new).map_err(|error| Failure::new(error.to_string()))
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use feige_core::drive::DriveError;
 use feige_core::drive::blocking::{Scratch, step};
-use feige_core::stream::transfer::{Buffers, ClientSession, Credentials, Settings};
+use feige_core::stream::transfer::{ClientSession, Credentials, Settings};
 use feige_core::stream::{Abort, Outcome, ProtocolError};
 use feige_core::wire::transfer::{LENGTH, MAX_HEADER_HOST};
 
@@ -20,7 +20,7 @@ use super::errand::{Desk, Errand, Halt, Takes};
 use crate::accounts::random;
 use crate::digest::Lanes;
 use crate::exit::{Exit, Failure};
-use crate::transfer::{Cancel, Clock, Socket, SocketError, connect};
+use crate::transfer::{Cancel, Clock, Room, Socket, SocketError, connect};
 
 /// A file of so many octets is small: it is one block, and travels with its announcement.
 pub(crate) const SMALL: u64 = 1 << SMALL_LOG2;
@@ -56,8 +56,8 @@ pub(crate) struct Remote<'c> {
     retry: Duration,
     clock: Clock,
     cancel: Cancel,
-    input: Vec<u8>,
-    output: Vec<u8>,
+    /// Buffers, since the first connection.
+    room: Option<Room>,
     hasher: Lanes,
     /// The connection that waits for the next errand.
     line: Option<Line<'c>>,
@@ -113,8 +113,7 @@ impl<'c> Remote<'c> {
             retry,
             clock: Clock::start(),
             cancel,
-            input: Vec::new(),
-            output: Vec::new(),
+            room: None,
             hasher: Lanes::new(),
             line: None,
             met: false,
@@ -163,8 +162,8 @@ impl<'c> Remote<'c> {
             None => self.connect()?,
         };
         let mut desk = Desk { errand, takes: &mut line.takes, let_in: &mut line.let_in, refusal: None, moved: false };
-        let buffers = Buffers { input: &mut self.input, output: &mut self.output };
-        let mut client = line.session.with(buffers, &mut self.hasher);
+        let room = self.room.get_or_insert_with(|| Room::new(BUFFER));
+        let mut client = line.session.with(room.buffers(), &mut self.hasher);
         let clock = self.clock;
         let mut now = || clock.now();
         // Sessions move nothing unseen.
@@ -252,10 +251,6 @@ impl<'c> Remote<'c> {
     }
 
     fn connect(&mut self) -> Result<Line<'c>, Trouble> {
-        if self.input.is_empty() {
-            // Zeros that nobody has touched cost nothing.
-            (self.input, self.output) = (vec![0; BUFFER], vec![0; BUFFER]);
-        }
         let nonce = random::<18>().map_err(Trouble::Lasting)?;
         let mut last = None;
         for &to in &self.to {

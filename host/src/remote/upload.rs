@@ -12,6 +12,7 @@
 //! stored. **Memory**: two handles for each folder that is open, up to 256 files and folders ahead.
 
 use std::collections::VecDeque;
+use std::fs::Metadata;
 use std::path::PathBuf;
 
 use feige_core::digest::Digest;
@@ -23,6 +24,7 @@ use super::report::{Event, Report};
 use super::walk::{Found, Place, Walk};
 use super::whole::Whole;
 use super::{Wish, same_time};
+use crate::digest::DigestCache;
 use crate::exit::{Exit, Failure};
 use crate::home::Source;
 use crate::store::read_at;
@@ -66,9 +68,16 @@ struct Sent {
 /// The file that is loaded.
 struct Open {
     source: Source,
-    whole: Option<Whole>,
+    whole: Option<Hashing>,
     changed: bool,
     loaded: u64,
+}
+
+/// A file whose MD5 is computed while it is sent.
+struct Hashing {
+    whole: Whole,
+    /// What it was before its first octet was read, if its digest may be remembered.
+    facts: Option<Metadata>,
 }
 
 /// What is to be sent, and where to.
@@ -100,6 +109,8 @@ pub(super) struct Upload<'r> {
     /// A large file waits until everything else is answered.
     waits: bool,
     path: String,
+    /// MD5s of files that were sent before.
+    digests: Option<DigestCache>,
 }
 
 #[derive(Debug)]
@@ -134,6 +145,7 @@ impl<'r> Upload<'r> {
             open: None,
             waits: false,
             path: String::new(),
+            digests: wish.md5.and_then(|_| DigestCache::of_this_user()),
         }
     }
 
@@ -213,16 +225,13 @@ impl<'r> Upload<'r> {
             self.waits = true;
             return Announcement::Later;
         }
-        let mut whole = None;
-        if self.wish.md5.is_some() {
-            match source.file.try_clone().and_then(Whole::of) {
-                Ok(reader) => whole = Some(reader),
-                Err(error) => {
-                    self.fail(&file, &Failure::new(format!("cannot hash it: {error}")));
-                    return Announcement::None;
-                }
+        let (md5, whole) = match self.md5_of(&source) {
+            Ok(hashing) => hashing,
+            Err(failure) => {
+                self.fail(&file, &failure);
+                return Announcement::None;
             }
-        }
+        };
         if !inline && !self.recursive {
             let name = file.remote.rsplit('/').next().unwrap_or_default();
             self.report.begin(name, 0, Some(source.size));
@@ -230,8 +239,26 @@ impl<'r> Upload<'r> {
         self.path.clone_from(&file.remote);
         let (size, mtime, mode, stamp) = (source.size, source.mtime, source.mode, source.stamp);
         self.open = Some(Open { source, whole, changed: false, loaded: 0 });
-        self.under_way.push_back(Job::Put(Sent { file, size, md5: None, given_up: false }));
+        self.under_way.push_back(Job::Put(Sent { file, size, md5, given_up: false }));
         Announcement::Made(Announced { size, mtime, mode, stamp, block, inline })
+    }
+
+    /// The MD5 of a whole file, if it is wanted: known already, or to be computed while the file is sent.
+    fn md5_of(&self, source: &Source) -> Result<(Option<Digest>, Option<Hashing>), Failure> {
+        let Some(wanted) = self.wish.md5 else { return Ok((None, None)) };
+        let failed = |error| Failure::new(format!("cannot hash it: {error}"));
+        let facts = source.file.metadata().map_err(failed)?;
+        let known = self.digests.as_ref().and_then(|digests| digests.lookup(&facts));
+        match (known, wanted) {
+            (Some(md5), Some(wanted)) if md5 != wanted => Err(not_wanted(md5, wanted)),
+            (Some(md5), _) => Ok((Some(md5), None)),
+            (None, _) => {
+                let whole = source.file.try_clone().and_then(Whole::of).map_err(failed)?;
+                // Asked before the first octet is read: a change that the times do not show may come from then on.
+                let settled = self.digests.as_ref().is_some_and(|digests| digests.is_settled(&facts));
+                Ok((None, Some(Hashing { whole, facts: settled.then_some(facts) })))
+            }
+        }
     }
 
     /// What the server has to say about a file of that name.
@@ -289,6 +316,10 @@ impl<'r> Upload<'r> {
             _ => self.fail(&file, &refusal.failure()),
         }
     }
+}
+
+fn not_wanted(md5: Digest, wanted: Digest) -> Failure {
+    Failure { exit: Exit::Incomplete, message: format!("its MD5 is {md5} and not {wanted}: it is not stored") }
 }
 
 /// What came of announcing a file.
@@ -361,7 +392,7 @@ impl Errand for Upload<'_> {
         if let Reply::Ready { offset, .. } = *reply {
             if let Some(open) = &mut self.open {
                 open.loaded = offset;
-                if let Some(whole) = &open.whole {
+                if let Some(Hashing { whole, .. }) = &open.whole {
                     whole.read_to(offset);
                 }
                 if offset > 0 {
@@ -407,7 +438,7 @@ impl Errand for Upload<'_> {
             Ok(read) => {
                 self.report.moved(read as u64);
                 open.loaded = open.loaded.max(at + read as u64);
-                if let Some(whole) = &open.whole {
+                if let Some(Hashing { whole, .. }) = &open.whole {
                     whole.read_to(open.loaded);
                 }
                 open.changed |= read == 0;
@@ -430,19 +461,23 @@ impl Errand for Upload<'_> {
             return true;
         }
         // The last octets: what is wrong must be known before the server may take it for whole.
-        let Some(whole) = open.whole.take() else { return true };
+        let Some(Hashing { whole, facts }) = open.whole.take() else { return true };
         let Ok(md5) = whole.finish() else {
             open.changed = true;
             return false;
         };
+        if let (Some(digests), Some(facts)) = (&self.digests, facts)
+            && open.source.unchanged()
+        {
+            digests.remember(&facts, md5);
+        }
         let Some(Job::Put(sent)) = self.under_way.back_mut() else { return false };
         sent.md5 = Some(md5);
         match self.wish.md5 {
             Some(Some(wanted)) if wanted != md5 => {
                 sent.given_up = true;
                 let file = sent.file.clone();
-                let message = format!("its MD5 is {md5} and not {wanted}: it is not stored");
-                self.fail(&file, &Failure { exit: Exit::Incomplete, message });
+                self.fail(&file, &not_wanted(md5, wanted));
                 false
             }
             _ => true,

@@ -163,6 +163,7 @@ impl Crew {
         let mut room = line.room.take().unwrap_or_else(|| service.rooms.lend(service.connections()));
         line.desk.block = room.block();
         let left = self.drive(service, &mut line, &mut room, lanes);
+        line.desk.tell_sent();
         if matches!(left, Left::Over(_)) || line.session.is_idle() {
             service.rooms.back(room);
             if !line.session.is_receiving() {

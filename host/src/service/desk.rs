@@ -1,5 +1,6 @@
 //! The store of one connection: does what its client asks, in the home that is its client's.
 
+use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use feige_core::wire::transfer::{ErrorCode, File, Get, Path, Put, Reply, Request
 use super::event::Event;
 use super::lobby::{Denied, Guest};
 use super::run::Service;
+use super::settling::Settling;
 use crate::accounts::{GUEST, OwnedVerifier};
 use crate::digest::{DigestCache, Stream};
 use crate::home::{Arriving, Finished, Home, HomeError, Item, Listing, Source, Upload};
@@ -20,6 +22,12 @@ use crate::store::{StoreError, read_at};
 
 /// Entries in a page of a folder: so many requests for files may follow at once.
 const PAGE: usize = 1024;
+
+/// Small files that were sent are told of together, at most so many.
+const TOLD_TOGETHER: usize = 64;
+
+/// Folders that are remembered as made just now: clients make so many before they fill the first.
+const MADE: usize = 80;
 
 /// How much of a file is hashed in one turn.
 const TURN: usize = 8 << 20;
@@ -41,8 +49,14 @@ pub(super) struct Desk {
     verifier: Option<OwnedVerifier>,
     open: Open,
     finished: Vec<Finished>,
+    /// They are being put on the disk.
+    settling: Option<Settling>,
     /// What is told of them once they are settled.
     stored: Vec<Event>,
+    /// Small files that were sent: told together, because to write a line takes as long as to read such a file.
+    sent: Vec<Event>,
+    /// Folders that were made over this connection, without folders in them: see [`Arriving::fresh`].
+    made: VecDeque<String>,
     /// Words that files are stored may not leave any more.
     unkept: Option<HomeError>,
     /// Octets could not be written.
@@ -71,7 +85,10 @@ impl Desk {
             verifier: None,
             open: Open::Nothing,
             finished: Vec::new(),
+            settling: None,
             stored: Vec::new(),
+            sent: Vec::new(),
+            made: VecDeque::new(),
             unkept: None,
             unwritten: None,
             error: String::new(),
@@ -90,8 +107,17 @@ impl Desk {
         self.guest.as_ref().map_or("", |guest| &guest.user)
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&mut self, event: Event) {
+        self.tell_sent();
         self.service.report.tell(&[event]);
+    }
+
+    /// Tells of the small files that were sent. To be called whenever nobody works at the connection.
+    pub(super) fn tell_sent(&mut self) {
+        if !self.sent.is_empty() {
+            self.service.report.tell(&self.sent);
+            self.sent.clear();
+        }
     }
 
     fn refuse(&mut self, error: &HomeError) -> Reply<'_> {
@@ -152,9 +178,10 @@ impl Desk {
                 Ok(()) => Reply::Done,
                 Err(error) => self.refuse(&error),
             }),
-            Ask::Settle => Answer::Reply(match self.settle() {
-                Ok(()) => Reply::Done,
-                Err(error) => self.refuse(&error),
+            Ask::Settle => Answer::Reply(match self.settle_for_a_moment() {
+                None => Reply::Working,
+                Some(Ok(())) => Reply::Done,
+                Some(Err(error)) => self.refuse(&error),
             }),
             // A client's questions.
             _ => Answer::Over,
@@ -198,6 +225,17 @@ impl Desk {
         }
     }
 
+    /// Whether a request has nothing to do with files that wait for their names: a folder is made among them for every
+    /// hundred files, and each settling takes two syncs.
+    fn is_apart(&self, request: &Request<'_>) -> bool {
+        let Request::MakeDir { path, parents: false } = request else { return false };
+        let path = path.trim_matches('/');
+        !self
+            .stored
+            .iter()
+            .any(|event| matches!(event, Event::Stored { path: file, .. } if file.trim_matches('/') == path))
+    }
+
     fn stat(&mut self, path: &str) -> Result<Item, HomeError> {
         let home = self.enter(false)?;
         self.settle_first();
@@ -213,7 +251,9 @@ impl Desk {
             Request::List { .. } | Request::Get(_) | Request::Space | Request::Sum { .. } | Request::Time
         );
         let home = self.enter(!reads)?;
-        self.settle_first();
+        if !self.is_apart(&request) {
+            self.settle_first();
+        }
         match request {
             Request::List { path, cursor } => {
                 let mut listing = home.list(parse(path)?)?;
@@ -225,6 +265,7 @@ impl Desk {
             Request::Get(get) => return self.get(&get, &home),
             Request::MakeDir { path, parents } => {
                 home.make_dir(parse(path)?, parents)?;
+                self.remember_made(parse(path)?);
                 self.changed("made the folder", path);
             }
             Request::RemoveDir { path } => {
@@ -236,6 +277,7 @@ impl Desk {
                 self.changed("removed", path);
             }
             Request::Rename { from, to, replace } => {
+                self.made.clear();
                 home.rename(parse(from)?, parse(to)?, replace)?;
                 self.changed("renamed", &format!("{from} to {to}"));
             }
@@ -284,7 +326,15 @@ impl Desk {
             length,
         });
         let path = get.path.to_owned();
-        self.tell(Event::Sent { user: self.user().to_owned(), path, size: length, to: self.peer });
+        let sent = Event::Sent { user: self.user().to_owned(), path, size: length, to: self.peer };
+        if source.size > SMALL {
+            self.tell(sent);
+        } else {
+            self.sent.push(sent);
+            if self.sent.len() >= TOLD_TOGETHER {
+                self.tell_sent();
+            }
+        }
         self.open = Open::Source(source);
         Ok(reply)
     }
@@ -302,13 +352,27 @@ impl Desk {
             block = earlier.block;
         }
         let Put { size, mtime, mode, stamp, replace, .. } = *put;
-        let upload = home.receive(path, &Arriving { size, mtime, mode, stamp, block, replace })?;
+        // What is not replaced has to be refused at once.
+        let fresh =
+            replace && path.split().is_some_and(|(above, _)| self.made.iter().any(|made| made == above.as_str()));
+        let upload = home.receive(path, &Arriving { size, mtime, mode, stamp, block, replace, fresh })?;
         let offset = if put.inline { 0 } else { upload.offset() };
         self.open = Open::Upload { upload, path: put.path.to_owned(), size };
         Ok(Reply::Ready { offset, block })
     }
 
-    fn changed(&self, what: &'static str, path: &str) {
+    /// A folder was made: it is empty, and the one above it is not any more.
+    fn remember_made(&mut self, path: Path<'_>) {
+        if let Some((above, _)) = path.split() {
+            self.made.retain(|made| made != above.as_str() && made != path.as_str());
+        }
+        if self.made.len() >= MADE {
+            self.made.pop_front();
+        }
+        self.made.push_back(path.as_str().to_owned());
+    }
+
+    fn changed(&mut self, what: &'static str, path: &str) {
         self.tell(Event::Changed { user: self.user().to_owned(), what, path: path.to_owned(), from: self.peer });
     }
 
@@ -365,24 +429,42 @@ impl Desk {
         Ok(())
     }
 
+    /// Puts on the disk what was received. Waits as long as that takes.
     fn settle(&mut self) -> Result<(), HomeError> {
-        if let Some(error) = self.unkept.take() {
-            return Err(error);
-        }
-        let Some(guest) = self.guest.as_ref().filter(|_| !self.finished.is_empty()) else { return Ok(()) };
-        let settled = guest.home.settle(&mut self.finished);
-        let stored = std::mem::take(&mut self.stored);
-        let mut result = Ok(());
-        let kept = stored.into_iter().zip(settled).filter_map(|(event, settled)| match settled {
-            Ok(()) => Some(event),
-            Err(error) => {
-                result = Err(error);
-                None
+        loop {
+            if let Some(result) = self.settle_for_a_moment() {
+                return result;
             }
-        });
-        let kept: Vec<_> = kept.collect();
+        }
+    }
+
+    /// The same; `None` if it takes longer.
+    fn settle_for_a_moment(&mut self) -> Option<Result<(), HomeError>> {
+        if let Some(error) = self.unkept.take() {
+            return Some(Err(error));
+        }
+        let settling = match (&self.settling, &self.guest) {
+            (Some(settling), _) => settling,
+            (None, Some(guest)) if !self.finished.is_empty() => {
+                let finished = std::mem::take(&mut self.finished);
+                self.settling.insert(Settling::begin(&guest.home, finished))
+            }
+            _ => return Some(Ok(())),
+        };
+        let mut settled = settling.wait()?.into_iter();
+        self.settling = None;
+        let stored = std::mem::take(&mut self.stored);
+        self.tell_sent();
+        let mut result = Ok(());
+        let mut kept = Vec::with_capacity(stored.len());
+        for event in stored {
+            match settled.next().unwrap_or_else(|| Err(unsettled())) {
+                Ok(()) => kept.push(event),
+                Err(error) => result = Err(error),
+            }
+        }
         self.service.report.tell(&kept);
-        result
+        Some(result)
     }
 }
 
@@ -415,6 +497,10 @@ impl Summing {
         }
         Ok(None)
     }
+}
+
+fn unsettled() -> HomeError {
+    HomeError { code: ErrorCode::Internal, text: "the server could not put it on the disk; send it again".into() }
 }
 
 fn parse(path: &str) -> Result<Path<'_>, HomeError> {

@@ -25,14 +25,15 @@ mod line;
 mod lobby;
 mod rooms;
 mod run;
+mod settling;
 mod sort;
 mod watch;
 
 pub(crate) use event::{Above, Told, Weight};
 pub use event::{Event, Report};
 pub use lobby::Guests;
+pub(crate) use run::Server;
 pub use run::{Options, serve};
-pub(crate) use run::{Server, digests};
 pub(crate) use sort::{Stranger, Strangers};
 
 use feige_core::stream::transfer::Settings;

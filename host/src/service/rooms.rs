@@ -1,16 +1,12 @@
 //! Buffers for lines that are at work.
-//!
-//! They come from the system and not from the allocator: zeroed memory of the allocator is written to as soon as it was
-//! somebody's before, each worker has some of its own, and little of it ever goes back. Of memory that comes from the
-//! system, only what is used costs anything, and it goes back at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use feige_core::stream::transfer::Buffers;
-use memmap2::MmapMut;
 
 use super::BLOCK;
+use crate::transfer;
 
 /// What buffers of all lines together may take, in octets, as long as each is not smaller than the smallest.
 const BUDGET: usize = 16 << 20;
@@ -33,16 +29,8 @@ const KEPT: usize = 4;
 /// Buffers for one line.
 #[derive(Debug)]
 pub(super) struct Room {
-    /// Input and output, one behind the other.
-    memory: Memory,
+    memory: transfer::Room,
     size: Size,
-}
-
-#[derive(Debug)]
-enum Memory {
-    System(MmapMut),
-    /// The system has none of that kind left: it counts pieces.
-    Allocator(Vec<u8>),
 }
 
 /// How large buffers are: for as many blocks of this size as are hashed side by side.
@@ -68,15 +56,7 @@ impl Size {
 
 impl Room {
     fn new(size: Size) -> Self {
-        let octets = 2 * size.octets();
-        let memory = MmapMut::map_anon(octets).map_or_else(|_| Memory::Allocator(vec![0; octets]), Memory::System);
-        // Page by page, not 2 MiB at a time: of two buffers, mostly one is written to.
-        #[cfg(target_os = "linux")]
-        if let Memory::System(map) = &memory {
-            // A system without large pages does not know what that is about.
-            let _ = map.advise(memmap2::Advice::NoHugePage);
-        }
-        Self { memory, size }
+        Self { memory: transfer::Room::new(size.octets()), size }
     }
 
     /// The size of blocks that suits these buffers, as a power of two.
@@ -86,12 +66,7 @@ impl Room {
 
     /// Both buffers.
     pub(super) fn buffers(&mut self) -> Buffers<'_> {
-        let octets: &mut [u8] = match &mut self.memory {
-            Memory::System(map) => map,
-            Memory::Allocator(octets) => octets,
-        };
-        let (input, output) = octets.split_at_mut(self.size.octets());
-        Buffers { input, output }
+        self.memory.buffers()
     }
 }
 

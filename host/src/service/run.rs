@@ -21,7 +21,6 @@ use super::rooms::Rooms;
 use super::sort::Strangers;
 use super::watch::Watch;
 use crate::accounts::random;
-use crate::config::state_dir;
 use crate::digest::DigestCache;
 use crate::exit::{Exit, Failure};
 use crate::home::STALE;
@@ -40,9 +39,6 @@ const SWEEP: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 4096;
-
-/// Digests of whole files that are remembered.
-const DIGESTS: usize = 65_536;
 
 /// What `feige serve` was asked to do.
 #[derive(Clone, Debug)]
@@ -133,7 +129,7 @@ impl Server {
             rooms: Rooms::default(),
             crew: Crew::default(),
             watch: Watch::new(poll.registry().try_clone().map_err(unwatched)?, FIRST_LINE),
-            digests: digests(),
+            digests: DigestCache::of_this_user(),
             strangers,
             gate: Arc::new(Gate::new(options.max_connections, per_address)),
         });
@@ -190,11 +186,6 @@ impl Server {
             }
         }
     }
-}
-
-/// The digests of whole files that this account has computed before.
-pub(crate) fn digests() -> Option<DigestCache> {
-    state_dir().and_then(|dir| DigestCache::open(&dir.join("digests"), DIGESTS).ok())
 }
 
 impl Service {

@@ -33,6 +33,9 @@ pub(super) enum Out {
     Filling,
     /// The store is asked to keep what it says.
     Settling,
+    /// The peer is told that this takes time, before all that it says; so many octets of [`WORKING`](super::WORKING) have
+    /// left.
+    Telling(usize),
     /// It is being written.
     Writing,
 }

@@ -51,6 +51,9 @@ pub const PROGRESS_TIME: Duration = Duration::from_secs(30);
 /// A server that works says so after this time (R-VT-73).
 pub const WORKING_TIME: Duration = Duration::from_secs(5);
 
+/// [`Reply::Working`] as it is written: said before what is in the output already.
+const WORKING: [u8; LENGTH + 1] = [1, 0, 0, 0, 15];
+
 /// The most blocks in one run (R-VT-33).
 pub const BLOCKS: usize = 16;
 
@@ -161,7 +164,7 @@ pub enum Ask<'a> {
     },
     /// Server: words that files are stored are about to leave. Whatever was completed since the last time has to be on
     /// the disk, under its name, before the answer (R-VT-65): [`Reply::Done`], or [`Reply::Error`], which ends the
-    /// connection.
+    /// connection. While it takes time the answer may be [`Reply::Working`] every now and then, and it is asked again.
     Settle,
     /// Client: what shall be done next? Answer [`Answer::Job`]; [`Answer::Later`] if that depends on an answer that is
     /// still to come; [`Answer::Over`] if there is nothing more to do.

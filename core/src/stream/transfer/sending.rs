@@ -172,6 +172,11 @@ impl Sending {
         octets
     }
 
+    /// Whether what is going to be appended next belongs to a run that has begun to leave.
+    pub(super) const fn is_within_a_run(&self) -> bool {
+        matches!(self.run, Run::Piece { .. })
+    }
+
     /// Whether the run that is complete is the last.
     pub(super) const fn is_last(&self) -> bool {
         self.left == 0

@@ -29,7 +29,7 @@ fn path(text: &str) -> Path<'_> {
 }
 
 fn arriving(size: usize) -> Arriving {
-    Arriving { size: size as u64, mtime: None, mode: None, stamp: 7, block: BLOCK, replace: false }
+    Arriving { size: size as u64, mtime: None, mode: None, stamp: 7, block: BLOCK, replace: false, fresh: false }
 }
 
 /// Octets that differ from block to block.

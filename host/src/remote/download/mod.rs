@@ -346,6 +346,7 @@ impl<'r> Download<'r> {
             stamp: head.stamp,
             block: head.block,
             replace: !self.wish.no_clobber,
+            fresh: file.fresh,
         };
         let upload = Path::parse(&local)
             .map_err(|_| Failure::new("the name cannot be used here"))

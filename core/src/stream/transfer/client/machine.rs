@@ -15,7 +15,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
         match (&*stage, link.out) {
             (Stage::Over(result), _) => return Want::Done(*result),
             (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers)),
-            (_, Out::Filling | Out::Settling) => {}
+            (_, Out::Filling | Out::Settling | Out::Telling(_)) => {}
         }
         let ask = match stage {
             Stage::Asking => Ask::Job,
@@ -63,7 +63,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
     fn done(&mut self, now: Instant, n: u64) {
         let ClientSession { link, stage, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
-            (_, Stage::Over(_)) | (Out::Settling, _) => return,
+            (_, Stage::Over(_)) | (Out::Settling | Out::Telling(_), _) => return,
             (Out::Writing, _) => link.wrote(now, n),
             (_, Stage::Sending { sending, .. }) => {
                 if !matches!(sending.need(), sending::Need::Load { .. }) {

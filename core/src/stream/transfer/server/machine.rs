@@ -4,7 +4,7 @@ use super::{DRAIN_MOST, Server, ServerSession, Stage, Upload};
 use crate::digest::{Digest, Hasher};
 use crate::stream::transfer::link::Out;
 use crate::stream::transfer::scram::ServerExchange;
-use crate::stream::transfer::{Answer, Ask, WORKING_TIME, receiving, sending};
+use crate::stream::transfer::{Answer, Ask, WORKING, WORKING_TIME, receiving, sending};
 use crate::stream::{Abort, Machine, Opened, Outcome, ProtocolError, Target, Want};
 use crate::time::Instant;
 use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
@@ -16,6 +16,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
         match (&*stage, link.out) {
             (Stage::Over(result), _) => return Want::Done(*result),
             (_, Out::Settling) => return Want::Open(Target::Ask(Ask::Settle)),
+            (_, Out::Telling(told)) => return Want::Write(WORKING.get(told..).unwrap_or_default()),
             (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers)),
             (_, Out::Filling) => {}
         }
@@ -72,6 +73,12 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
         match (link.out, &mut *stage) {
             (_, Stage::Over(_)) | (Out::Settling, _) => return,
             (Out::Writing, _) => link.wrote(now, n),
+            (Out::Telling(told), _) => {
+                let told = told.saturating_add(usize::try_from(n).unwrap_or(usize::MAX));
+                link.at(now);
+                link.out = if told < WORKING.len() { Out::Telling(told) } else { Out::Settling };
+                return;
+            }
             (_, Stage::Head | Stage::Skipping(_)) if n == 0 => self.end_of_stream(),
             (_, Stage::Head | Stage::Skipping(_)) => link.read(now, n),
             (_, Stage::Sending(sending)) => {
@@ -125,12 +132,13 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
         };
         let in_a_file = self.session.upload.is_some();
         match (self.session.link.out, &mut self.session.stage) {
+            (Out::Settling, _) if matches!(reply, Reply::Working) => return self.working(now),
             (Out::Settling, _) => {
                 self.session.unsettled = false;
                 match reply {
                     // Some of what was to be said is not true: it must not leave.
                     Reply::Error { .. } => self.session.stage = Stage::Over(Ok(Outcome::Refused)),
-                    _ => self.session.link.write(&mut self.buffers, &mut self.hasher, None),
+                    _ => self.write(),
                 }
             }
             (_, Stage::Asking) => self.answered(now, &reply),

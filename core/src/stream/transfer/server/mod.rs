@@ -37,6 +37,10 @@ pub struct ServerSession {
     upload: Option<Upload>,
     /// There are words in the output that a file is stored.
     unsettled: bool,
+    /// The output begins within a run, or before the client was let in: nothing can be said in front of it.
+    begins_within: bool,
+    /// When the client last heard that settling takes time, or when that began.
+    told: Option<Instant>,
     totals: Totals,
 }
 
@@ -109,6 +113,8 @@ impl ServerSession {
             exchange: None,
             upload: None,
             unsettled: false,
+            begins_within: true,
+            told: None,
             totals: Totals::default(),
         }
     }
@@ -149,7 +155,7 @@ impl ServerSession {
     pub fn deadline(&self) -> Option<Instant> {
         let patience = match (&self.stage, self.link.out) {
             (Stage::Over(_), _) | (_, Out::Settling) => return None,
-            (_, Out::Writing) => PROGRESS_TIME,
+            (_, Out::Writing | Out::Telling(_)) => PROGRESS_TIME,
             (Stage::Head, _) if self.who != Who::Known => return Some(self.link.began + SIGN_IN_TIME),
             // Within a file, the next run of it is due.
             (Stage::Head, _) => {
@@ -171,7 +177,7 @@ impl ServerSession {
     /// Whether the store is asked something.
     fn asks(&self) -> bool {
         match (&self.stage, self.link.out) {
-            (Stage::Over(_), _) | (_, Out::Writing) => false,
+            (Stage::Over(_), _) | (_, Out::Writing | Out::Telling(_)) => false,
             (_, Out::Settling) => true,
             (Stage::Sending(sending), _) => !matches!(sending.need(), sending::Need::Load { .. }),
             (Stage::Receiving(segment), _) => segment.reports(),

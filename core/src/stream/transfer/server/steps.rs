@@ -1,12 +1,13 @@
 //! What a server does by itself, until somebody else is needed.
 
 use super::requests::inline_body;
-use super::{Server, ServerSession, Stage, Upload};
+use super::{Server, ServerSession, Stage, Upload, Who};
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{ERROR_FRAME, TEXT_MOST, clipped, receiving, sending};
+use crate::stream::transfer::{ERROR_FRAME, TEXT_MOST, WORKING_TIME, clipped, receiving, sending};
 use crate::stream::{Abort, Outcome};
+use crate::time::Instant;
 use crate::wire::ParseError;
 use crate::wire::transfer::{ErrorCode, LENGTH, Reply, Request, decode};
 
@@ -104,9 +105,28 @@ impl<H: Hasher> Server<'_, '_, H> {
         if self.session.unsettled {
             self.session.link.out = Out::Settling;
         } else {
-            self.session.link.write(&mut self.buffers, &mut self.hasher, None);
+            self.write();
         }
         true
+    }
+
+    /// Turns to writing the output: what it says is true.
+    pub(super) fn write(&mut self) {
+        let ServerSession { link, stage, who, begins_within, told, .. } = &mut *self.session;
+        link.write(&mut self.buffers, &mut self.hasher, None);
+        let within_a_run = matches!(stage, Stage::Sending(sending) if sending.is_within_a_run());
+        *begins_within = within_a_run || *who != Who::Known;
+        *told = None;
+    }
+
+    /// To settle takes time. The peer is told so if that is due, and if it can be told there.
+    pub(super) fn working(&mut self, now: Instant) {
+        let told = self.session.told.get_or_insert(now);
+        if now.since(*told) >= WORKING_TIME && !self.session.begins_within {
+            *told = now;
+            self.session.link.out = Out::Telling(0);
+            self.session.link.progress();
+        }
     }
 
     /// Appends an answer. There is room.

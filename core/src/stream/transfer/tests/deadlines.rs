@@ -167,6 +167,41 @@ fn a_sign_of_life_keeps_a_client_waiting() {
     assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
 }
 
+/// proves: R-VT-73
+#[test]
+fn a_server_gives_signs_of_life_while_files_go_to_the_disk() {
+    assert_eq!(super::super::WORKING[..], say(&Reply::Working));
+    let put = Put { path: "s", size: 0, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: true };
+    let work = [say(&Request::Put(put)), say(&Request::Time), say(&Request::Bye)].concat();
+    // Who asks before it was let in hears nothing before that is said.
+    for (script, expected) in [
+        (
+            Script::new(&come_in()).then(10, &work),
+            "Hello Done Working Working Working Working Working Stored Time Done",
+        ),
+        (Script::new(&[come_in(), work.clone()].concat()), "Hello Done Stored Time Done"),
+        (
+            Script::new(&come_in()).then(10, &work).most(2),
+            "Hello Done Working Working Working Working Working Stored Time Done",
+        ),
+    ] {
+        let clock = Cell::new(0);
+        let mut shelf = Shelf::new();
+        shelf.syncs = 30;
+        let mut slow = Slow { store: shelf, each: 1000, clock: &clock };
+        let heard = script.serve_with(&mut slow, &clock);
+        assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
+        let replies: Vec<_> = heard.replies().iter().map(|reply| word(reply)).collect();
+        assert_eq!(replies.join(" "), expected);
+        assert!(slow.store.files["s"].is_empty());
+    }
+}
+
+/// The first word of a reply.
+fn word(reply: &str) -> std::string::String {
+    reply.split(|character: char| !character.is_alphanumeric()).next().unwrap_or_default().into()
+}
+
 /// What the store takes is not the peer's fault, on either side.
 #[test]
 fn a_slow_store_is_nobodys_fault() {

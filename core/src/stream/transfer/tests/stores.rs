@@ -44,6 +44,8 @@ pub(super) struct Shelf {
     pub(super) asked: Vec<String>,
     /// How often work is not done yet.
     pub(super) patience: u32,
+    /// How often files are not on the disk yet.
+    pub(super) syncs: u32,
     calls: Option<usize>,
     /// Octets that are loaded at a time.
     pub(super) most: usize,
@@ -122,6 +124,10 @@ impl Shelf {
                 let part = self.part.take().expect("a part is open");
                 self.finished.push((part.name, part.octets));
                 Answer::Reply(Reply::Done)
+            }
+            Ask::Settle if self.syncs > 0 => {
+                self.syncs -= 1;
+                Answer::Reply(Reply::Working)
             }
             Ask::Settle => {
                 self.files.extend(self.finished.drain(..));
