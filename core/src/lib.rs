@@ -200,8 +200,11 @@
 #[cfg(test)]
 extern crate std;
 
+mod bucket;
 pub mod digest;
 pub mod drive;
+pub mod flood;
+mod hash;
 pub mod node;
 pub mod stream;
 pub mod text;

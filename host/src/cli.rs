@@ -3,6 +3,7 @@
 //! Every option can also stand in the environment (`FEIGE_…`) and in the configuration file, see
 //! [`crate::config`].
 
+mod peer;
 mod remote;
 mod serve;
 mod user;
@@ -15,6 +16,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use feige_core::wire::ipmsg;
 
+pub use peer::{Fetch, Find, Peer};
 pub use remote::{Cat, Df, Dialect, Get, Ls, Md5, Mkdir, MoveOptions, Mv, Put, ServerOptions, Several, Shell};
 pub use serve::Serve;
 pub use user::{PasswordOptions, Quota, User, UserAction, UserAdd, UserPasswd};
@@ -56,7 +58,8 @@ Examples:
   feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
   echo hello | feige send all                   to everybody
   feige serve share --guest read                serve a folder, verified
-  feige put -r photos feige://alice@nas/        to a server, and back: feige get, ls, shell"
+  feige put -r photos feige://alice@nas/        to a server, and back: feige get, ls, shell
+  feige peer --share music                      share without a server; feige find and fetch search"
     };
 }
 
@@ -247,6 +250,12 @@ Examples:
     Serve(Serve),
     /// Add, change, remove and list the accounts of `feige serve`.
     User(User),
+    /// Search without a server: share a folder, answer questions and pass them on.
+    Peer(Peer),
+    /// Ask a peer, and all those behind it, who has something.
+    Find(Find),
+    /// Find something, and download it from whoever has it, verified.
+    Fetch(Fetch),
     /// Explain a datagram field by field.
     Decode(Decode),
     /// Print a completion script for a shell.

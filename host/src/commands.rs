@@ -81,9 +81,8 @@ pub fn send(cli: &Cli, send: cli::Send) -> Result<Exit, Failure> {
 /// # Errors
 /// A [`Failure`], see [`service::serve`].
 pub fn serve(cli: &Cli, serve: cli::Serve) -> Result<Exit, Failure> {
-    let cli::OutputOptions { json, quiet, verbose, .. } = cli.output;
     let cli::Serve { dir, listen, users, guest: guests, max_connections } = serve;
-    let report = Report { json, quiet, verbose: verbose > 0 };
+    let report = Report::new(&cli.output);
     service::serve(&service::Options { dir, listen, users, guests, max_connections, report })
 }
 

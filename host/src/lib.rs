@@ -18,6 +18,7 @@
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
+//! | [`peer`] | flooded search: share, settings, and how classic peers are spoken to |
 //! | [`remote`] | the client of the verified transfer |
 //! | [`home`] | the folder that the verified transfer reads and writes |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
@@ -36,6 +37,7 @@ pub mod exit;
 #[cfg(unix)]
 pub mod home;
 pub mod net;
+pub mod peer;
 pub mod remote;
 pub mod service;
 pub mod store;
@@ -101,6 +103,9 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
         Command::Shell(shell) => remote::shell::shell(&cli.output, &shell),
         Command::Sum(sum) => remote::command::sum(&cli.output, &sum),
         Command::User(user) => accounts::command::run(&user, &cli.output),
+        Command::Peer(peer) => peer::command::peer(&cli.output, &peer),
+        Command::Find(find) => peer::command::find(&cli.output, &find),
+        Command::Fetch(fetch) => peer::command::fetch(&cli.output, &fetch),
         Command::Serve(serve) => commands::serve(&cli, serve),
         Command::Decode(decode) => {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)

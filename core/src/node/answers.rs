@@ -9,7 +9,7 @@ use core::net::SocketAddrV4;
 use heapless::{Deque, Vec};
 
 use super::{Destination, Full, Table};
-use crate::time::Instant;
+use crate::bucket::Rate;
 use crate::wire::ipmsg::feiq::ImageAck;
 use crate::wire::ipmsg::{Command, PacketToken};
 
@@ -105,38 +105,9 @@ impl Answers {
 ///
 /// On a network of a thousand the busiest second is when everybody starts work; then a few dozen entries arrive in a
 /// second. A forger gets 100 answers of at most three times its own octets a second: no weapon.
-const RATE: u64 = 100;
-
-/// As many as that may come at once: a small office that is switched on together.
-const BURST: u64 = 200;
-
-/// A bucket of tokens, filled at [`RATE`] a second up to [`BURST`].
-#[derive(Clone, Debug)]
-pub(super) struct Bucket {
-    /// Thousandths of a token.
-    level: u64,
-    filled: Instant,
-}
-
-impl Bucket {
-    pub(super) const fn new() -> Self {
-        Self { level: BURST.saturating_mul(1000), filled: Instant::START }
-    }
-
-    /// Takes a token, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        let passed = now.as_millis().saturating_sub(self.filled.as_millis());
-        self.level = self.level.saturating_add(passed.saturating_mul(RATE)).min(BURST.saturating_mul(1000));
-        self.filled = self.filled.max(now);
-        match self.level.checked_sub(1000) {
-            Some(left) => {
-                self.level = left;
-                true
-            }
-            None => false,
-        }
-    }
-}
+///
+/// As many as the burst may come at once: a small office that is switched on together.
+pub(super) const STRANGERS: Rate = Rate { per_minute: 6000, burst: 200 };
 
 /// The addresses that were greeted by unicast: they cannot be reached by broadcast.
 pub(super) type Greeted = Vec<SocketAddrV4, 16>;
@@ -144,16 +115,6 @@ pub(super) type Greeted = Vec<SocketAddrV4, 16>;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_bucket_leaks_100_a_second() {
-        let mut bucket = Bucket::new();
-        let at = Instant::from_millis;
-        assert_eq!((0..1000).filter(|_| bucket.take(at(0))).count(), 200);
-        assert_eq!((0..10_000).filter(|ms| bucket.take(at(*ms))).count(), 999);
-        assert_eq!((0..1000).filter(|_| bucket.take(at(3_600_000))).count(), 200);
-        assert!(!bucket.take(at(0)), "a clock that goes back fills nothing");
-    }
 
     #[test]
     fn tokens_are_kept_as_they_were() {

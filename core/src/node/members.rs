@@ -451,7 +451,7 @@ impl<const N: usize> MemberTable<N> {
 
     /// R-IP-26: user and host without regard to case, and what FeiQ says of its machine.
     fn identity(&self, user: &[u8], host: &[u8], feiq_id: u64) -> u32 {
-        let hash = super::hash::Hash::new(self.seed).folded(cut_name(user)).folded(cut_name(host)).number(feiq_id);
+        let hash = crate::hash::Hash::new(self.seed).folded(cut_name(user)).folded(cut_name(host)).number(feiq_id);
         u32::try_from(hash.finish() >> 32).unwrap_or_default()
     }
 }

@@ -40,7 +40,6 @@
 mod answers;
 mod compose;
 mod event;
-mod hash;
 mod identity;
 mod list;
 mod members;
@@ -66,8 +65,9 @@ pub use seen::{RETENTION, Seen, WAYS};
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use answers::{Answer, Answers, Bucket, Greeted, Say, Token};
-use hash::{Hash, Random};
+use crate::bucket::Bucket;
+use crate::hash::{Hash, Random};
+use answers::{Answer, Answers, Greeted, Say, Token};
 use identity::Absence;
 use list::ListClient;
 use members::Debt;
@@ -126,7 +126,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             outbox: Outbox::new(),
             seen: Seen::new(),
             answers: Answers::default(),
-            bucket: Bucket::new(),
+            bucket: Bucket::full(),
             presence: Presence::default(),
             greeted: Greeted::new(),
             greeting: usize::MAX,

@@ -3,7 +3,7 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use super::answers::{Answer, Say, Token};
+use super::answers::{Answer, STRANGERS, Say, Token};
 use super::event::{Event, Incoming, Rejected, Sighting};
 use super::members::{Change, Debt, Kind, Profile};
 use super::outbox::Delivery;
@@ -401,7 +401,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     fn limited(&mut self, now: Instant, sender: Sender) -> bool {
-        sender.proven || self.bucket.take(now)
+        sender.proven || self.bucket.take(now, STRANGERS)
     }
 
     fn push(&mut self, sender: Sender, say: Say) {

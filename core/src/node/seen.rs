@@ -98,8 +98,8 @@ fn seconds(now: Instant) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hash::Hash;
     use super::*;
+    use crate::hash::Hash;
 
     fn key(number: u64) -> u64 {
         Hash::new(7).number(number).finish()

@@ -5,10 +5,11 @@
 //! to a buffer that the caller lends and fails only with [`BufferTooSmall`].
 //!
 //! **Memory**: none of its own. **Time**: linear in the octets. **Protocol**: the rules numbered
-//! `R-IP-…` in `docs/protocol/ipmsg.md`.
+//! `R-IP-…`, `R-VT-…`, `R-CL-…` and `R-FL-…` in `docs/protocol/`.
 
 #[cfg(feature = "json")]
 pub mod classic;
+pub mod flood;
 pub mod ipmsg;
 mod reader;
 pub mod transfer;
@@ -114,6 +115,10 @@ pub enum Field {
     Image,
     /// The header of a message of the transfer protocol.
     Header,
+    /// An IP address and a port.
+    Address,
+    /// How far a query may go.
+    Ttl,
 }
 
 impl Field {
@@ -139,6 +144,8 @@ impl Field {
             Self::Key => "key",
             Self::Image => "image",
             Self::Header => "header",
+            Self::Address => "address",
+            Self::Ttl => "TTL",
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn name_of(path: &str) -> &str {
 }
 
 /// Downloads `paths` to `to`, which is a folder or, for one, its new name.
-pub(super) fn get(
+pub(crate) fn get(
     remote: &mut Remote<'_>,
     paths: &[String],
     to: &LocalPath,

@@ -17,14 +17,14 @@ use crate::transfer::Cancel;
 use crate::url::Url;
 
 /// What ends a command from outside.
-pub(super) struct Signals {
-    pub(super) cancel: Cancel,
+pub(crate) struct Signals {
+    pub(crate) cancel: Cancel,
     terminated: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Ctrl-C ends a command cleanly; the second one at once.
-    pub(super) fn watch() -> Self {
+    pub(crate) fn watch() -> Self {
         use signal_hook::consts::{SIGINT, SIGTERM};
         let (cancel, terminated) = (Cancel::new(), Arc::new(AtomicBool::new(false)));
         // Where a handler cannot be set, the signal ends the program, as it would without one.
@@ -37,8 +37,13 @@ impl Signals {
     }
 
     /// How a command ends that is to end as `exit`.
-    pub(super) fn exit(&self, exit: Exit) -> Exit {
+    pub(crate) fn exit(&self, exit: Exit) -> Exit {
         if exit == Exit::Interrupted && self.terminated.load(Ordering::Relaxed) { Exit::Terminated } else { exit }
+    }
+
+    /// How a command fails: as interrupted, if it was.
+    pub(crate) fn end(&self, failure: Failure) -> Failure {
+        Failure { exit: self.exit(failure.exit), ..failure }
     }
 }
 

@@ -25,7 +25,7 @@
 //!
 //! **Memory**: a MiB of buffers, and nothing that grows with the number of files. **Protocol**: `docs/protocol/transfer.md`.
 
-mod actions;
+pub(crate) mod actions;
 mod cat;
 pub mod command;
 mod connection;
@@ -42,7 +42,10 @@ mod upload;
 mod walk;
 mod whole;
 
+pub(crate) use command::Signals;
+pub(crate) use connection::Remote;
 use feige_core::digest::Digest;
+pub(crate) use report::Report;
 
 /// How files are to be moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use feige_core::text::Printable;
 use serde::Serialize;
+
+use crate::cli::OutputOptions;
 
 /// What happens while files are served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,10 +83,33 @@ pub enum Event {
     },
 }
 
-impl Event {
-    /// Whether it is told without having been asked for.
-    const fn is_notable(&self) -> bool {
-        matches!(self, Self::Ready { .. } | Self::Stored { .. })
+/// Something that a [`Report`] can tell.
+pub(crate) trait Told: Serialize + fmt::Display {
+    /// Who wants to hear it.
+    fn weight(&self) -> Weight;
+}
+
+/// Who wants to hear of an event. As JSON, every event is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Something is wrong on this side: always.
+    Trouble,
+    /// Something is wrong on the other side: unless quiet.
+    Warning,
+    /// What the program is there for: unless quiet.
+    Result,
+    /// If everything is asked for.
+    Detail,
+}
+
+impl Told for Event {
+    fn weight(&self) -> Weight {
+        match self {
+            Self::Trouble { .. } => Weight::Trouble,
+            Self::Failed { .. } | Self::Denied { .. } => Weight::Warning,
+            Self::Ready { .. } | Self::Stored { .. } => Weight::Result,
+            Self::SignedIn { .. } | Self::Sent { .. } | Self::Changed { .. } => Weight::Detail,
+        }
     }
 }
 
@@ -109,44 +135,91 @@ impl fmt::Display for Event {
     }
 }
 
+/// Shows a text above the line that somebody is typing.
+pub(crate) type Above = Arc<Mutex<dyn FnMut(String) + Send>>;
+
 /// Tells events to the user: lines for people, or JSON.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Report {
-    /// JSON, one object a line.
-    pub json: bool,
-    /// Results and errors only.
-    pub quiet: bool,
-    /// Everything.
-    pub verbose: bool,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    /// What the program is there for comes from elsewhere.
+    hushed: bool,
+    above: Option<Above>,
 }
 
 impl Report {
+    /// As the options say.
+    #[must_use]
+    pub fn new(options: &OutputOptions) -> Self {
+        let OutputOptions { json, quiet, verbose, .. } = *options;
+        Self { json, quiet, verbose: verbose > 0, hushed: false, above: None }
+    }
+
+    /// Only what goes wrong, and details if they are asked for.
+    pub(crate) fn hushed(self) -> Self {
+        Self { hushed: true, ..self }
+    }
+
+    /// Somebody types meanwhile.
+    pub(crate) fn above(self, above: Above) -> Self {
+        Self { above: Some(above), ..self }
+    }
+
+    /// Says what was asked for.
+    pub(crate) fn say(&self, text: &str) {
+        self.print(format!("{text}\n").as_bytes(), "");
+    }
+
     /// Tells several at once.
-    pub fn tell(&self, events: &[Event]) {
+    pub(crate) fn tell<E: Told>(&self, events: &[E]) {
         let (mut results, mut errors) = (Vec::new(), String::new());
         for event in events {
+            if self.hushed && event.weight() == Weight::Result && !self.verbose {
+                continue;
+            }
             if self.json {
                 // An event is made of strings and numbers: that cannot fail.
                 let _ = serde_json::to_writer(&mut results, event);
                 results.push(b'\n');
                 continue;
             }
-            match event {
-                Event::Trouble { .. } => errors += &format!("feige: {event}\n"),
-                Event::Failed { .. } | Event::Denied { .. } if !self.quiet => errors += &format!("{event}\n"),
-                event if !self.quiet && (self.verbose || event.is_notable()) => {
+            match event.weight() {
+                Weight::Trouble => errors += &format!("feige: {event}\n"),
+                Weight::Warning if !self.quiet => errors += &format!("{event}\n"),
+                Weight::Detail if !self.verbose => {}
+                Weight::Result | Weight::Detail if !self.quiet => {
                     results.extend_from_slice(format!("{event}\n").as_bytes());
                 }
                 _ => {}
             }
         }
+        self.print(&results, &errors);
+    }
+
+    fn print(&self, results: &[u8], errors: &str) {
+        if let Some(above) = &self.above {
+            let text = errors.to_owned() + &String::from_utf8_lossy(results);
+            if !text.is_empty() {
+                let mut above = above.lock().unwrap_or_else(PoisonError::into_inner);
+                above(text);
+            }
+            return;
+        }
         // If nobody reads it, there is nobody to tell that.
         if !results.is_empty() {
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(&results).and_then(|()| out.flush());
+            let _ = out.write_all(results).and_then(|()| out.flush());
         }
         if !errors.is_empty() {
             let _ = std::io::stderr().lock().write_all(errors.as_bytes());
         }
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report").field("json", &self.json).finish_non_exhaustive()
     }
 }

@@ -28,9 +28,12 @@ mod run;
 mod sort;
 mod watch;
 
+pub(crate) use event::{Above, Told, Weight};
 pub use event::{Event, Report};
 pub use lobby::Guests;
 pub use run::{Options, serve};
+pub(crate) use run::{Server, digests};
+pub(crate) use sort::{Stranger, Strangers};
 
 use feige_core::stream::transfer::Settings;
 use feige_core::wire::transfer::MAX_HEADER_HOST;

@@ -18,6 +18,7 @@ use super::event::{Event, Report};
 use super::line::{Line, Socket};
 use super::lobby::{Guests, Lobby};
 use super::rooms::Rooms;
+use super::sort::Strangers;
 use super::watch::Watch;
 use crate::accounts::random;
 use crate::config::state_dir;
@@ -71,6 +72,8 @@ pub(super) struct Service {
     pub(super) watch: Watch,
     /// Digests of whole files that have not changed since.
     pub(super) digests: Option<DigestCache>,
+    /// Who takes connections that are not the verified transfer's.
+    pub(super) strangers: Option<Arc<dyn Strangers>>,
     gate: Arc<Gate>,
 }
 
@@ -79,75 +82,119 @@ pub(super) struct Service {
 /// # Errors
 /// A [`Failure`] if it cannot begin: the folder, the users file or the port cannot be had.
 pub fn serve(options: &Options) -> Result<Exit, Failure> {
-    let lobby = Lobby::new(&options.dir, options.users.as_deref(), options.guests)?;
-    allow_many_files();
-    let system = |error: io::Error| Failure::new(format!("the system does not let us watch connections: {error}"));
-    let mut poll = Poll::new().map_err(system)?;
-    let mut listener = listen(options.listen).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "; another program has the port: choose one by --listen ADDR:PORT",
-            _ => "",
-        };
-        Failure::new(format!("cannot listen at {}: {error}{hint}", options.listen))
-    })?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(system)?;
-    let mut signals = Signals::new(poll.registry()).map_err(system)?;
-    let per_address = (options.max_connections / 2).max(1);
-    let service = Arc::new(Service {
-        report: options.report,
-        clock: Clock::start(),
-        cancel: Cancel::new(),
-        lobby,
-        rooms: Rooms::default(),
-        crew: Crew::default(),
-        watch: Watch::new(poll.registry().try_clone().map_err(system)?, FIRST_LINE),
-        digests: state_dir().and_then(|dir| DigestCache::open(&dir.join("digests"), DIGESTS).ok()),
-        gate: Arc::new(Gate::new(options.max_connections, per_address)),
-    });
-    let addr = listener.local_addr().map_err(system)?;
-    service.report.tell(&[Event::Ready { addr }]);
+    let mut server = Server::bind(options, None, Cancel::new())?;
+    let mut signals = Signals::new(server.poll.registry()).map_err(unwatched)?;
+    options.report.tell(&[Event::Ready { addr: server.addr }]);
+    server.run(&mut || signals.pending())
+}
 
-    let mut events = Events::with_capacity(1024);
-    let mut looked = service.clock.now();
-    let mut swept = None;
-    loop {
-        match poll.poll(&mut events, Some(TICK)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(system(error)),
-            _ => {}
-        }
-        let mut lines = Vec::new();
-        for event in &events {
-            match event.token() {
-                LISTENER => service.accept(&listener),
-                SIGNAL => {
-                    if let Some(exit) = signals.pending() {
-                        service.cancel.cancel();
-                        service.crew.end();
-                        service.watch.clear();
-                        return Ok(exit);
-                    }
-                }
-                token => lines.extend(service.watch.take(token)),
+/// A listener, and everything behind it.
+pub(crate) struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    service: Arc<Service>,
+    /// Where clients come.
+    pub(crate) addr: SocketAddr,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+fn unwatched(error: io::Error) -> Failure {
+    Failure::new(format!("the system does not let us watch connections: {error}"))
+}
+
+impl Server {
+    /// Clients may come, but nobody answers before [`Server::run`]. `strangers` takes the connections that are not the
+    /// verified transfer's, instead of the classic dialects; `cancel` ends it all.
+    ///
+    /// # Errors
+    /// As [`serve`].
+    pub(crate) fn bind(
+        options: &Options,
+        strangers: Option<Arc<dyn Strangers>>,
+        cancel: Cancel,
+    ) -> Result<Self, Failure> {
+        let lobby = Lobby::new(&options.dir, options.users.as_deref(), options.guests)?;
+        allow_many_files();
+        let poll = Poll::new().map_err(unwatched)?;
+        let mut listener = listen(options.listen).map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => "; another program has the port: choose one by --listen ADDR:PORT",
+                _ => "",
+            };
+            Failure::new(format!("cannot listen at {}: {error}{hint}", options.listen))
+        })?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(unwatched)?;
+        let per_address = (options.max_connections / 2).max(1);
+        let service = Arc::new(Service {
+            report: options.report.clone(),
+            clock: Clock::start(),
+            cancel,
+            lobby,
+            rooms: Rooms::default(),
+            crew: Crew::default(),
+            watch: Watch::new(poll.registry().try_clone().map_err(unwatched)?, FIRST_LINE),
+            digests: digests(),
+            strangers,
+            gate: Arc::new(Gate::new(options.max_connections, per_address)),
+        });
+        let addr = listener.local_addr().map_err(unwatched)?;
+        Ok(Self { poll, listener, service, addr })
+    }
+
+    /// Serves until `pending`, which is asked twice a second and after each signal, says how to end, or until it is
+    /// cancelled.
+    ///
+    /// # Errors
+    /// A [`Failure`] if the system does not let us wait.
+    pub(crate) fn run(&mut self, pending: &mut dyn FnMut() -> Option<Exit>) -> Result<Exit, Failure> {
+        let Self { poll, listener, service, .. } = self;
+        let mut events = Events::with_capacity(1024);
+        let mut looked = service.clock.now();
+        let mut swept = None;
+        loop {
+            match poll.poll(&mut events, Some(TICK)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(unwatched(error)),
+                _ => {}
             }
-        }
-        if !lines.is_empty() {
-            service.crew.call(&service, lines);
-        }
-        let now = service.clock.now();
-        if swept.is_none_or(|swept| now.since(swept) >= SWEEP) {
-            swept = Some(now);
-            service.sweep();
-        }
-        if now.since(looked) >= TICK {
-            looked = now;
-            // The system tells of a client once: of one that could not be accepted then, not again.
-            service.accept(&listener);
-            service.crew.call(&service, service.watch.overdue(now));
-            if let Err(failure) = service.lobby.refresh() {
-                service.report.tell(&[Event::Trouble { error: failure.message }]);
+            let mut lines = Vec::new();
+            for event in &events {
+                match event.token() {
+                    LISTENER => service.accept(listener),
+                    SIGNAL => {}
+                    token => lines.extend(service.watch.take(token)),
+                }
+            }
+            let cancelled = service.cancel.is_cancelled().then_some(Exit::Interrupted);
+            if let Some(exit) = pending().or(cancelled) {
+                service.cancel.cancel();
+                service.crew.end();
+                service.watch.clear();
+                return Ok(exit);
+            }
+            if !lines.is_empty() {
+                service.crew.call(service, lines);
+            }
+            let now = service.clock.now();
+            if swept.is_none_or(|swept| now.since(swept) >= SWEEP) {
+                swept = Some(now);
+                service.sweep();
+            }
+            if now.since(looked) >= TICK {
+                looked = now;
+                // The system tells of a client once: of one that could not be accepted then, not again.
+                service.accept(listener);
+                service.crew.call(service, service.watch.overdue(now));
+                if let Err(failure) = service.lobby.refresh() {
+                    service.report.tell(&[Event::Trouble { error: failure.message }]);
+                }
             }
         }
     }
+}
+
+/// The digests of whole files that this account has computed before.
+pub(crate) fn digests() -> Option<DigestCache> {
+    state_dir().and_then(|dir| DigestCache::open(&dir.join("digests"), DIGESTS).ok())
 }
 
 impl Service {

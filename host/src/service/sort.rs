@@ -1,10 +1,13 @@
 //! Telling the native protocol from the classic dialects, which have threads of their own.
 
 use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
 use feige_core::wire::classic::Opening;
+use feige_core::wire::flood;
+use feige_core::wire::transfer::LENGTH;
 
 use super::event::Event;
 use super::line::Line;
@@ -12,6 +15,7 @@ use super::lobby::Guest;
 use super::run::Service;
 use crate::classic::{self, ClassicError, Limits, Right};
 use crate::exit::Exit;
+use crate::transfer::Permit;
 
 /// So many octets are enough to tell.
 const ENOUGH: usize = 64;
@@ -27,6 +31,24 @@ pub(super) enum Sorted {
     Unknown(Box<Line>),
     /// Nothing to go on with: it is over, or somebody else has it.
     Gone,
+}
+
+/// Takes the connections that are not the verified transfer's.
+pub(crate) trait Strangers: Send + Sync {
+    /// Takes one, at once: whoever calls has more to do.
+    fn take(&self, stranger: Stranger);
+}
+
+/// A connection whose first octets are not the verified transfer's.
+pub(crate) struct Stranger {
+    /// What was read.
+    pub(crate) first: Vec<u8>,
+    /// The connection; it blocks.
+    pub(crate) stream: TcpStream,
+    /// Whose.
+    pub(crate) peer: SocketAddr,
+    /// One of those that there may be.
+    pub(crate) permit: Permit,
 }
 
 /// Reads the first octets of a line, and looks whose they are.
@@ -45,13 +67,22 @@ pub(super) fn sort(service: &Arc<Service>, mut line: Box<Line>) -> Sorted {
     };
     let from = first.len().min(ENOUGH);
     first.extend_from_slice(&room[from..from + count]);
-    match Opening::of(first) {
-        Opening::Other => {
+    let is_link = first.get(LENGTH) == Some(&flood::MARK);
+    match (Opening::of(first), &service.strangers) {
+        (Opening::Other, strangers) if strangers.is_none() || !is_link => {
             line.is_native = true;
             Sorted::Native(line)
         }
-        Opening::More => Sorted::Unknown(line),
-        Opening::Brief | Opening::Command | Opening::Json => {
+        (Opening::More, _) => Sorted::Unknown(line),
+        (_, Some(strangers)) => {
+            let Line { socket, peer, _permit: permit, .. } = *line;
+            let stream = TcpStream::from(socket.stream);
+            if stream.set_nonblocking(false).is_ok() {
+                strangers.take(Stranger { first: socket.first, stream, peer, permit });
+            }
+            Sorted::Gone
+        }
+        (_, None) => {
             hand_over(service, line);
             Sorted::Gone
         }
@@ -69,9 +100,9 @@ fn hand_over(service: &Arc<Service>, line: Box<Line>) {
     let service_ = Arc::clone(service);
     let serve = move || {
         let _permit = permit;
-        let stream = std::net::TcpStream::from(socket.stream);
+        let stream = TcpStream::from(socket.stream);
         let shelf = classic::Guests::new(home, right);
-        let report = service_.report;
+        let report = &service_.report;
         let mut tell = |event| report.tell(&[told(event, &user, peer)]);
         let served = stream.set_nonblocking(false).map_err(ClassicError::Connection).and_then(|()| {
             classic::serve(stream, socket.first, &shelf, &Limits::default(), &service_.cancel, &mut tell)
@@ -87,7 +118,7 @@ fn hand_over(service: &Arc<Service>, line: Box<Line>) {
     }
 }
 
-fn told(event: classic::Event, user: &str, peer: std::net::SocketAddr) -> Event {
+fn told(event: classic::Event, user: &str, peer: SocketAddr) -> Event {
     let user = user.to_owned();
     match event {
         classic::Event::Received { name, size, .. } => Event::Stored { user, path: name, size, from: peer },

@@ -27,7 +27,8 @@ pub(crate) use inbox::{SUFFIX, unguessable};
 pub use outgoing::{OpenFile, Skipped, Step, Walk};
 pub use part::{FilePart, FolderPart};
 pub(crate) use part::{handle, read_at, set_time, write_at};
-pub(crate) use publish::{LONGEST_NAME, rename_new, shortened};
+pub(crate) use publish::{LONGEST_NAME, first_free, rename_new, shortened};
+pub(crate) use space::Space;
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ pub(super) fn publish(dir: &Dir, part: &str, name: &str) -> io::Result<String> {
 }
 
 /// Offers `name`, `name (1)` … to `attempt` until one is not taken already.
-pub(super) fn first_free<T>(name: &str, mut attempt: impl FnMut(&str) -> io::Result<T>) -> io::Result<(T, String)> {
+pub(crate) fn first_free<T>(name: &str, mut attempt: impl FnMut(&str) -> io::Result<T>) -> io::Result<(T, String)> {
     for number in 0..CANDIDATES {
         let candidate = candidate(name, number);
         match attempt(&candidate) {

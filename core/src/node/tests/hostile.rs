@@ -81,7 +81,7 @@ fn a_tiny_message_is_confirmed() {
 fn garbage_is_rejected_or_ignored() {
     let mut node = node();
     node.announce(at(0));
-    let mut random = hash::Random::new(9);
+    let mut random = crate::hash::Random::new(9);
     let seeds: [&[u8]; 6] = [
         b"1:1700000050:u:h:2097440:see file\x00305419896:report.doc:12345:65a0b0c0:1:\x07\0",
         b"1_lbt80_0#128#107D1A0B2AB9#0#0#0#4000#9:91:a:b:2097344:64ea4edd|5|0|1|1|5|0|2|0|00000000#\0abcde",

@@ -7,25 +7,25 @@
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hash(u64);
+pub(crate) struct Hash(u64);
 
 impl Hash {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed ^ SPREAD)
     }
 
-    pub(super) const fn number(self, number: u64) -> Self {
+    pub(crate) const fn number(self, number: u64) -> Self {
         let product = (self.0 ^ number).wrapping_mul(0xd6e8_feb8_6659_fd93);
         // The low bits of a product know nothing of the high bits of its factors.
         Self((product ^ (product >> 32)).wrapping_add(SPREAD))
     }
 
-    pub(super) fn octets(self, octets: &[u8]) -> Self {
+    pub(crate) fn octets(self, octets: &[u8]) -> Self {
         self.mapped(octets, |octet| octet)
     }
 
     /// As if all ASCII letters were small.
-    pub(super) fn folded(self, octets: &[u8]) -> Self {
+    pub(crate) fn folded(self, octets: &[u8]) -> Self {
         self.mapped(octets, |octet| octet.to_ascii_lowercase())
     }
 
@@ -43,22 +43,22 @@ impl Hash {
         hash.number(u64::from_le_bytes(last)).number(u64::try_from(octets.len()).unwrap_or(u64::MAX))
     }
 
-    pub(super) const fn finish(self) -> u64 {
+    pub(crate) const fn finish(self) -> u64 {
         self.number(SPREAD).number(SPREAD).0
     }
 }
 
 /// Numbers that look random (xorshift64*), for jitter only.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         // Zero would stay zero.
         Self(if seed == 0 { SPREAD } else { seed })
     }
 
-    pub(super) const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         let mut x = self.0;
         x ^= x >> 12;
         x ^= x << 25;

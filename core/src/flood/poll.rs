@@ -1,0 +1,171 @@
+//! What a [`Flood`] does next.
+
+use super::link::{FILTER_EVERY, Farewell, PING};
+use super::mask::Mask;
+use super::slot::{Job, Slot};
+use super::{Flood, LinkId, Output, Plan};
+use crate::time::{Instant, earlier};
+use crate::wire::flood::{self, Hello, MAX_MESSAGE, Message, NameFilter, VERSION, What};
+
+/// What a slot comes to.
+enum Step {
+    /// Send it over this link.
+    Send(u8),
+    /// A search is over.
+    Over { row: usize, found: bool },
+    /// Wait.
+    Rest(Instant),
+    /// It is done.
+    Free,
+}
+
+impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES, LINKS, SLOTS> {
+    /// What to do next. Call it until it says [`Output::Wait`], after everything else and when the time has come.
+    /// `buffer` has room for [`MAX_MESSAGE`] octets.
+    pub fn poll<'b>(&mut self, now: Instant, buffer: &'b mut [u8]) -> Output<'b> {
+        if buffer.len() < MAX_MESSAGE {
+            return Output::BufferTooSmall;
+        }
+        let mut wait = None;
+        for index in 0..LINKS {
+            let id = LinkId(u8::try_from(index).unwrap_or(u8::MAX));
+            if let Some(why) = self.farewell(now, index) {
+                self.disconnect(id);
+                return Output::Close { link: id, why };
+            }
+            let Some(Some(link)) = self.links.get_mut(index) else { continue };
+            let message = if link.owes_hello {
+                link.owes_hello = false;
+                let super::Settings { token, software, .. } = self.settings;
+                Message::Hello(Hello { version: VERSION, features: 0, token, software })
+            } else if link.filter_due.is_some_and(|due| due <= now) {
+                link.filter_due = Some(now + FILTER_EVERY);
+                Message::Filter(self.names)
+            } else if link.is_native() && link.token.is_some() && link.said + PING <= now {
+                Message::Ping
+            } else {
+                wait = earlier(wait, link.deadline());
+                continue;
+            };
+            link.said = now;
+            return match flood::encode(&message, buffer) {
+                Ok(len) => Output::Transmit { to: id, octets: buffer.get(..len).unwrap_or_default() },
+                Err(_) => Output::BufferTooSmall,
+            };
+        }
+        for index in 0..SLOTS {
+            let Some(Some(slot)) = self.slots.get(index) else { continue };
+            if slot.to.is_empty() && slot.due > now {
+                wait = earlier(wait, Some(slot.due));
+                continue;
+            }
+            let Some(mut slot) = self.slots.get_mut(index).and_then(Option::take) else { continue };
+            let step = self.step(now, &mut slot);
+            let len = slot.write(buffer).unwrap_or_default();
+            if !matches!(step, Step::Free | Step::Over { .. })
+                && let Some(place) = self.slots.get_mut(index)
+            {
+                *place = Some(slot);
+            }
+            match step {
+                Step::Free => {}
+                Step::Rest(until) => wait = earlier(wait, Some(until)),
+                Step::Over { row, found } => return Output::Over { id: self.table.id(row), found },
+                Step::Send(to) => {
+                    if let Some(Some(link)) = self.links.get_mut(usize::from(to)) {
+                        link.said = now;
+                    }
+                    return Output::Transmit { to: LinkId(to), octets: buffer.get(..len).unwrap_or_default() };
+                }
+            }
+        }
+        Output::Wait(wait)
+    }
+
+    /// Why a link is to be closed, if it is.
+    fn farewell(&self, now: Instant, index: usize) -> Option<Farewell> {
+        let link = self.links.get(index)?.as_ref()?;
+        let is_silent = link.silent_at().is_some_and(|silent| silent <= now);
+        link.farewell.or(is_silent.then_some(Farewell::Silent))
+    }
+
+    /// The next step of a message that waits.
+    fn step(&mut self, now: Instant, slot: &mut Slot) -> Step {
+        loop {
+            if let Some(link) = slot.to.take_first() {
+                if slot.ttl > 0 {
+                    self.counters.sent = self.counters.sent.saturating_add(1);
+                }
+                return Step::Send(link);
+            }
+            if slot.due > now {
+                return Step::Rest(slot.due);
+            }
+            match slot.job {
+                Job::Send => return Step::Free,
+                Job::Hold => {
+                    let best = self.table.row(slot.row).map_or(0, |row| row.best);
+                    self.send(slot, best.saturating_sub(1));
+                    slot.job = Job::Send;
+                }
+                Job::Search { most, found, .. } if found || slot.ttl >= most => {
+                    return Step::Over { row: slot.row, found };
+                }
+                Job::Search { plan, most, .. } => self.next_ring(now, slot, plan, most),
+            }
+        }
+    }
+
+    /// A search asks farther (R-FL-50).
+    fn next_ring(&mut self, now: Instant, slot: &mut Slot, plan: Plan, most: u8) {
+        let next = match plan {
+            Plan::All => most,
+            Plan::First if self.filters_are_usual() => slot.ttl.saturating_add(1),
+            // 1, 2, 4, 6: a ring costs three times the one within it and more, so smaller steps save little.
+            Plan::First => slot.ttl.saturating_add(if slot.ttl < 2 { 1 } else { 2 }),
+        };
+        let next = next.min(most);
+        if let Some(row) = self.table.row(slot.row) {
+            row.best = next.saturating_add(1);
+        }
+        self.table.prolong(now, slot.row);
+        self.send(slot, next);
+        // R-FL-51. Where nobody was asked, nobody answers.
+        if !slot.to.is_empty() {
+            let links = u32::from(next).saturating_mul(2);
+            slot.due = now + (self.settings.hop.saturating_add(self.settings.hold)).saturating_mul(links);
+        }
+    }
+
+    /// Marks the links that a query has to go over with this TTL (R-FL-24 to 26, R-FL-41).
+    fn send(&mut self, slot: &mut Slot, ttl: u8) {
+        let mut to = Mask::default();
+        slot.ttl = ttl;
+        if ttl > 0 {
+            for (index, link) in self.links.iter().enumerate() {
+                let Some(link) = link.as_ref().filter(|link| link.is_up()) else { continue };
+                let Some(known) = self.table.known(slot.row, index).filter(|known| **known < ttl) else { continue };
+                // Whoever is asked last can only answer for itself.
+                if ttl == 1 && is_filtered(&link.filter, slot.what()) {
+                    self.counters.filtered = self.counters.filtered.saturating_add(1);
+                    continue;
+                }
+                *known = ttl;
+                to.insert(u8::try_from(index).unwrap_or(u8::MAX));
+            }
+        }
+        slot.to = to;
+    }
+
+    /// Whether most neighbours said which names they have.
+    fn filters_are_usual(&self) -> bool {
+        let up = || self.links.iter().flatten().filter(|link| link.is_up());
+        let with = up().filter(|link| link.filter != NameFilter::ALL).count();
+        with.saturating_mul(2) > up().count()
+    }
+}
+
+/// Whether a neighbour surely has nothing of what is asked for.
+fn is_filtered(filter: &NameFilter, what: Option<What<'_>>) -> bool {
+    matches!(what, Some(What::Name(name)) if !filter.may_have(name))
+}

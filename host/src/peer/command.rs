@@ -1,0 +1,123 @@
+//! `feige peer`, `feige find` and `feige fetch`, from options to exit code.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use feige_core::digest::Digest;
+use feige_core::wire::flood::What;
+
+use super::event::Event;
+use super::prompt::Prompt;
+use super::run::{ANYWHERE, Peer};
+use super::seek::Seeker;
+use super::settings::{Neighbour, Settings, SettingsFile};
+use crate::cli::{self, OutputOptions};
+use crate::exit::{Exit, Failure};
+use crate::remote::{Report as Telling, Signals};
+use crate::service::Report;
+
+/// How long a neighbour may take until there is a link to it.
+const LINK_TIME: Duration = Duration::from_secs(5);
+
+/// `feige peer`
+///
+/// # Errors
+/// A [`Failure`]: the settings make no sense, or the folder or port cannot be had.
+pub fn peer(output: &OutputOptions, peer: &cli::Peer) -> Result<Exit, Failure> {
+    let file = output.config.as_deref().map(|path| SettingsFile::read(path, peer.id)).transpose();
+    let file = file.map_err(|error| Failure::usage(error.to_string()))?;
+    let mut settings = file.as_ref().map_or_else(Settings::default, |file| file.settings().clone());
+    let cli::Peer { id, listen, share, neighbours, ttl, networks, max_connections } = peer.clone();
+    settings.id = id.or(settings.id);
+    settings.listen = listen.unwrap_or(settings.listen);
+    settings.share = share.unwrap_or(settings.share);
+    settings.ttl = ttl.unwrap_or(settings.ttl);
+    settings.max_connections = max_connections.unwrap_or(settings.max_connections);
+    settings.neighbours.extend(neighbours);
+    settings.networks.extend(networks);
+    Prompt::new(output, settings, file)?.run()
+}
+
+/// `feige find`
+///
+/// # Errors
+/// A [`Failure`], of [`Exit::Nobody`] if nobody has it.
+pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
+    let report = Report::new(output);
+    let asking = Asking::start(&report, find.via, find.ttl)?;
+    let what = parsed(&find.pattern, asking.is_classic());
+    let count = asking.seeker(&report).find(what, find.wait, |hit| report.tell(&[Event::Hit(hit)]));
+    match count {
+        Ok(0) => Err(asking.signals.end(Failure::nobody(format!("nobody within {} links has {what}", find.ttl)))),
+        Ok(_) => Ok(Exit::Done),
+        Err(failure) => Err(asking.signals.end(failure)),
+    }
+}
+
+/// `feige fetch`
+///
+/// # Errors
+/// A [`Failure`]: nobody has it, or it could not be had.
+pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure> {
+    let report = Report::new(output);
+    let asking = Asking::start(&report, fetch.via, fetch.ttl)?;
+    let what = match fetch.name.strip_prefix("md5:").and_then(Digest::from_hex) {
+        Some(digest) => What::Md5(digest),
+        None => What::Name(&fetch.name),
+    };
+    let mut telling = Telling::new(output);
+    let fetched = asking.seeker(&report).fetch(what, &fetch.output, false, &mut telling);
+    telling.finish();
+    fetched.map(|()| Exit::Done).map_err(|failure| asking.signals.end(failure))
+}
+
+/// A peer that is there for one question.
+struct Asking {
+    peer: Peer,
+    signals: Signals,
+    via: Neighbour,
+    ttl: u8,
+}
+
+impl Asking {
+    fn start(report: &Report, via: Neighbour, ttl: u8) -> Result<Self, Failure> {
+        let signals = Signals::watch();
+        let settings =
+            Settings { listen: ANYWHERE, neighbours: vec![via], ttl, share: PathBuf::new(), ..Settings::default() };
+        let peer = Peer::ask_only(&settings, &report.clone().hushed())?;
+        if !peer.handle.wait_up(LINK_TIME, &signals.cancel) {
+            let failure = if signals.cancel.is_cancelled() {
+                Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() }
+            } else {
+                Failure::nobody(format!("no peer answers at {}; is `feige peer` running there?", via.at))
+            };
+            return Err(signals.end(failure));
+        }
+        Ok(Self { peer, signals, via, ttl })
+    }
+
+    /// Whether the neighbour is a classic program, which knows whole names only.
+    fn is_classic(&self) -> bool {
+        let links = self.peer.handle.status().map(|status| status.links).unwrap_or_default();
+        links.iter().any(|(name, _)| name.starts_with(&self.via.at.to_string()) && name.ends_with(')'))
+    }
+
+    fn seeker<'s>(&'s self, report: &'s Report) -> Seeker<'s> {
+        Seeker {
+            handle: &self.peer.handle,
+            ttl: self.ttl,
+            port: self.peer.addr.port(),
+            cancel: &self.signals.cancel,
+            report,
+        }
+    }
+}
+
+/// What a pattern asks for: `md5:HEX`, or a part of a name; stars around it are as good as none.
+pub(super) fn parsed(pattern: &str, whole: bool) -> What<'_> {
+    match pattern.strip_prefix("md5:").and_then(Digest::from_hex) {
+        Some(digest) => What::Md5(digest),
+        None if whole => What::Name(pattern),
+        None => What::Part(pattern.trim_matches('*')),
+    }
+}

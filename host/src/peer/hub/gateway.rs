@@ -1,0 +1,144 @@
+//! Between the flood and the classic programs: what has to be remembered to translate.
+//!
+//! Classic questions have no id, and classic answers name only what was found. So it is remembered who asked for what
+//! (to answer in the asker's form), which question came just now (to take its second copy for one), and what we asked
+//! for ourselves (to know what a `found` answers).
+//!
+//! **Guarantees**: an answer goes only to networks that are configured, and to nobody more than a few times a minute; a
+//! `found` that nobody asked for is dropped. **Memory**: at most [`MOST`] entries of each kind.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use feige_core::wire::flood::QueryId;
+use feige_core::wire::flood::classic::Program;
+
+/// Entries of each kind.
+const MOST: usize = 1024;
+
+/// How long an asker, and what we asked, is remembered: as long as a query.
+const LIFETIME: Duration = Duration::from_secs(30);
+
+/// A question of the same name from the same asker is the same within this time: longer than it takes to come over
+/// all ways, shorter than a person takes to ask again.
+const SAME: Duration = Duration::from_secs(4);
+
+/// Answers to one asker in a minute.
+const ANSWERS: u32 = 30;
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) at: SocketAddrV4,
+    /// In whose form.
+    pub(super) program: Program,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Gateway {
+    askers: Table<QueryId, Asker>,
+    recent: Table<(String, SocketAddrV4), QueryId>,
+    /// What we asked classic programs to answer to us.
+    asked: Table<String, QueryId>,
+    told: Table<SocketAddrV4, u32>,
+}
+
+/// Entries that are forgotten after a time.
+#[derive(Debug)]
+struct Table<K, V> {
+    entries: HashMap<K, (V, Instant)>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new() }
+    }
+}
+
+impl<K: Hash + Eq, V> Table<K, V> {
+    fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).filter(|(_, until)| Instant::now() < *until).map(|(value, _)| value)
+    }
+
+    /// Keeps an entry; `false` if there is no room.
+    fn put(&mut self, key: K, value: V, time: Duration) -> bool {
+        let now = Instant::now();
+        if self.entries.len() >= MOST {
+            self.entries.retain(|_, (_, until)| now < *until);
+        }
+        let fits = self.entries.len() < MOST || self.entries.contains_key(&key);
+        if fits {
+            self.entries.insert(key, (value, now + time));
+        }
+        fits
+    }
+}
+
+impl Gateway {
+    /// The id of a question that came without one: that of its other copy, or this one.
+    pub(super) fn id(&mut self, name: &str, asker: SocketAddrV4, fresh: QueryId) -> QueryId {
+        let key = (name.to_owned(), asker);
+        if let Some(id) = self.recent.get(&key) {
+            return *id;
+        }
+        self.recent.put(key, fresh, SAME);
+        fresh
+    }
+
+    /// Remembers who asked. The first stays: a later copy may have been translated on its way.
+    pub(super) fn asks(&mut self, id: QueryId, asker: Asker) -> bool {
+        self.askers.get(&id).is_some() || self.askers.put(id, asker, LIFETIME)
+    }
+
+    /// Who asked, if it was a classic program.
+    pub(super) fn asker(&self, id: QueryId) -> Option<Asker> {
+        self.askers.get(&id).copied()
+    }
+
+    /// We ask for this name in our own.
+    pub(super) fn ask(&mut self, name: &str, id: QueryId) {
+        self.asked.put(name.to_owned(), id, LIFETIME);
+    }
+
+    /// Which query a `found` of this name answers.
+    pub(super) fn answered(&self, name: &str) -> Option<QueryId> {
+        self.asked.get(&name.to_owned()).copied()
+    }
+
+    /// Whether an asker may be told once more.
+    pub(super) fn may_tell(&mut self, at: SocketAddrV4) -> bool {
+        if let Some((count, until)) = self.told.entries.get_mut(&at)
+            && Instant::now() < *until
+        {
+            *count += 1;
+            return *count <= ANSWERS;
+        }
+        self.told.put(at, 1, Duration::from_secs(60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: R-FL-77, R-FL-78
+    #[test]
+    fn nobody_is_told_without_end_and_nothing_that_was_not_asked_for_is_believed() {
+        let mut gateway = Gateway::default();
+        let at: SocketAddrV4 = "10.0.0.1:10801".parse().unwrap();
+        let told = (0..1000).filter(|_| gateway.may_tell(at)).count();
+        assert_eq!(told, 30);
+        assert!(gateway.may_tell("10.0.0.2:10801".parse().unwrap()));
+        assert_eq!(gateway.answered("3.txt"), None);
+        gateway.ask("3.txt", QueryId::new(7));
+        assert_eq!(gateway.answered("3.txt"), Some(QueryId::new(7)));
+        assert_eq!(gateway.id("3.txt", at, QueryId::new(1)), gateway.id("3.txt", at, QueryId::new(2)));
+        assert_ne!(gateway.id("3.txt", at, QueryId::new(1)), gateway.id("4.txt", at, QueryId::new(2)));
+        // Askers that are made up fill the table, and no more.
+        let asker = Asker { at, program: Program::J };
+        let kept = (1..5000).filter(|&id| gateway.asks(QueryId::new(id), asker)).count();
+        assert_eq!(kept, MOST);
+    }
+}

@@ -1,0 +1,731 @@
+//! The one thread that owns the flood, its links and its clock.
+//!
+//! ```text
+//!   links, dialled or accepted -- Notice --+                     +--> outboxes of links: messages
+//!   classic programs (the door) -- Notice -+--> hub: Flood ------+--> outboxes of classic neighbours: texts
+//!   searches (prompt, find, fetch) - Notice+        ^            +--> tellers: `found` to those who asked
+//!                                                   |            +--> searches: hits
+//!                              lookups in the share-+
+//! ```
+//! The share is asked in another thread, because it may have to hash a file first.
+//!
+//! **Guarantees**: nothing here waits for a peer or the disk; every queue has an end, and what does not fit is dropped and
+//! told. **Memory**: the flood's 60 KiB, and the queues. **Protocol**: R-FL-10 to 59 by the core, R-FL-70 to 79 here.
+
+mod gateway;
+mod handle;
+mod lookup;
+
+pub(super) use handle::{Handle, Heard, Status};
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use feige_core::flood::{Ends, Event as FloodEvent, Farewell, Flood, Found, LinkId, Output, Plan, Rejected, Settings};
+use feige_core::wire::flood::classic::{self, Program, Tag};
+use feige_core::wire::flood::{
+    self, Hit, Holder, MAX_MESSAGE, Message, NameFilter, Query, QueryId, Speech, Token, What, frame,
+};
+use feige_core::wire::transfer::EntryKind;
+
+use super::event::{self, Event};
+use super::link::{self, Here, Wire};
+use super::settings::{self, Dialect, Neighbour};
+use super::share::{self, Share};
+use crate::accounts::random;
+use crate::exit::Failure;
+use crate::service::Report;
+use crate::transfer::{Cancel, Clock};
+use gateway::{Asker, Gateway};
+use lookup::Lookup;
+
+/// Neighbours and those who dialled us, together.
+const LINKS: usize = 32;
+
+/// Notices that wait for the hub.
+const NOTICES: usize = 1024;
+
+/// How long a neighbour that is a classic program may be deaf.
+const DEAF: Duration = Duration::from_secs(2);
+
+/// How long an asker may be deaf (R-FL-79).
+const DEAF_ASKER: Duration = Duration::from_secs(5);
+
+/// Threads that tell askers what was found.
+const TELLERS: usize = 16;
+
+/// The hub looks after its clock at least so often.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What the hub is told.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// A link is there.
+    Connected(Wire),
+    /// A whole message came.
+    Message { conn: u64, octets: Vec<u8> },
+    /// A link is gone.
+    Gone { conn: u64, why: Option<String> },
+    /// A neighbour turned out to be a classic program.
+    IsClassic { at: SocketAddrV4, program: Program },
+    /// A neighbour cannot be reached.
+    Unreachable { at: SocketAddrV4, why: String },
+    /// A classic program asks.
+    Get { name: String, asker: SocketAddrV4, reach: u8, tag: Option<Tag>, program: Program, from: IpAddr },
+    /// A classic program answers.
+    Found { name: String, holder: SocketAddrV4 },
+    /// What the share has of what a query looks for.
+    Answers { id: QueryId, found: Vec<share::Found> },
+    /// The names in the share have changed.
+    Names(NameFilter),
+    /// The application looks for something.
+    Search { id: QueryId, what: OwnWhat, plan: Plan, most: u8, tell: Sender<Heard> },
+    /// It has found it.
+    Stop(QueryId),
+    /// How are things?
+    Status(Sender<Status>),
+    /// Tell when there is somebody to ask.
+    WhenUp(Sender<()>),
+    /// The settings were changed.
+    Settings(Box<settings::Settings>),
+    /// Something is wrong on this side.
+    Trouble(String),
+    /// Something that came was dropped.
+    Refused { from: String, error: String },
+    /// It is over.
+    End,
+}
+
+/// What is looked for, owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OwnWhat {
+    Name(String),
+    Part(String),
+    Md5(feige_core::digest::Digest),
+}
+
+impl OwnWhat {
+    pub(super) fn of(what: What<'_>) -> Self {
+        match what {
+            What::Name(name) => Self::Name(name.to_owned()),
+            What::Part(part) => Self::Part(part.to_owned()),
+            What::Md5(digest) => Self::Md5(digest),
+        }
+    }
+
+    pub(super) fn as_what(&self) -> What<'_> {
+        match self {
+            Self::Name(name) => What::Name(name),
+            Self::Part(part) => What::Part(part),
+            Self::Md5(digest) => What::Md5(*digest),
+        }
+    }
+}
+
+/// What is at the far end of a link.
+#[derive(Debug)]
+enum Far {
+    Native { conn: u64, peer: SocketAddr },
+    Classic { at: SocketAddrV4, program: Program },
+}
+
+#[derive(Debug)]
+struct Line {
+    far: Far,
+    outbox: SyncSender<Vec<u8>>,
+}
+
+impl Line {
+    fn name(&self) -> String {
+        match &self.far {
+            Far::Native { peer, .. } => peer.to_string(),
+            Far::Classic { at, program } => format!("{at} ({program:?})"),
+        }
+    }
+}
+
+/// A search of the application.
+struct Seeking {
+    tell: Sender<Heard>,
+    sent: u64,
+}
+
+/// See the module.
+pub(super) struct Hub {
+    flood: Box<Flood<1024, LINKS, 64>>,
+    clock: Clock,
+    here: Here,
+    notices: Receiver<Notice>,
+    settings: settings::Settings,
+    /// The port at which others find us.
+    port: u16,
+    lines: HashMap<LinkId, Line>,
+    /// Where hits go that answer classic programs which are no neighbours.
+    askers: Option<LinkId>,
+    /// Neighbours that are dialled.
+    dialled: HashMap<SocketAddrV4, Cancel>,
+    searches: HashMap<QueryId, Seeking>,
+    waiting: Vec<Sender<()>>,
+    gateway: Gateway,
+    lookup: Option<Lookup>,
+    tellers: Arc<AtomicUsize>,
+    report: Report,
+}
+
+impl Hub {
+    /// Starts the hub of a peer that others find at `port`. It ends when `cancel` says so.
+    ///
+    /// # Errors
+    /// A [`Failure`] if the system has no thread, or no random numbers.
+    pub(super) fn start(
+        settings: &settings::Settings,
+        port: u16,
+        share: Option<Arc<Share>>,
+        report: Report,
+        cancel: &Cancel,
+    ) -> Result<Handle, Failure> {
+        let (hub, notices) = sync_channel(NOTICES);
+        let token = Token::new(u64::from_le_bytes(random()?));
+        let here = Here { hub: hub.clone(), token, cancel: cancel.clone() };
+        let software = concat!("Feige ", env!("CARGO_PKG_VERSION"));
+        let flood = Settings { token, port, software, ..Settings::default() };
+        let failed = |error| Failure::new(format!("cannot start a thread: {error}"));
+        let lookup =
+            share.map(|share| Lookup::start(share, hub.clone(), cancel.clone())).transpose().map_err(failed)?;
+        let mut hub_ = Self {
+            flood: Box::new(Flood::new(flood, u64::from_le_bytes(random()?))),
+            clock: Clock::start(),
+            here: here.clone(),
+            notices,
+            settings: settings.clone(),
+            port,
+            lines: HashMap::new(),
+            askers: None,
+            dialled: HashMap::new(),
+            searches: HashMap::new(),
+            waiting: Vec::new(),
+            gateway: Gateway::default(),
+            lookup,
+            tellers: Arc::default(),
+            report,
+        };
+        let now = hub_.clock.now();
+        hub_.askers = hub_.flood.connect(now, Ipv4Addr::UNSPECIFIED, Ends::Askers);
+        thread::Builder::new().name("hub".into()).spawn(move || hub_.run()).map_err(failed)?;
+        Ok(Handle::new(hub, here))
+    }
+
+    fn run(&mut self) {
+        self.meet_neighbours();
+        let mut until = TICK;
+        loop {
+            match self.notices.recv_timeout(until) {
+                Ok(Notice::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(notice) => self.notice(notice),
+                Err(RecvTimeoutError::Timeout) if self.here.cancel.is_cancelled() => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            until = self.poll();
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        self.report.tell(&[event]);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let now = self.clock.now();
+        match notice {
+            Notice::Connected(wire) => self.connected(wire),
+            Notice::Message { conn, octets } => self.message(conn, &octets),
+            Notice::Gone { conn, why } => {
+                if let Some(link) = self.link_of(conn) {
+                    match why {
+                        Some(why) => self.close(link, why),
+                        None => {
+                            self.flood.disconnect(link);
+                            self.lines.remove(&link);
+                        }
+                    }
+                }
+            }
+            Notice::IsClassic { at, program } => {
+                self.dialled.remove(&at);
+                self.meet_classic(at, program);
+            }
+            Notice::Unreachable { at, why } => {
+                self.tell(Event::Unlinked { peer: at.to_string(), error: format!("{why}; it is tried again") });
+            }
+            Notice::Get { name, asker, reach, tag, program, from } => {
+                self.get(&name, Asker { at: asker, program }, reach, tag, from);
+            }
+            Notice::Found { name, holder } => self.found(&name, holder),
+            Notice::Answers { id, found } => {
+                for found in found {
+                    self.answer(id, &found);
+                    self.poll();
+                }
+            }
+            Notice::Names(names) => self.flood.set_names(now, names),
+            Notice::Search { id, what, plan, most, tell } => {
+                match self.flood.search(now, id, &what.as_what(), plan, most) {
+                    Ok(()) => {
+                        self.searches.insert(id, Seeking { tell, sent: 0 });
+                    }
+                    Err(why) => {
+                        let _ = tell.send(Heard::Refused(why));
+                    }
+                }
+            }
+            Notice::Stop(id) => {
+                self.flood.stop(now, id);
+                self.searches.remove(&id);
+            }
+            Notice::Status(tell) => {
+                let links = self.lines.iter().map(|(link, line)| (line.name(), self.flood.is_up(*link))).collect();
+                let _ = tell.send(Status {
+                    links,
+                    counters: *self.flood.counters(),
+                    remembered: self.flood.remembered(now),
+                });
+            }
+            Notice::WhenUp(tell) => {
+                self.waiting.push(tell);
+                self.wake();
+            }
+            Notice::Settings(settings) => {
+                self.settings = *settings;
+                self.meet_neighbours();
+            }
+            Notice::Trouble(error) => self.tell(Event::Trouble { error }),
+            Notice::Refused { from, error } => self.tell(Event::Refused { from, error }),
+            Notice::End => {}
+        }
+    }
+
+    /// Does what the flood wants, and returns how long it has nothing to do.
+    fn poll(&mut self) -> Duration {
+        let mut buffer = [0; MAX_MESSAGE];
+        loop {
+            let now = self.clock.now();
+            match self.flood.poll(now, &mut buffer) {
+                Output::Transmit { to, octets } => self.transmit(to, octets),
+                Output::Close { link, why } => {
+                    let why = match why {
+                        Farewell::Silent => "it says nothing any more".to_owned(),
+                        Farewell::Duplicate(_) => "there is another link to it".to_owned(),
+                        _ => "it ends".to_owned(),
+                    };
+                    self.close(link, why);
+                }
+                Output::Over { id, found } => {
+                    // It stays until nobody listens any more: hits may be late.
+                    if let Some(seeking) = self.searches.get(&id) {
+                        self.tell(Event::Over { id: id.to_string(), found, sent: seeking.sent });
+                        let _ = seeking.tell.send(Heard::Over);
+                    }
+                }
+                Output::Wait(until) => {
+                    let wait = until.map_or(TICK, |until| until.since(self.clock.now()));
+                    return wait.clamp(Duration::from_millis(1), TICK);
+                }
+                // The buffer is as large as it has to be.
+                _ => return TICK,
+            }
+        }
+    }
+
+    // ---- links
+
+    fn connected(&mut self, wire: Wire) {
+        let Wire { conn, peer, dialled, outbox } = wire;
+        let ip = match peer.ip() {
+            IpAddr::V4(ip) => ip,
+            IpAddr::V6(ip) => ip.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
+        };
+        // Without a link the queue is dropped, and the connection ends.
+        if let Some(link) = self.flood.connect(self.clock.now(), ip, Ends::Native { dialled }) {
+            self.lines.insert(link, Line { far: Far::Native { conn, peer }, outbox });
+        } else {
+            self.tell(Event::Refused { from: peer.to_string(), error: format!("there are {LINKS} links already") });
+        }
+    }
+
+    fn link_of(&self, conn: u64) -> Option<LinkId> {
+        let is_it = |line: &Line| matches!(line.far, Far::Native { conn: other, .. } if other == conn);
+        self.lines.iter().find(|(_, line)| is_it(line)).map(|(link, _)| *link)
+    }
+
+    fn close(&mut self, link: LinkId, why: String) {
+        let was_up = self.flood.is_up(link);
+        self.flood.disconnect(link);
+        if let Some(line) = self.lines.remove(&link) {
+            let event = Event::Unlinked { peer: line.name(), error: why };
+            if was_up {
+                self.tell(event);
+            } else if let Event::Unlinked { peer, error } = event {
+                self.tell(Event::Refused { from: peer, error });
+            }
+        }
+    }
+
+    /// Dials those neighbours that are new, and leaves those that are none any more.
+    fn meet_neighbours(&mut self) {
+        let neighbours = self.settings.neighbours.clone();
+        let is_one = |at: SocketAddrV4| neighbours.iter().any(|neighbour| neighbour.at == at);
+        let mut left = Vec::new();
+        self.dialled.retain(|at, gone| {
+            let stays = is_one(*at);
+            if !stays {
+                gone.cancel();
+                left.push(SocketAddr::V4(*at));
+            }
+            stays
+        });
+        let gone = self.lines.iter().filter(|(_, line)| match line.far {
+            Far::Classic { at, .. } => !is_one(at),
+            // Whom we dialled has the port of the neighbour; who dialled us stays.
+            Far::Native { peer, .. } => left.contains(&peer),
+        });
+        let gone: Vec<LinkId> = gone.map(|(link, _)| *link).collect();
+        for link in gone {
+            self.close(link, "it is no neighbour any more".to_owned());
+        }
+        for Neighbour { at, dialect } in neighbours {
+            let is_there = self.dialled.contains_key(&at)
+                || self.lines.values().any(|line| matches!(line.far, Far::Classic { at: other, .. } if other == at));
+            match dialect {
+                _ if is_there => {}
+                Some(Dialect::J) => self.meet_classic(at, Program::J),
+                Some(Dialect::C) => self.meet_classic(at, Program::C),
+                Some(Dialect::Native) | None => {
+                    let gone = Cancel::new();
+                    match link::keep_dialling(&self.here, at, dialect, gone.clone()) {
+                        Ok(()) => {
+                            self.dialled.insert(at, gone);
+                        }
+                        Err(error) => self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A neighbour that is a classic program: one message, one connection.
+    fn meet_classic(&mut self, at: SocketAddrV4, program: Program) {
+        let (outbox, queue) = sync_channel::<Vec<u8>>(64);
+        let (cancel, hub) = (self.here.cancel.clone(), self.here.hub.clone());
+        let said = thread::Builder::new().name("classic-out".into()).stack_size(128 << 10).spawn(move || {
+            while let Ok(text) = queue.recv() {
+                let Ok(text) = String::from_utf8(text) else { continue };
+                if let Err(error) = super::classic::send(at, &text, DEAF, &cancel) {
+                    let _ = hub.send(Notice::Refused { from: at.to_string(), error: error.to_string() });
+                }
+                if cancel.is_cancelled() {
+                    return;
+                }
+            }
+        });
+        if let Err(error) = said {
+            return self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") });
+        }
+        let Some(link) = self.flood.connect(self.clock.now(), *at.ip(), Ends::Classic) else {
+            return self.tell(Event::Trouble { error: format!("there are {LINKS} links already, {at} gets none") });
+        };
+        self.lines.insert(link, Line { far: Far::Classic { at, program }, outbox });
+        self.tell(Event::Linked { peer: at.to_string(), software: format!("classic program {program:?}") });
+        self.wake();
+    }
+
+    /// Tells those who wait for somebody to ask.
+    fn wake(&mut self) {
+        if self.flood.links().any(|link| self.flood.is_up(link)) {
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    // ---- messages
+
+    fn message(&mut self, conn: u64, octets: &[u8]) {
+        let Some(link) = self.link_of(conn) else { return };
+        let Ok(Some((Some(message), _))) = frame(octets) else { return };
+        match self.flood.handle(self.clock.now(), link, &message) {
+            Ok(event) => {
+                if let (Message::Hit(hit), None) = (&message, &event) {
+                    self.passed(link, hit);
+                }
+                if let Some(event) = event {
+                    self.event(link, &event);
+                }
+            }
+            Err(why) if why.is_fatal() => self.close(link, why.to_string()),
+            Err(why) => self.refused(link, why),
+        }
+    }
+
+    fn refused(&self, link: LinkId, why: Rejected) {
+        let from = self.lines.get(&link).map_or_else(|| "a classic program".to_owned(), Line::name);
+        // What everybody does now and then is counted, not told.
+        if !matches!(why, Rejected::NobodyAsked | Rejected::TooMany) {
+            self.tell(Event::Refused { from, error: format!("dropped a message: {why}") });
+        }
+    }
+
+    fn event(&mut self, link: LinkId, event: &FloodEvent<'_>) {
+        match event {
+            FloodEvent::Up(hello) => {
+                let peer = self.lines.get(&link).map(Line::name).unwrap_or_default();
+                self.tell(Event::Linked { peer, software: hello.software.to_owned() });
+                // What is said first makes it up.
+                self.poll();
+                self.wake();
+            }
+            FloodEvent::Asked(query) => {
+                let Query { id, ttl, hops, what } = *query;
+                let from = self.lines.get(&link).map_or_else(|| "a classic program".to_owned(), Line::name);
+                self.tell(Event::Asked { id: id.to_string(), what: what.to_string(), from, ttl, hops });
+                if let Some(lookup) = &self.lookup
+                    && !lookup.ask(id, OwnWhat::of(what))
+                {
+                    self.tell(Event::Refused { from: id.to_string(), error: "too many questions at once".to_owned() });
+                }
+            }
+            FloodEvent::Hit(hit) => {
+                let via = self.lines.get(&link).map_or_else(|| hit.holder.at().to_string(), Line::name);
+                if let Some(seeking) = self.searches.get(&hit.id) {
+                    let _ = seeking.tell.send(Heard::Hit(told(hit, via)));
+                }
+            }
+            FloodEvent::Bye => self.close(link, "it says goodbye".to_owned()),
+            _ => {}
+        }
+    }
+
+    /// It is here.
+    fn answer(&mut self, id: QueryId, found: &share::Found) {
+        let kind = match found.kind {
+            share::Kind::File => EntryKind::File,
+            share::Kind::Folder => EntryKind::Folder,
+        };
+        let answer = Found { kind, path: &found.path, size: Some(found.size), md5: found.md5 };
+        match self.flood.answer(self.clock.now(), id, &answer) {
+            Ok(()) => self.tell(Event::Answered { id: id.to_string(), path: found.path.clone() }),
+            Err(Rejected::NobodyAsked) => {}
+            Err(why) => self.tell(Event::Refused { from: id.to_string(), error: format!("not answered: {why}") }),
+        }
+    }
+
+    fn passed(&self, from: LinkId, hit: &Hit<'_>) {
+        let (id, path, mut holder) = (hit.id.to_string(), hit.path.to_owned(), hit.holder.at());
+        if let Some(Line { far: Far::Native { peer: SocketAddr::V4(peer), .. }, .. }) = self.lines.get(&from)
+            && holder.ip().is_unspecified()
+        {
+            holder.set_ip(*peer.ip());
+        }
+        self.tell(Event::Passed { id, path, holder, to: "the neighbour that asked".to_owned() });
+    }
+
+    fn transmit(&mut self, to: LinkId, octets: &[u8]) {
+        let Ok(Some((Some(message), _))) = frame(octets) else { return };
+        if let Message::Hit(hit) = &message
+            && let Some(asker) = self.gateway.asker(hit.id)
+            && !self.is_native(to)
+        {
+            return self.tell_asker(hit, asker);
+        }
+        let Some(line) = self.lines.get(&to) else { return };
+        let octets = match (&line.far, &message) {
+            (Far::Native { .. }, _) => Some(octets.to_vec()),
+            (Far::Classic { at, program }, Message::Query(query)) => {
+                let (at, program) = (*at, *program);
+                self.classic_question(at, program, query)
+            }
+            (Far::Classic { .. }, _) => None,
+        };
+        let Some(octets) = octets else { return };
+        let Some(line) = self.lines.get(&to) else { return };
+        if line.outbox.try_send(octets).is_err() {
+            self.tell(Event::Refused {
+                from: line.name(),
+                error: "it takes too little: a message was dropped".to_owned(),
+            });
+            return;
+        }
+        if let Message::Query(query) = message {
+            let (id, what, to, ttl) = (query.id.to_string(), query.what.to_string(), line.name(), query.ttl);
+            if let Some(seeking) = self.searches.get_mut(&query.id) {
+                seeking.sent += 1;
+            }
+            self.tell(Event::Sent { id, what, to, ttl });
+        }
+    }
+
+    fn is_native(&self, link: LinkId) -> bool {
+        self.lines.get(&link).is_some_and(|line| matches!(line.far, Far::Native { .. }))
+    }
+
+    // ---- classic programs
+
+    /// A query in the words of a classic neighbour; `None` if they have none for it.
+    fn classic_question(&mut self, at: SocketAddrV4, program: Program, query: &Query<'_>) -> Option<Vec<u8>> {
+        let What::Name(name) = query.what else { return None };
+        if !classic::can_be_asked_for(name) {
+            return None;
+        }
+        // An asker of the other program could not read the answer of this one: it is asked for in our own name.
+        let asker = match self.gateway.asker(query.id) {
+            Some(asker) if asker.program == program => asker.at,
+            _ => {
+                self.gateway.ask(name, query.id);
+                SocketAddrV4::new(address_towards(at)?, self.port)
+            }
+        };
+        let tag = Some(Tag { id: query.id, hops: query.hops });
+        let mut text = [0; classic::MAX_MESSAGE];
+        let len = classic::Get { name, asker, reach: query.ttl, tag, program }.emit(&mut text).ok()?;
+        Some(text[..len].to_vec())
+    }
+
+    /// A classic program asks.
+    fn get(&mut self, name: &str, asker: Asker, reach: u8, tag: Option<Tag>, from: IpAddr) {
+        if asker.at.port() == self.port && is_here(*asker.at.ip()) {
+            // Our own question, back over a classic program that does not remember.
+            return;
+        }
+        let Ok(fresh) = random() else { return };
+        let fresh = QueryId::new(u64::from_le_bytes(fresh));
+        let (id, hops) = match tag {
+            Some(Tag { id, hops }) => (id, hops),
+            None => (self.gateway.id(name, asker.at, fresh), 0),
+        };
+        if self.searches.contains_key(&id) {
+            return;
+        }
+        if !self.gateway.asks(id, asker) {
+            return self
+                .tell(Event::Refused { from: from.to_string(), error: "too many classic questions".to_owned() });
+        }
+        let Some(link) = self.classic_link(asker.at, from).or(self.askers) else { return };
+        let message = Message::Query(Query { id, ttl: reach, hops, what: What::Name(name) });
+        match self.flood.handle(self.clock.now(), link, &message) {
+            Ok(Some(event)) => self.event(link, &event),
+            Ok(None) => {}
+            Err(why) => self.refused(link, why),
+        }
+    }
+
+    /// The link of the classic neighbour that asks, or passes a question on, if it can be told.
+    fn classic_link(&self, asker: SocketAddrV4, from: IpAddr) -> Option<LinkId> {
+        let classic = |line: &Line| match line.far {
+            Far::Classic { at, .. } => Some(at),
+            Far::Native { .. } => None,
+        };
+        let by = |is_it: &dyn Fn(SocketAddrV4) -> bool| {
+            let mut fits = self.lines.iter().filter(|(_, line)| classic(line).is_some_and(is_it));
+            fits.next().filter(|_| fits.next().is_none()).map(|(link, _)| *link)
+        };
+        by(&|at| at == asker).or_else(|| by(&|at| IpAddr::V4(*at.ip()) == from))
+    }
+
+    /// A classic program answers.
+    fn found(&mut self, name: &str, holder: SocketAddrV4) {
+        let Some(id) = self.gateway.answered(name) else {
+            let error = format!("it found {name}, which nobody asked for");
+            return self.tell(Event::Refused { from: holder.to_string(), error });
+        };
+        if !self.settings.allows(*holder.ip()) {
+            let error = "it is in no network to which classic programs are connected: see `networks`".to_owned();
+            return self.tell(Event::Refused { from: holder.to_string(), error });
+        }
+        let Some(link) = self.askers else { return };
+        let holder = Holder::new(holder, Speech::Classic);
+        let hit = Hit { id, hops: 0, holder, kind: EntryKind::File, path: name, size: None, md5: None };
+        match self.flood.handle(self.clock.now(), link, &Message::Hit(hit)) {
+            Ok(Some(event)) => self.event(link, &event),
+            Ok(None) => self.passed(link, &hit),
+            Err(why) => self.refused(link, why),
+        }
+    }
+
+    /// Tells a classic program what was found for it (R-FL-77).
+    fn tell_asker(&mut self, hit: &Hit<'_>, asker: Asker) {
+        let refused = |error: &str| Event::Refused { from: asker.at.to_string(), error: error.to_owned() };
+        if !self.settings.allows(*asker.at.ip()) {
+            return self.tell(refused("it asks for an answer outside of the networks that get one: see `networks`"));
+        }
+        if !self.gateway.may_tell(asker.at) {
+            return self.tell(refused("it gets no more answers for a minute"));
+        }
+        let mut holder = hit.holder.at();
+        if holder.ip().is_unspecified() {
+            let Some(ip) = address_towards(asker.at) else { return };
+            holder.set_ip(ip);
+        }
+        let name = hit.name().to_owned();
+        let mut text = [0; flood::classic::MAX_MESSAGE];
+        let found =
+            classic::Found { name: &name, holder, number: self.settings.id.unwrap_or(0), program: asker.program };
+        let Ok(len) = found.emit(&mut text) else { return };
+        let Ok(text) = String::from_utf8(text[..len].to_vec()) else { return };
+        if self.tellers.fetch_add(1, Ordering::Relaxed) >= TELLERS {
+            self.tellers.fetch_sub(1, Ordering::Relaxed);
+            return self.tell(refused("too many answers are under way"));
+        }
+        let (tellers, hub, cancel) = (Arc::clone(&self.tellers), self.here.hub.clone(), self.here.cancel.clone());
+        let tells = thread::Builder::new().name("found".into()).stack_size(128 << 10).spawn(move || {
+            if let Err(error) = super::classic::send(asker.at, &text, DEAF_ASKER, &cancel) {
+                let _ = hub.send(Notice::Refused { from: asker.at.to_string(), error: error.to_string() });
+            }
+            tellers.fetch_sub(1, Ordering::Relaxed);
+        });
+        match tells {
+            Ok(_) => {
+                let (id, path) = (hit.id.to_string(), hit.path.to_owned());
+                self.tell(Event::Passed { id, path, holder, to: asker.at.to_string() });
+            }
+            Err(error) => {
+                self.tellers.fetch_sub(1, Ordering::Relaxed);
+                self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") });
+            }
+        }
+    }
+}
+
+/// A hit as it is told.
+fn told(hit: &Hit<'_>, via: String) -> event::Hit {
+    event::Hit {
+        id: hit.id.to_string(),
+        name: hit.name().to_owned(),
+        path: hit.path.to_owned(),
+        kind: hit.kind,
+        size: hit.size,
+        md5: hit.md5,
+        peer: hit.holder.at(),
+        hops: hit.hops,
+        via,
+        speech: hit.holder.speech,
+    }
+}
+
+/// The address of ours from which `to` is reached.
+pub(super) fn address_towards(to: SocketAddrV4) -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Nothing is sent: this only asks which way it would go.
+    socket.connect(to).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// Whether an address is one of this machine.
+fn is_here(ip: Ipv4Addr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+}

@@ -1,0 +1,216 @@
+//! Looking for something, and fetching it from whoever has it.
+//!
+//! ```text
+//!   search, ring by ring --> the first hit --> fetched --> verified --> there
+//!                                                 |  not to be had
+//!                                                 +--> the next holder, at most three
+//! ```
+//! **Guarantees**: one download at a time for a search, from holders that answered it; a file is there under its name
+//! only when it is whole and has the MD5 that its holder said. **Protocol**: R-FL-60 to 66, R-FL-80 to 89.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use feige_core::flood::Plan;
+use feige_core::stream::transfer::Credentials;
+use feige_core::text::Printable;
+use feige_core::wire::flood::{Speech, What};
+use feige_core::wire::transfer::EntryKind;
+
+use super::classic::fetch;
+use super::event::{Event, Hit};
+use super::hub::{Handle, Heard, address_towards};
+use super::parcel::Limits;
+use super::share::Share;
+use crate::exit::{Exit, Failure};
+use crate::remote::{Remote, Report as Telling, Wish, actions};
+use crate::service::Report;
+use crate::transfer::Cancel;
+
+/// Holders that are tried.
+const HOLDERS: usize = 3;
+
+/// How long a holder is asked again that breaks off.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// No wait is longer than this at a stretch.
+const TICK: Duration = Duration::from_millis(100);
+
+/// After a search that was not over by itself, hits are waited for no longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// When everybody should have answered and nobody has, those who are busy get this much longer.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// When somebody has answered, others are heard until nobody has for so long.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// What has to be at hand to look for something.
+pub(super) struct Seeker<'s> {
+    pub(super) handle: &'s Handle,
+    pub(super) ttl: u8,
+    /// The port at which classic programs find us.
+    pub(super) port: u16,
+    pub(super) cancel: &'s Cancel,
+    pub(super) report: &'s Report,
+}
+
+impl Seeker<'_> {
+    /// Tells all hits for `what`, for at most `time`, and returns how many there were.
+    ///
+    /// # Errors
+    /// A [`Failure`] if nobody can be asked for that.
+    pub(super) fn find(
+        &self,
+        what: What<'_>,
+        time: Option<Duration>,
+        mut hit: impl FnMut(Hit),
+    ) -> Result<usize, Failure> {
+        let search = self.handle.search(what, Plan::All, self.ttl)?;
+        let until = Instant::now() + time.unwrap_or(PATIENCE);
+        let (mut count, mut over, mut heard) = (0, false, Instant::now());
+        loop {
+            match search.next(TICK.min(until.saturating_duration_since(Instant::now()))) {
+                Some(Heard::Hit(one)) => {
+                    count += 1;
+                    heard = Instant::now();
+                    hit(one);
+                }
+                Some(Heard::Over) => (over, heard) = (true, Instant::now()),
+                Some(Heard::Refused(why)) => return Err(refused(&what, why)),
+                None => {}
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() });
+            }
+            let grace = if count > 0 { QUIET } else { GRACE };
+            // Who names a time hears those who are slower than that.
+            if Instant::now() >= until || time.is_none() && over && heard.elapsed() >= grace {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Finds `what`, and fetches it to `to`: a folder, or a new name.
+    ///
+    /// # Errors
+    /// A [`Failure`]: nobody has it, or it cannot be had from any of them.
+    pub(super) fn fetch(
+        &self,
+        what: What<'_>,
+        to: &Path,
+        no_clobber: bool,
+        telling: &mut Telling,
+    ) -> Result<(), Failure> {
+        let began = Instant::now();
+        let search = self.handle.search(what, Plan::First, self.ttl)?;
+        let mut tried: Vec<(SocketAddrV4, String)> = Vec::new();
+        let mut last = None;
+        let mut waiting = Vec::new();
+        let mut over = None;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() });
+            }
+            let wait = if waiting.is_empty() { TICK } else { Duration::ZERO };
+            match search.next(wait) {
+                Some(Heard::Hit(hit)) => {
+                    if !tried.contains(&(hit.peer, hit.path.clone())) {
+                        waiting.push(hit);
+                    }
+                    continue;
+                }
+                Some(Heard::Over) => over = over.or(Some(Instant::now())),
+                Some(Heard::Refused(why)) => return Err(refused(&what, why)),
+                None => {}
+            }
+            if waiting.is_empty() {
+                let is_over = over.is_some_and(|over| over.elapsed() > GRACE || !tried.is_empty());
+                if is_over || tried.len() >= HOLDERS || began.elapsed() > PATIENCE {
+                    break;
+                }
+                continue;
+            }
+            let hit = waiting.remove(0);
+            tried.push((hit.peer, hit.path.clone()));
+            self.report.tell(&[Event::Hit(hit.clone())]);
+            match self.fetch_from(&hit, to, no_clobber, telling) {
+                Ok(()) => return Ok(()),
+                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::NoSpace | Exit::Usage) => {
+                    return Err(failure);
+                }
+                Err(failure) => {
+                    let error = format!("{}: {}", Printable::line(&hit.path), failure.message);
+                    self.report.tell(&[Event::Refused { from: hit.peer.to_string(), error }]);
+                    last = Some(failure);
+                }
+            }
+            if tried.len() >= HOLDERS {
+                break;
+            }
+        }
+        Err(last.map_or_else(
+            || Failure::nobody(format!("nobody within {} links has {what}", self.ttl)),
+            |last| Failure {
+                exit: last.exit,
+                message: format!("{what} could not be had from those who have it; the last: {}", last.message),
+            },
+        ))
+    }
+
+    fn fetch_from(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
+        match hit.speech {
+            Speech::Native => self.fetch_native(hit, to, no_clobber, telling),
+            Speech::Classic => self.fetch_classic(hit, to),
+        }
+    }
+
+    /// By the verified transfer (R-FL-60 to 63).
+    fn fetch_native(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
+        telling.restart();
+        let mut remote = Remote::new(vec![hit.peer.into()], Credentials::Guest, RETRY, self.cancel.clone());
+        let wish = Wish { no_clobber, md5: hit.md5.map(Some) };
+        let folder = hit.kind == EntryKind::Folder;
+        actions::get(&mut remote, std::slice::from_ref(&hit.path), to, folder, wish, telling)?;
+        telling.summary(folder);
+        telling.flush();
+        match telling.exit() {
+            Exit::Done => Ok(()),
+            exit => Err(Failure { exit, message: "it did not come whole".to_owned() }),
+        }
+    }
+
+    /// By a classic request (R-FL-80 to 89).
+    fn fetch_classic(&self, hit: &Hit, to: &Path) -> Result<(), Failure> {
+        let folder = if to.is_dir() { to } else { to.parent().unwrap_or(Path::new(".")) };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let share = Share::open(folder, None).map_err(|error| Failure::new(error.to_string()))?;
+        let own = SocketAddrV4::new(address_towards(hit.peer).unwrap_or(Ipv4Addr::LOCALHOST), self.port);
+        let failed = |error: super::classic::FetchError| Failure { exit: error.exit(), message: error.to_string() };
+        let came = fetch(hit.peer, &hit.name, own, &share, &Limits::default(), self.cancel, |_| {}).map_err(failed)?;
+        let mut path = came.path;
+        if !to.is_dir() {
+            // Another name was wished for.
+            let from = folder.join(&path);
+            std::fs::rename(&from, to).map_err(|error| {
+                Failure::new(format!("cannot rename {} to {}: {error}", from.display(), to.display()))
+            })?;
+            path = to.to_owned();
+        }
+        let path = path.to_string_lossy().into_owned();
+        let fetched = Event::Fetched { name: hit.name.clone(), holder: hit.peer, path, size: came.size, md5: came.md5 };
+        self.report.tell(&[fetched]);
+        Ok(())
+    }
+}
+
+fn refused(what: &What<'_>, why: feige_core::flood::Rejected) -> Failure {
+    use feige_core::flood::Rejected;
+    match why {
+        Rejected::Malformed => {
+            Failure::usage(format!("{what} cannot be a name: use letters, digits and the like, without / and \\"))
+        }
+        why => Failure::new(format!("cannot ask for {what} now: {why}; try again in half a minute")),
+    }
+}
