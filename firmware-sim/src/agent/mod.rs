@@ -10,7 +10,8 @@
 //! ```
 //! It appears in everybody's list, answers `help`, `status`, `ls`, `df`, `get NAME` and `rm NAME`, fetches what is
 //! offered to it and reports the MD5, and lets others fetch what it offered, `log.txt` always. With feature `transfer` it
-//! serves the verified transfer on TCP 2426, too, to guests.
+//! serves the verified transfer on TCP 2426, too, to guests; with feature `flood` it answers and passes on the queries of
+//! neighbours that dial TCP 2427.
 //!
 //! Whoever runs it calls [`Agent::poll`] when a frame has arrived and when the returned deadline has passed:
 //!
@@ -40,6 +41,8 @@ mod event;
 mod guests;
 mod lanes;
 mod log;
+#[cfg(feature = "flood")]
+mod neighbours;
 mod slots;
 
 pub use desk::CannotOffer;
@@ -101,8 +104,11 @@ const ROUNDS: usize = 16;
 /// Connections of the verified transfer at a time.
 pub const TRANSFERS: usize = if cfg!(feature = "transfer") { 4 } else { 0 };
 
+/// Links of the flooded search at a time.
+pub const NEIGHBOURS: usize = if cfg!(feature = "flood") { 3 } else { 0 };
+
 /// Sockets that an agent needs besides one for each slot.
-pub const EXTRA_SOCKETS: usize = LANES + TRANSFERS;
+pub const EXTRA_SOCKETS: usize = LANES + TRANSFERS + NEIGHBOURS;
 
 /// Who an agent is, and where.
 #[derive(Clone, Debug)]
@@ -133,6 +139,8 @@ pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const
     connections: [Connection<RX, TX>; SLOTS],
     #[cfg(feature = "transfer")]
     transfers: [Transfer<RX, TX>; TRANSFERS],
+    #[cfg(feature = "flood")]
+    links: [LinkRoom; NEIGHBOURS],
     received: [u8; RECEIVED],
     unicast: [[u8; DATAGRAM]; UNICAST],
     broadcast: [u8; 640],
@@ -157,6 +165,15 @@ struct Transfer<const RX: usize, const TX: usize> {
     output: [u8; TX],
 }
 
+/// A link has room for a few messages each way.
+#[cfg(feature = "flood")]
+#[derive(Debug)]
+struct LinkRoom {
+    rx: [u8; 536],
+    tx: [u8; 1072],
+    input: [u8; feige_core::wire::flood::MAX_MESSAGE],
+}
+
 impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Room<MEMBERS, SLOTS, RX, TX> {
     /// Room for one agent.
     #[must_use]
@@ -166,6 +183,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize>
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
             #[cfg(feature = "transfer")]
             transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; RX], output: [0; TX] } }; TRANSFERS],
+            #[cfg(feature = "flood")]
+            links: [const { LinkRoom { rx: [0; 536], tx: [0; 1072], input: [0; feige_core::wire::flood::MAX_MESSAGE] } };
+                NEIGHBOURS],
             received: [0; RECEIVED],
             unicast: [[0; DATAGRAM]; UNICAST],
             broadcast: [0; 640],
@@ -222,6 +242,8 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
     slots: Vec<Slot<'a>, SLOTS>,
     #[cfg(feature = "transfer")]
     guests: Vec<guests::Guest<'a>, TRANSFERS>,
+    #[cfg(feature = "flood")]
+    neighbours: neighbours::Neighbours<'a>,
     desk: Desk<'a, S, MEMBERS>,
     /// The slot that has the next turn first.
     turn: usize,
@@ -279,6 +301,12 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             let handle = set.add(connected_by(&mut transfer.rx, &mut transfer.tx));
             let _ = guests.push(guests::Guest::new(handle, &mut transfer.input, &mut transfer.output));
         }
+        #[cfg(feature = "flood")]
+        let mut neighbours = neighbours::Neighbours::new(now, config.seed);
+        #[cfg(feature = "flood")]
+        for link in &mut room.links {
+            neighbours.add(set.add(connected_by(&mut link.rx, &mut link.tx)), &mut link.input);
+        }
         // Another one after each start, so that a connection of the time before is not met again.
         let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
         let node = node_in(&mut room.node, config);
@@ -302,6 +330,8 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             slots,
             #[cfg(feature = "transfer")]
             guests,
+            #[cfg(feature = "flood")]
+            neighbours,
             desk,
             turn: 0,
             port,
@@ -438,6 +468,10 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
                 moved |= guest.run(now, &mut self.sockets, &mut self.desk);
             }
         }
+        #[cfg(feature = "flood")]
+        {
+            moved |= self.neighbours.run(now, &mut self.sockets, &mut self.desk);
+        }
         moved
     }
 
@@ -462,6 +496,8 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
         let slots = self.slots.iter().fold(None, |soonest, slot| earlier(soonest, slot.deadline(crowded)));
         #[cfg(feature = "transfer")]
         let slots = self.guests.iter().fold(slots, |soonest, guest| earlier(soonest, guest.deadline()));
+        #[cfg(feature = "flood")]
+        let slots = earlier(slots, self.neighbours.deadline());
         let wanted = self.desk.wanted.iter().map(|wanted| wanted.due).filter(|due| *due > now).min();
         let own = earlier(earlier(slots, wanted), earlier(self.lanes.deadline(), self.desk.node.next_deadline()));
         earlier(own, slots::stack_deadline(now, &mut self.iface, &self.sockets))
