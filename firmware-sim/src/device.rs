@@ -11,7 +11,7 @@ use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{PORT, PacketNo};
-use feige_sim::agent::{Agent, Config, Room, Sockets};
+use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets, TRANSFERS};
 use feige_sim::sim::{Conditions, Weather};
 use feige_sim::store::RamStore;
 use smoltcp::phy::{PcapMode, PcapWriter};
@@ -31,9 +31,9 @@ const GOODBYE: Duration = Duration::from_millis(200);
 /// Runs the device until its time is over or somebody ends it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     match options.buffers {
-        Buffers::Chip => with_buffers::<3, 6, 2048, 2048>(options),
-        Buffers::Small => with_buffers::<8, 11, 4096, 4096>(options),
-        Buffers::Large => with_buffers::<8, 11, 65536, 65536>(options),
+        Buffers::Chip => with_buffers::<3, { 3 + EXTRA_SOCKETS }, 2048, 2048>(options),
+        Buffers::Small => with_buffers::<8, { 8 + EXTRA_SOCKETS }, 4096, 4096>(options),
+        Buffers::Large => with_buffers::<8, { 8 + EXTRA_SOCKETS }, 65536, 65536>(options),
     }
 }
 
@@ -116,9 +116,9 @@ fn ready(options: &Options) {
 /// Prints what each part of the device takes.
 pub(crate) fn memory(options: &Options) {
     match options.buffers {
-        Buffers::Chip => table::<3, 6, 2048, 2048>(options.ram_disk),
-        Buffers::Small => table::<8, 11, 4096, 4096>(options.ram_disk),
-        Buffers::Large => table::<8, 11, 65536, 65536>(options.ram_disk),
+        Buffers::Chip => table::<3, { 3 + EXTRA_SOCKETS }, 2048, 2048>(options.ram_disk),
+        Buffers::Small => table::<8, { 8 + EXTRA_SOCKETS }, 4096, 4096>(options.ram_disk),
+        Buffers::Large => table::<8, { 8 + EXTRA_SOCKETS }, 65536, 65536>(options.ram_disk),
     }
 }
 
@@ -129,11 +129,11 @@ fn table<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: us
         ("agent: offers, sessions, files", size_of::<Device<'_, SLOTS>>()),
         ("  of this, the table of files", size_of::<RamStore<'_, FILES>>()),
         ("room: members, messages, buffers, log", size_of::<Room<MEMBERS, SLOTS, RX, TX>>()),
-        ("  of this, buffers of TCP connections", SLOTS * (RX + TX)),
+        ("  of this, buffers of TCP connections", (SLOTS + TRANSFERS) * (RX + TX)),
         ("sockets of the TCP/IP stack", size_of::<Sockets<'_, SOCKETS>>()),
         ("RAM disk", disk),
     ];
-    println!("{SLOTS} connections, {MEMBERS} members, {FILES} files");
+    println!("{SLOTS} + {TRANSFERS} connections, {MEMBERS} members, {FILES} files");
     for (what, octets) in rows {
         println!("{octets:>10}  {what}");
     }

@@ -218,6 +218,15 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         })
     }
 
+    /// Copies octets of what a connection has open, from `at` on, to the front of `into`.
+    pub(super) fn read(&mut self, source: Source, at: u64, into: &mut [u8]) -> Result<usize, StoreError> {
+        match source {
+            Source::Nothing => Ok(0),
+            Source::File(id) => self.store.read(id, at, into),
+            Source::Log(from) => Ok(self.log.read(from.saturating_add(at), into)),
+        }
+    }
+
     /// Sends a short text, confirmed.
     pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: impl FnOnce(&mut Writer<'_>)) {
         let mut writer = Writer::new(front(self.scratch));
@@ -310,11 +319,7 @@ impl<S: Store, const MEMBERS: usize> stream::Store for Shelf<'_, '_, S, MEMBERS>
     }
 
     fn load(&mut self, at: u64, into: &mut [u8]) -> Result<usize, StoreError> {
-        match *self.source {
-            Source::Nothing => Ok(0),
-            Source::File(id) => self.desk.store.read(id, at, into),
-            Source::Log(from) => Ok(self.desk.log.read(from.saturating_add(at), into)),
-        }
+        self.desk.read(*self.source, at, into)
     }
 
     fn save(&mut self, _at: u64, _octets: &[u8]) -> Result<(), StoreError> {

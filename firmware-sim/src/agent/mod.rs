@@ -4,11 +4,14 @@
 //!   Ethernet <-> smoltcp: Interface, 3 UDP sockets, N TCP sockets
 //!                  |                          |
 //!                 desk: Node, Offers,      slots: Server / FileClient (core::stream)
+//!                  |                       guests: ServerSession (core::stream::transfer)
 //!                  commands, log              |
 //!                  +--------- Store ----------+
 //! ```
 //! It appears in everybody's list, answers `help`, `status`, `ls`, `df`, `get NAME` and `rm NAME`, fetches what is
-//! offered to it and reports the MD5, and lets others fetch what it offered, `log.txt` always.
+//! offered to it and reports the MD5, and lets others fetch what it offered, `log.txt` always. With feature `transfer` it
+//! serves the verified transfer on TCP 2426, too, to guests; with feature `flood` it answers and passes on the queries of
+//! neighbours that dial TCP 2427.
 //!
 //! Whoever runs it calls [`Agent::poll`] when a frame has arrived and when the returned deadline has passed:
 //!
@@ -29,11 +32,17 @@
 
 mod commands;
 mod connection;
+#[cfg(feature = "transfer")]
+mod counter;
 mod desk;
 mod downloads;
 mod event;
+#[cfg(feature = "transfer")]
+mod guests;
 mod lanes;
 mod log;
+#[cfg(feature = "flood")]
+mod neighbours;
 mod slots;
 
 pub use desk::CannotOffer;
@@ -92,8 +101,14 @@ const FRAMES: usize = 32;
 /// Rounds within one call; what is left then is done in the next one.
 const ROUNDS: usize = 16;
 
+/// Connections of the verified transfer at a time.
+pub const TRANSFERS: usize = if cfg!(feature = "transfer") { 4 } else { 0 };
+
+/// Links of the flooded search at a time.
+pub const NEIGHBOURS: usize = if cfg!(feature = "flood") { 3 } else { 0 };
+
 /// Sockets that an agent needs besides one for each slot.
-pub const EXTRA_SOCKETS: usize = LANES;
+pub const EXTRA_SOCKETS: usize = LANES + TRANSFERS + NEIGHBOURS;
 
 /// Who an agent is, and where.
 #[derive(Clone, Debug)]
@@ -122,6 +137,10 @@ pub struct Config {
 pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> {
     node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
     connections: [Connection<RX, TX>; SLOTS],
+    #[cfg(feature = "transfer")]
+    transfers: [Transfer<RX, TX>; TRANSFERS],
+    #[cfg(feature = "flood")]
+    links: [LinkRoom; NEIGHBOURS],
     received: [u8; RECEIVED],
     unicast: [[u8; DATAGRAM]; UNICAST],
     broadcast: [u8; 640],
@@ -136,6 +155,25 @@ struct Connection<const RX: usize, const TX: usize> {
     machine: [u8; BUFFER],
 }
 
+/// What a session of the verified transfer works in is as long as what the socket has.
+#[cfg(feature = "transfer")]
+#[derive(Debug)]
+struct Transfer<const RX: usize, const TX: usize> {
+    rx: [u8; RX],
+    tx: [u8; TX],
+    input: [u8; RX],
+    output: [u8; TX],
+}
+
+/// A link has room for a few messages each way.
+#[cfg(feature = "flood")]
+#[derive(Debug)]
+struct LinkRoom {
+    rx: [u8; 536],
+    tx: [u8; 1072],
+    input: [u8; feige_core::wire::flood::MAX_MESSAGE],
+}
+
 impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Room<MEMBERS, SLOTS, RX, TX> {
     /// Room for one agent.
     #[must_use]
@@ -143,6 +181,11 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize>
         Self {
             node: MaybeUninit::uninit(),
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
+            #[cfg(feature = "transfer")]
+            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; RX], output: [0; TX] } }; TRANSFERS],
+            #[cfg(feature = "flood")]
+            links: [const { LinkRoom { rx: [0; 536], tx: [0; 1072], input: [0; feige_core::wire::flood::MAX_MESSAGE] } };
+                NEIGHBOURS],
             received: [0; RECEIVED],
             unicast: [[0; DATAGRAM]; UNICAST],
             broadcast: [0; 640],
@@ -197,6 +240,10 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
     receiver: smoltcp::iface::SocketHandle,
     lanes: Lanes,
     slots: Vec<Slot<'a>, SLOTS>,
+    #[cfg(feature = "transfer")]
+    guests: Vec<guests::Guest<'a>, TRANSFERS>,
+    #[cfg(feature = "flood")]
+    neighbours: neighbours::Neighbours<'a>,
     desk: Desk<'a, S, MEMBERS>,
     /// The slot that has the next turn first.
     turn: usize,
@@ -243,14 +290,22 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
         }
         let mut slots = Vec::new();
         for connection in &mut room.connections {
-            let rx = tcp::SocketBuffer::new(&mut connection.rx[..]);
-            let mut socket = tcp::Socket::new(rx, tcp::SocketBuffer::new(&mut connection.tx[..]));
-            // With buffers of few frames, waiting for more octets or for later acknowledgements only costs time.
-            socket.set_nagle_enabled(false);
-            socket.set_ack_delay(None);
-            let handle = set.add(socket);
+            let handle = set.add(connected_by(&mut connection.rx, &mut connection.tx));
             // There are as many places as connections.
             let _ = slots.push(Slot::new(handle, &mut connection.machine));
+        }
+        #[cfg(feature = "transfer")]
+        let mut guests = Vec::new();
+        #[cfg(feature = "transfer")]
+        for transfer in &mut room.transfers {
+            let handle = set.add(connected_by(&mut transfer.rx, &mut transfer.tx));
+            let _ = guests.push(guests::Guest::new(handle, &mut transfer.input, &mut transfer.output));
+        }
+        #[cfg(feature = "flood")]
+        let mut neighbours = neighbours::Neighbours::new(now, config.seed);
+        #[cfg(feature = "flood")]
+        for link in &mut room.links {
+            neighbours.add(set.add(connected_by(&mut link.rx, &mut link.tx)), &mut link.input);
         }
         // Another one after each start, so that a connection of the time before is not met again.
         let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
@@ -262,7 +317,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             wanted: Vec::new(),
             store,
             log: Log::new(&mut room.log),
-            tally: Tally { slots: SLOTS, ..Tally::default() },
+            tally: Tally { slots: SLOTS + TRANSFERS, ..Tally::default() },
             scratch: &mut room.scratch,
             started: now,
         };
@@ -273,6 +328,10 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             receiver,
             lanes: Lanes::new(handles, cidr.broadcast().unwrap_or(Ipv4Address::BROADCAST)),
             slots,
+            #[cfg(feature = "transfer")]
+            guests,
+            #[cfg(feature = "flood")]
+            neighbours,
             desk,
             turn: 0,
             port,
@@ -402,6 +461,17 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
         for slot in back.iter_mut().chain(front) {
             moved |= slot.run(now, &mut self.sockets, &mut self.desk, crowded, saw);
         }
+        #[cfg(feature = "transfer")]
+        {
+            self.desk.tally.connections += self.guests.iter().filter(|guest| !guest.is_free()).count();
+            for guest in &mut self.guests {
+                moved |= guest.run(now, &mut self.sockets, &mut self.desk);
+            }
+        }
+        #[cfg(feature = "flood")]
+        {
+            moved |= self.neighbours.run(now, &mut self.sockets, &mut self.desk);
+        }
         moved
     }
 
@@ -424,6 +494,10 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
     fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         let crowded = self.is_crowded();
         let slots = self.slots.iter().fold(None, |soonest, slot| earlier(soonest, slot.deadline(crowded)));
+        #[cfg(feature = "transfer")]
+        let slots = self.guests.iter().fold(slots, |soonest, guest| earlier(soonest, guest.deadline()));
+        #[cfg(feature = "flood")]
+        let slots = earlier(slots, self.neighbours.deadline());
         let wanted = self.desk.wanted.iter().map(|wanted| wanted.due).filter(|due| *due > now).min();
         let own = earlier(earlier(slots, wanted), earlier(self.lanes.deadline(), self.desk.node.next_deadline()));
         earlier(own, slots::stack_deadline(now, &mut self.iface, &self.sockets))
@@ -437,6 +511,14 @@ fn node_in<const MEMBERS: usize>(
     config: Config,
 ) -> &mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
     place.write(Node::new(config.identity, config.first, config.seed))
+}
+
+fn connected_by<'a>(rx: &'a mut [u8], tx: &'a mut [u8]) -> tcp::Socket<'a> {
+    let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(rx), tcp::SocketBuffer::new(tx));
+    // With buffers of few frames, waiting for more octets or for later acknowledgements only costs time.
+    socket.set_nagle_enabled(false);
+    socket.set_ack_delay(None);
+    socket
 }
 
 fn instant_of(now: Instant) -> smoltcp::time::Instant {

@@ -93,7 +93,7 @@ impl<'a> Slot<'a> {
         let socket = sockets.get_mut::<Socket<'a>>(self.handle);
         match &mut self.session {
             Session::Free { since, .. } => {
-                if let Some(accept) = listen(now, socket, since) {
+                if let Some(accept) = listen(now, socket, PORT, since) {
                     if let Some(from) = accept {
                         desk.node.proven(now, *from.ip());
                         self.serve(now, from);
@@ -103,17 +103,14 @@ impl<'a> Slot<'a> {
                 return false;
             }
             Session::Closing { until, reset, .. } => {
-                let over = matches!(socket.state(), State::Closed | State::TimeWait);
-                if *reset || (over && !socket.is_open()) {
-                    self.free();
-                    return true;
-                }
-                if now >= *until {
-                    socket.abort();
-                    *reset = true;
-                    return true;
-                }
-                return false;
+                return match farewell(now, socket, *until, reset) {
+                    Farewell::Waiting => false,
+                    Farewell::Resetting => true,
+                    Farewell::Over => {
+                        self.free();
+                        true
+                    }
+                };
             }
             Session::Serving { offer: None, since, .. } if crowded && now >= *since + PATIENCE => {
                 socket.abort();
@@ -283,8 +280,37 @@ fn nothing<'a>() -> Session<'a> {
     Session::Free { buffer: &mut [], since: None }
 }
 
-/// Looks after a socket that listens. `Some(Some(..))`: that peer has connected; `Some(None)`: something changed.
-fn listen(now: Instant, socket: &mut Socket<'_>, since: &mut Option<Instant>) -> Option<Option<SocketAddrV4>> {
+/// How far a socket is with taking leave of its peer.
+pub(super) enum Farewell {
+    /// The peer's half is missing.
+    Waiting,
+    /// It took too long; the stack has yet to tell the peer.
+    Resetting,
+    /// The socket may be used again.
+    Over,
+}
+
+/// Looks after a socket that takes leave, until `until` at most. `reset`: without waiting.
+pub(super) fn farewell(now: Instant, socket: &mut Socket<'_>, until: Instant, reset: &mut bool) -> Farewell {
+    if *reset || matches!(socket.state(), State::Closed | State::TimeWait) {
+        return Farewell::Over;
+    }
+    if now < until {
+        return Farewell::Waiting;
+    }
+    socket.abort();
+    *reset = true;
+    Farewell::Resetting
+}
+
+/// Looks after a socket that listens on `port`, where somebody is connecting if there is a `since`. `Some(Some(..))`: that
+/// peer has connected; `Some(None)`: something changed.
+pub(super) fn listen(
+    now: Instant,
+    socket: &mut Socket<'_>,
+    port: u16,
+    since: &mut Option<Instant>,
+) -> Option<Option<SocketAddrV4>> {
     match socket.state() {
         State::Listen => {
             *since = None;
@@ -294,7 +320,7 @@ fn listen(now: Instant, socket: &mut Socket<'_>, since: &mut Option<Instant>) ->
         State::Closed | State::TimeWait => {
             *since = None;
             // Refused only for sockets that are open, and for port 0.
-            socket.listen(PORT).ok().map(|()| None)
+            socket.listen(port).ok().map(|()| None)
         }
         State::Established | State::CloseWait => {
             let Some(IpEndpoint { addr: IpAddress::Ipv4(address), port }) = socket.remote_endpoint() else {

@@ -1,0 +1,290 @@
+//! Links of the flooded search: whoever names this device as a neighbour dials it, asks it, and has it pass questions on
+//! to the others that did.
+//!
+//! What is found here is fetched by the verified transfer, so feature `flood` needs `transfer`. The device dials nobody
+//! and looks for nothing itself. Its filter excludes nothing: files come and go, and it is asked often enough.
+//!
+//! **Guarantees**: no more links than [`NEIGHBOURS`], no more queries than [`QUERIES`]; a message for which a link has no
+//! room is dropped. **Memory**: some 3 KiB for the flood, and 2 KiB for each link. **Protocol**: R-FL-1 to 42.
+
+use core::time::Duration;
+
+use feige_core::flood::{Ends, Event as FloodEvent, Flood, Found, LinkId, Output, Settings};
+use feige_core::time::{Instant, earlier};
+use feige_core::wire::flood::{self, MAX_MESSAGE, NameFilter, Query, Token, frame};
+use feige_core::wire::transfer::{self, EntryKind};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::Socket;
+
+use super::NEIGHBOURS;
+use super::desk::Desk;
+use super::slots::{Farewell, farewell, listen};
+use crate::store::Store;
+
+/// Queries that are remembered.
+const QUERIES: usize = 32;
+
+/// Messages that wait.
+const WAITING: usize = 8;
+
+/// Answers to one query: what can wait, with room for queries that are held.
+const ANSWERS: usize = 4;
+
+/// Messages taken from one link before another has its turn.
+const TURN: usize = 8;
+
+/// How long a peer has for its half of a farewell.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The links, and what floods over them.
+pub(super) struct Neighbours<'a> {
+    flood: Flood<QUERIES, NEIGHBOURS, WAITING>,
+    places: heapless::Vec<Place<'a>, NEIGHBOURS>,
+    /// When the flood wants to be polled.
+    due: Option<Instant>,
+}
+
+/// A place for a link.
+struct Place<'a> {
+    handle: SocketHandle,
+    /// What came and is no whole message yet.
+    input: &'a mut [u8; MAX_MESSAGE],
+    filled: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// Listens. `since`: somebody began to connect then.
+    Free {
+        since: Option<Instant>,
+    },
+    Linked(LinkId),
+    /// The socket takes leave of the peer.
+    Closing {
+        until: Instant,
+        reset: bool,
+    },
+}
+
+impl<'a> Neighbours<'a> {
+    /// Without links. `seed` is a random number, different each time.
+    pub(super) fn new(now: Instant, seed: u64) -> Self {
+        let settings = Settings {
+            token: Token::new(seed),
+            port: transfer::PORT,
+            software: concat!("feige-device ", env!("CARGO_PKG_VERSION")),
+            ..Settings::default()
+        };
+        let mut flood = Flood::new(settings, seed);
+        flood.set_names(now, NameFilter::ALL);
+        Self { flood, places: heapless::Vec::new(), due: None }
+    }
+
+    /// One more place.
+    pub(super) fn add(&mut self, handle: SocketHandle, input: &'a mut [u8; MAX_MESSAGE]) {
+        let _ = self.places.push(Place { handle, input, filled: 0, state: State::Free { since: None } });
+    }
+
+    /// When something is to be done although nothing happened.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let places = self.places.iter().map(|place| match place.state {
+            State::Free { since } => since.map(|since| since + FAREWELL),
+            State::Linked(_) => None,
+            State::Closing { until, .. } => Some(until),
+        });
+        places.fold(self.due, earlier)
+    }
+
+    /// Does what can be done now; tells whether anything was.
+    pub(super) fn run<S: Store, const MEMBERS: usize>(
+        &mut self,
+        now: Instant,
+        sockets: &mut SocketSet<'a>,
+        desk: &mut Desk<'_, S, MEMBERS>,
+    ) -> bool {
+        let mut moved = false;
+        for at in 0..self.places.len() {
+            moved |= self.attend(now, at, sockets, desk);
+        }
+        moved | self.send(now, sockets)
+    }
+
+    /// Looks after one place.
+    fn attend<S: Store, const MEMBERS: usize>(
+        &mut self,
+        now: Instant,
+        at: usize,
+        sockets: &mut SocketSet<'a>,
+        desk: &mut Desk<'_, S, MEMBERS>,
+    ) -> bool {
+        let Some(place) = self.places.get_mut(at) else { return false };
+        let socket = sockets.get_mut::<Socket<'a>>(place.handle);
+        let link = match &mut place.state {
+            State::Free { since } => {
+                let Some(accept) = listen(now, socket, flood::PORT, since) else { return false };
+                if let Some(from) = accept {
+                    place.filled = 0;
+                    place.state = match self.flood.connect(now, *from.ip(), Ends::Native { dialled: false }) {
+                        Some(link) => State::Linked(link),
+                        None => place.take_leave(now, socket),
+                    };
+                }
+                return true;
+            }
+            State::Closing { until, reset } => {
+                return match farewell(now, socket, *until, reset) {
+                    Farewell::Waiting => false,
+                    Farewell::Resetting => true,
+                    Farewell::Over => {
+                        place.state = State::Free { since: None };
+                        true
+                    }
+                };
+            }
+            State::Linked(link) => *link,
+        };
+        let mut moved = false;
+        for _ in 0..TURN {
+            match self.hear(now, at, link, sockets, desk) {
+                Heard::Message => moved = true,
+                Heard::Nothing => return moved,
+                Heard::End => {
+                    self.close(now, link, sockets);
+                    return true;
+                }
+            }
+        }
+        moved
+    }
+
+    /// Takes one message from a link.
+    fn hear<S: Store, const MEMBERS: usize>(
+        &mut self,
+        now: Instant,
+        at: usize,
+        link: LinkId,
+        sockets: &mut SocketSet<'a>,
+        desk: &mut Desk<'_, S, MEMBERS>,
+    ) -> Heard {
+        let Some(place) = self.places.get_mut(at) else { return Heard::Nothing };
+        let socket = sockets.get_mut::<Socket<'a>>(place.handle);
+        let room = place.input.get_mut(place.filled..).unwrap_or_default();
+        let came = if socket.can_recv() { socket.recv_slice(room).unwrap_or(0) } else { 0 };
+        place.filled += came;
+        let used = match frame(place.input.get(..place.filled).unwrap_or_default()) {
+            Ok(Some((_, used))) => used,
+            Ok(None) if came > 0 => return Heard::Message,
+            Ok(None) if socket.may_recv() => return Heard::Nothing,
+            Ok(None) | Err(_) => return Heard::End,
+        };
+        // Taken out, so that it stays while answers to it are sent.
+        let message = *place.input;
+        place.input.copy_within(used.min(place.filled)..place.filled, 0);
+        place.filled = place.filled.saturating_sub(used);
+        let Ok(Some((Some(message), _))) = frame(&message) else { return Heard::Message };
+        match self.flood.handle(now, link, &message) {
+            Ok(Some(FloodEvent::Asked(query))) => {
+                answer(now, &mut self.flood, &query, desk);
+            }
+            Ok(Some(FloodEvent::Bye)) => return Heard::End,
+            Ok(_) => {}
+            Err(why) if why.is_fatal() => return Heard::End,
+            // It is as if it had not come.
+            Err(_) => {}
+        }
+        self.send(now, sockets);
+        Heard::Message
+    }
+
+    fn send(&mut self, now: Instant, sockets: &mut SocketSet<'a>) -> bool {
+        let mut moved = false;
+        loop {
+            match send_next(now, &mut self.flood, &self.places, sockets) {
+                Sent::Message => moved = true,
+                Sent::Close(link) => {
+                    self.close(now, link, sockets);
+                    moved = true;
+                }
+                Sent::Wait(until) => {
+                    self.due = until;
+                    return moved;
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, now: Instant, link: LinkId, sockets: &mut SocketSet<'a>) {
+        self.flood.disconnect(link);
+        let is_it = |place: &&mut Place<'_>| matches!(place.state, State::Linked(other) if other == link);
+        if let Some(place) = self.places.iter_mut().find(is_it) {
+            let socket = sockets.get_mut::<Socket<'a>>(place.handle);
+            place.state = place.take_leave(now, socket);
+        }
+    }
+}
+
+impl Place<'_> {
+    fn take_leave(&self, now: Instant, socket: &mut Socket<'_>) -> State {
+        socket.close();
+        State::Closing { until: now + FAREWELL, reset: false }
+    }
+}
+
+/// What came of listening to a link.
+enum Heard {
+    Message,
+    Nothing,
+    End,
+}
+
+/// What the flood wanted.
+enum Sent {
+    Message,
+    Close(LinkId),
+    Wait(Option<Instant>),
+}
+
+/// Sends what the flood wants to be sent next, if there is room for it.
+fn send_next<'a>(
+    now: Instant,
+    flood: &mut Flood<QUERIES, NEIGHBOURS, WAITING>,
+    places: &[Place<'a>],
+    sockets: &mut SocketSet<'a>,
+) -> Sent {
+    let mut buffer = [0; MAX_MESSAGE];
+    match flood.poll(now, &mut buffer) {
+        Output::Transmit { to, octets } => {
+            let is_it = |place: &&Place<'_>| matches!(place.state, State::Linked(link) if link == to);
+            if let Some(place) = places.iter().find(is_it) {
+                let socket = sockets.get_mut::<Socket<'a>>(place.handle);
+                // A part of a message would spoil all that follow it.
+                if socket.send_capacity().saturating_sub(socket.send_queue()) >= octets.len() {
+                    let _ = socket.send_slice(octets);
+                }
+            }
+            Sent::Message
+        }
+        Output::Close { link, .. } => Sent::Close(link),
+        Output::Wait(until) => Sent::Wait(until),
+        // There are no searches here, and the buffer is as large as it has to be.
+        _ => Sent::Wait(None),
+    }
+}
+
+/// Says which files here are what a query looks for.
+fn answer<S: Store, const MEMBERS: usize>(
+    now: Instant,
+    flood: &mut Flood<QUERIES, NEIGHBOURS, WAITING>,
+    query: &Query<'_>,
+    desk: &Desk<'_, S, MEMBERS>,
+) {
+    let names = desk.store.files().filter_map(|entry| Some((str::from_utf8(entry.name.as_bytes()).ok()?, entry.size)));
+    for (path, size) in names.filter(|(name, _)| query.what.matches(name, None)).take(ANSWERS) {
+        let found = Found { kind: EntryKind::File, path, size: Some(size), md5: None };
+        // Nobody is told what cannot be said: whoever asked asks again.
+        if flood.answer(now, query.id, &found).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The device in a flooded search: a neighbour of peers, which it answers and whose questions it passes on.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::time::Duration;
+
+use feige_core::digest::Digest;
+use feige_tests::device::Device;
+use feige_tests::lab::Lab;
+use feige_tests::program::{Program, SOON, run};
+use feige_tests::{Missing, or_skip};
+
+/// On a bad network a segment that is lost comes again after a second and more.
+const LONG: Duration = Duration::from_secs(60);
+
+fn searched(weather: &[&str]) -> Result<(), Missing> {
+    let mut lab = Lab::new()?;
+    let host = lab.host("a");
+    let device = Device::simulated(&host, weather)?;
+    let via = format!("{}:2427", device.at.ip());
+    let octets: Vec<u8> = (0..20_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(host.path("pump-7.conf"), &octets).expect("written");
+    let put = run(&host, LONG, ["put", "pump-7.conf", &format!("feige://{}/", device.at.ip())]);
+    assert_eq!(put.code, Some(0), "{}", put.said);
+    fs::create_dir(host.path("share")).expect("a folder");
+    fs::write(host.path("share/manual.txt"), "push the button").expect("written");
+    let mut peer = Program::start(
+        &host,
+        ["--json", "peer", "--listen", "127.0.0.1:2428", "--share", "share", "--neighbour", &via],
+    );
+    peer.event("ready");
+    peer.event_where("linked", LONG, |event| event["peer"] == via);
+
+    // It answers.
+    let found = run(&host, LONG, ["--json", "find", "PUMP", "--via", &via, "--wait", "5s"]);
+    assert_eq!(found.code, Some(0), "{}", found.said);
+    assert!(found.said.contains("pump-7.conf") && found.said.contains("\"size\":20000"), "{}", found.said);
+    // It serves what was found, to whoever asks behind another.
+    let fetched = run(&host, LONG, ["fetch", "pump-7.conf", "--via", "127.0.0.1:2428", "-o", "copy.conf"]);
+    assert_eq!(fetched.code, Some(0), "{}", fetched.said);
+    let copy = fs::read(host.path("copy.conf")).expect("fetched");
+    assert_eq!(Digest::of(&copy), Digest::of(&octets));
+    // It passes questions on, and their answers back.
+    let found = run(&host, LONG, ["--json", "find", "manual", "--via", &via, "--wait", "5s"]);
+    assert_eq!(found.code, Some(0), "{}", found.said);
+    assert!(found.said.contains("manual.txt"), "{}", found.said);
+    let nothing = run(&host, LONG, ["find", "nothing-of-that", "--via", &via]);
+    assert_eq!(nothing.code, Some(3), "{}", nothing.said);
+    // Links that came and went have not used it up.
+    for _ in 0..8 {
+        let found = run(&host, SOON.max(LONG), ["find", "pump", "--via", &via]);
+        assert_eq!(found.code, Some(0), "{}", found.said);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_device_answers_passes_on_and_serves() {
+    let _ = or_skip(searched(&[]));
+}
+
+#[test]
+fn on_a_bad_network_too() {
+    let _ = or_skip(searched(&["--loss", "1", "--corrupt", "1"]));
+}
