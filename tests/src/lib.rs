@@ -8,6 +8,7 @@
 #[cfg(target_os = "linux")]
 pub mod device;
 pub mod device_net;
+pub mod floodsim;
 #[cfg(target_os = "linux")]
 pub mod iptux;
 #[cfg(target_os = "linux")]

@@ -348,7 +348,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
     /// A query came.
     fn asked<'m>(&mut self, now: Instant, from: LinkId, query: &Query<'m>) -> Result<Option<Event<'m>>, Rejected> {
         let Query { id, ttl, hops, what } = *query;
-        // R-FL-21.
+        // R-FL-20, R-FL-21.
         if ttl == 0 || ttl >= TTL_NONSENSE || hops >= RADIUS {
             self.counters.malformed = self.counters.malformed.saturating_add(1);
             return Err(Rejected::Ttl);
@@ -385,6 +385,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         self.counters.queries = self.counters.queries.saturating_add(1);
         self.note(at, from, ttl.saturating_add(1));
         self.hold(now, at, id, hops, what);
+        // R-FL-28: the application hears of it once.
         Ok(Some(Event::Asked(Query { id, ttl, hops, what })))
     }
 
@@ -433,7 +434,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         self.pass_on(now, &hit).map(|is_ours| is_ours.then_some(Event::Hit(hit)))
     }
 
-    /// Sends a hit where its query came from; `true` if that is here.
+    /// Sends a hit where its query came from (R-FL-30); `true` if that is here.
     fn pass_on(&mut self, now: Instant, hit: &Hit<'_>) -> Result<bool, Rejected> {
         let result = self.try_pass_on(now, hit);
         let counter = if result.is_ok() { &mut self.counters.hits } else { &mut self.counters.hits_dropped };

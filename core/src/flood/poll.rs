@@ -137,7 +137,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         }
     }
 
-    /// Marks the links that a query has to go over with this TTL (R-FL-24 to 26, R-FL-41).
+    /// Marks the links that a query has to go over with this TTL (R-FL-26, R-FL-29, R-FL-41).
     fn send(&mut self, slot: &mut Slot, ttl: u8) {
         let mut to = Mask::default();
         slot.ttl = ttl;

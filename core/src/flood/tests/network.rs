@@ -174,7 +174,7 @@ fn a_hit_comes_back_over_the_links_of_its_query() {
     assert_eq!((net.hits.len(), net.over.last()), (1, Some(&(0, false))));
 }
 
-/// proves: R-FL-22, R-FL-24, R-FL-28
+/// proves: R-FL-22, R-FL-28, R-FL-29
 #[test]
 fn loops_end_and_everybody_is_asked_once() {
     let all: Vec<(usize, usize)> = (0..6).flat_map(|a| (a + 1..6).map(move |b| (a, b))).collect();

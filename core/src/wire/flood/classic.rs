@@ -197,7 +197,7 @@ pub fn can_be_asked_for(name: &str) -> bool {
     name.len() <= MAX_TEXT && FileName::is_safe(name) && !name.contains(char::is_whitespace)
 }
 
-/// An address that can be connected to.
+/// An address that can be connected to (R-FL-75).
 fn address(ip: &[u8], port: &[u8]) -> Option<SocketAddrV4> {
     let ip: Ipv4Addr = str::from_utf8(ip).ok()?.parse().ok()?;
     let port = u16::try_from(decimal(port)?).ok().filter(|&port| port != 0)?;

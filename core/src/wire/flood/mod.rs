@@ -5,7 +5,7 @@
 //! [`MARK`], which no other header does; an enum in postcard's encoding follows, [`Message`]. There are no bodies.
 //!
 //! **Memory**: messages borrow from the octets they were read from. **Time**: linear in the message.
-//! **Protocol**: `docs/protocol/flood.md`, the rules R-FL-1 to 29 and R-FL-70 to 89.
+//! **Protocol**: `docs/protocol/flood.md`, the rules R-FL-1 to 3, 20, 33, 40 and R-FL-70 to 76.
 
 pub mod classic;
 mod filter;
