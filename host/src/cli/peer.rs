@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::{Args, ValueHint};
 use ipnet::Ipv4Net;
 
@@ -78,7 +79,7 @@ Examples:
   feige fetch md5:9e107d9d372bb6826bd81d3542a419d6 --via 192.168.1.7:2427
 
 The nearest who has it is asked first, and if it cannot be had there, two others. It gets its name only when it is
-whole and has the MD5 that its holder said. What broke off goes on where it was, when the command is given again.")]
+whole and has the MD5 that its holder said, and replaces nothing. What broke off goes on where it was, when the command is given again.")]
 pub struct Fetch {
     /// The whole name of a file or folder, or md5:HEX.
     pub name: String,
@@ -91,4 +92,7 @@ pub struct Fetch {
     /// A folder, or the new name.
     #[arg(short, long, env = "FEIGE_OUTPUT", value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath)]
     pub output: PathBuf,
+    /// Refuse what is larger, a folder as a whole.
+    #[arg(long, env = "FEIGE_MAX_SIZE", value_name = "SIZE", default_value = "64GiB")]
+    pub max_size: ByteSize,
 }

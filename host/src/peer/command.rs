@@ -60,13 +60,13 @@ pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
 /// A [`Failure`]: nobody has it, or it could not be had.
 pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure> {
     let report = Report::new(output);
-    let asking = Asking::start(&report, fetch.via, fetch.ttl)?;
+    let asking = Asking { most: fetch.max_size.as_u64(), ..Asking::start(&report, fetch.via, fetch.ttl)? };
     let what = match fetch.name.strip_prefix("md5:").and_then(Digest::from_hex) {
         Some(digest) => What::Md5(digest),
         None => What::Name(&fetch.name),
     };
     let mut telling = Telling::new(output);
-    let fetched = asking.seeker(&report).fetch(what, &fetch.output, false, &mut telling);
+    let fetched = asking.seeker(&report).fetch(what, &fetch.output, true, &mut telling);
     telling.finish();
     fetched.map(|()| Exit::Done).map_err(|failure| asking.signals.end(failure))
 }
@@ -77,6 +77,7 @@ struct Asking {
     signals: Signals,
     via: Neighbour,
     ttl: u8,
+    most: u64,
 }
 
 impl Asking {
@@ -93,7 +94,7 @@ impl Asking {
             };
             return Err(signals.end(failure));
         }
-        Ok(Self { peer, signals, via, ttl })
+        Ok(Self { peer, signals, via, ttl, most: u64::MAX })
     }
 
     /// Whether the neighbour is a classic program, which knows whole names only.
@@ -106,6 +107,7 @@ impl Asking {
         Seeker {
             handle: &self.peer.handle,
             ttl: self.ttl,
+            most: self.most,
             port: self.peer.addr.port(),
             cancel: &self.signals.cancel,
             report,

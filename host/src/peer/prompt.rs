@@ -33,6 +33,9 @@ modify KEY VALUE    change a setting; it counts at once, and is kept in the --co
 help                this
 exit                leave";
 
+/// Octets that one `get` may bring into the share.
+const MOST_FETCHED: u64 = 64 << 30;
+
 /// How often it is looked whether it is to end.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -149,6 +152,7 @@ impl Prompt {
         Seeker {
             handle: &self.peer.handle,
             ttl: self.settings.ttl,
+            most: MOST_FETCHED,
             port: self.peer.addr.port(),
             cancel: &self.signals.cancel,
             report: &self.report,

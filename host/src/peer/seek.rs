@@ -24,11 +24,14 @@ use super::hub::{Handle, Heard, address_towards};
 use super::parcel::Limits;
 use super::share::Share;
 use crate::exit::{Exit, Failure};
-use crate::remote::{Remote, Report as Telling, Wish, actions};
+use crate::remote::{Most, Remote, Report as Telling, Wish, actions};
 use crate::service::Report;
 use crate::transfer::Cancel;
 
-/// Holders that are tried.
+/// Files and folders that come with a folder, at most (R-FL-65).
+const MOST_ENTRIES: u64 = 1_000_000;
+
+/// Holders that are tried (R-FL-64).
 const HOLDERS: usize = 3;
 
 /// How long a holder is asked again that breaks off.
@@ -50,6 +53,8 @@ const QUIET: Duration = Duration::from_millis(300);
 pub(super) struct Seeker<'s> {
     pub(super) handle: &'s Handle,
     pub(super) ttl: u8,
+    /// Octets that may come for one search.
+    pub(super) most: u64,
     /// The port at which classic programs find us.
     pub(super) port: u16,
     pub(super) cancel: &'s Cancel,
@@ -170,7 +175,16 @@ impl Seeker<'_> {
     fn fetch_native(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
         telling.restart();
         let mut remote = Remote::new(vec![hit.peer.into()], Credentials::Guest, RETRY, self.cancel.clone());
-        let wish = Wish { no_clobber, md5: hit.md5.map(Some) };
+        // R-FL-65, R-FL-66.
+        let most = Most { entries: MOST_ENTRIES, octets: self.most };
+        if hit.size.is_some_and(|size| size > most.octets) {
+            return Err(Failure {
+                exit: Exit::NoSpace,
+                message: format!("it is larger than the {} octets that may come; see --max-size", most.octets),
+            });
+        }
+        // R-FL-63: the MD5 that the holder said, of the whole file.
+        let wish = Wish { no_clobber, md5: hit.md5.map(Some), most };
         let folder = hit.kind == EntryKind::Folder;
         actions::get(&mut remote, std::slice::from_ref(&hit.path), to, folder, wish, telling)?;
         telling.summary(folder);
@@ -187,8 +201,9 @@ impl Seeker<'_> {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let share = Share::open(folder, None).map_err(|error| Failure::new(error.to_string()))?;
         let own = SocketAddrV4::new(address_towards(hit.peer).unwrap_or(Ipv4Addr::LOCALHOST), self.port);
+        let limits = Limits { most: self.most.min(Limits::default().most), ..Limits::default() };
         let failed = |error: super::classic::FetchError| Failure { exit: error.exit(), message: error.to_string() };
-        let came = fetch(hit.peer, &hit.name, own, &share, &Limits::default(), self.cancel, |_| {}).map_err(failed)?;
+        let came = fetch(hit.peer, &hit.name, own, &share, &limits, self.cancel, |_| {}).map_err(failed)?;
         let mut path = came.path;
         if !to.is_dir() {
             // Another name was wished for.

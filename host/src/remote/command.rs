@@ -98,7 +98,7 @@ fn wish(moving: &MoveOptions, several: bool) -> Result<Wish, Failure> {
     if matches!(md5, Some(Some(_))) && (several || moving.recursive) {
         return Err(Failure::usage("--md5=HEX is the MD5 of one file; give one, and no -r"));
     }
-    Ok(Wish { no_clobber: moving.no_clobber, md5 })
+    Ok(Wish { no_clobber: moving.no_clobber, md5, ..Wish::default() })
 }
 
 /// What the classic dialects cannot do.

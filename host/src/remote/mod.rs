@@ -54,6 +54,24 @@ pub(crate) struct Wish {
     pub(crate) no_clobber: bool,
     /// The MD5 of whole files is wanted; and perhaps it has to be this one.
     pub(crate) md5: Option<Option<Digest>>,
+    /// How much may come at all.
+    pub(crate) most: Most,
+}
+
+/// How much may come, of files and folders from somebody who is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Most {
+    /// Files and folders.
+    pub(crate) entries: u64,
+    /// Octets of all files.
+    pub(crate) octets: u64,
+}
+
+impl Default for Most {
+    /// As much as there is room for.
+    fn default() -> Self {
+        Self { entries: u64::MAX, octets: u64::MAX }
+    }
 }
 
 /// Whether two times of last change, in nanoseconds, are the same: to the second, where one of the file systems keeps no

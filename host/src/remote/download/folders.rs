@@ -6,7 +6,7 @@ use feige_core::text::FileName;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
 
 use super::{Download, File, Folder, Job, here};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::remote::errand::Heard;
 
 /// So many files are known before they are asked for, at least, if there are so many.
@@ -46,6 +46,14 @@ impl Download<'_> {
         }
         if self.page.0.len() + self.page.1.len() >= LONGEST_PAGE {
             return Heard::GiveUp(Failure::new("the server lists without end"));
+        }
+        self.taken.0 += 1;
+        if self.taken.0 > self.wish.most.entries {
+            let entries = self.wish.most.entries;
+            return Heard::GiveUp(Failure {
+                exit: Exit::NoSpace,
+                message: format!("there are more than the {entries} files and folders that may come"),
+            });
         }
         match entry.kind {
             EntryKind::File => self.page.0.push(File {

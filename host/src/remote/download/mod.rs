@@ -126,6 +126,8 @@ pub(super) struct Download<'r> {
     finished: Vec<Finished>,
     landed: Vec<Landed>,
     unsettled: u64,
+    /// Entries that were listed, and octets of files that came whole.
+    taken: (u64, u64),
     /// Small files of a folder get their names beside us.
     finisher: Option<Finisher>,
     beside: VecDeque<Landed>,
@@ -158,6 +160,7 @@ impl<'r> Download<'r> {
             finished: Vec::new(),
             landed: Vec::new(),
             unsettled: 0,
+            taken: (0, 0),
             finisher: None,
             beside: VecDeque::new(),
             path: String::new(),
@@ -336,6 +339,13 @@ impl<'r> Download<'r> {
         if head.offset.checked_add(head.length) != Some(head.size) {
             return self
                 .give_up(&Failure { exit: Exit::Incomplete, message: "the server has only a part of it".into() });
+        }
+        if self.taken.1.saturating_add(head.size) > self.wish.most.octets {
+            let octets = self.wish.most.octets;
+            return Heard::GiveUp(Failure {
+                exit: Exit::NoSpace,
+                message: format!("there is more of it than the {octets} octets that may come; raise that limit"),
+            });
         }
         let local = self.local(tree, &tail);
         let home = &self.trees[tree].home;

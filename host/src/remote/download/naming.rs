@@ -51,6 +51,7 @@ impl Download<'_> {
         }
         let Some(Job::Get(File { tree, tail, .. })) = self.under_way.front() else { return Ok(()) };
         let (tree, tail) = (*tree, tail.clone());
+        self.taken.1 = self.taken.1.saturating_add(head.size);
         let landed = Landed { tree, tail, size: head.size, digest, md5 };
         if self.trees[tree].recursive && head.size <= SMALL && self.finish_beside(tree) {
             if let Some(finisher) = &mut self.finisher {

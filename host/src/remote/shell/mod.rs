@@ -155,7 +155,7 @@ impl Session<'_, '_> {
             Do::Get { paths, output, recursive, no_clobber } => {
                 let several = recursive || paths.len() > 1;
                 let paths: Vec<String> = paths.iter().map(|one| path(one)).collect::<Result<_, _>>()?;
-                let wish = Wish { no_clobber, md5: None };
+                let wish = Wish { no_clobber, ..Wish::default() };
                 let done = actions::get(remote, &paths, &output, recursive, wish, report);
                 report.summary(several);
                 done?;
@@ -164,7 +164,7 @@ impl Session<'_, '_> {
                 let several = recursive || files.len() > 1;
                 let into = output.as_deref().is_none_or(is_folder_said);
                 let to = path(output.as_deref().unwrap_or_default())?;
-                let wish = Wish { no_clobber, md5: None };
+                let wish = Wish { no_clobber, ..Wish::default() };
                 let done = actions::put(remote, &files, (&to, into), recursive, wish, report);
                 report.summary(several);
                 done?;
