@@ -114,6 +114,12 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     /// Answers a command.
     fn obey(&mut self, now: Instant, incoming: &Incoming<'_>) {
+        // An answer that nobody confirms keeps its place for seconds. Who never showed that it receives must not take
+        // the places of those who did: they would be told that their question arrived, and get no answer.
+        let proven = self.node.member_at(incoming.from).is_some_and(|member| member.proven);
+        if !proven && self.node.outgoing() >= OUTGOING / 2 {
+            return self.log.line(now, |line| _ = line.octets(b"too many answers to strangers wait"));
+        }
         let answer = match Command::of(incoming.text.as_bytes()) {
             // Programs that answer one another would never end.
             _ if incoming.auto() => return,
