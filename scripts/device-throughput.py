@@ -3,12 +3,14 @@
 
     scripts/device-throughput.py FEIGE_SIM [BUFFERS...]
 
-FEIGE_SIM is a release build. The peer is this program: a member by hand that offers one file of 64 MiB, serves it with
-`sendfile`, and fetches it back. Needs root for the namespace, which is removed at the end.
+FEIGE_SIM is a release build; beside it, `examples/bare_stack` (`cargo build --release -p feige-sim --examples`) is the TCP/IP
+stack alone on the same interface. The peer is this program: a member by hand that offers one file of 64 MiB, serves it with
+`sendfile`, and fetches it back. For comparison with TFTP (Debian's tftpd-hpa, left out if it is not there), curl fetches a
+file in blocks of 1,428 octets over a veth. Needs root for the namespaces, which are removed at the end.
 """
-import os, re, socket, subprocess, sys, tempfile, threading, time
+import os, shutil, re, socket, subprocess, sys, tempfile, threading, time
 
-SPACE, DEVICE, SIZE = f"fgt-{os.getpid()}-speed", "10.77.0.2", 64 << 20
+SPACE, DEVICE, SIZE = os.environ.get("FEIGE_SPACE") or f"fgt-{os.getpid()}-speed", "10.77.0.2", 64 << 20
 
 
 def ip(line):
@@ -72,9 +74,75 @@ def peer(buffers):
     print(f"{buffers:>6}: receives with MD5 {receive / 1e6:7.1f} MB/s, sends {send / 1e6:7.1f} MB/s", flush=True)
 
 
+def stack(name, octets):
+    """The stack with buffers of so many octets and nothing on it, as a yardstick."""
+    ip("tuntap add dev tap0 mode tap")
+    ip("addr add 10.77.0.1/24 brd + dev tap0")
+    ip("link set tap0 up")
+    program = os.path.join(os.path.dirname(sys.argv[1]), "examples", "bare_stack")
+    bare = subprocess.Popen([program, "tap0", str(octets)], stdout=subprocess.PIPE, text=True)
+    bare.stdout.readline()
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(SIZE))
+        file.flush()
+        connection = socket.create_connection((DEVICE, 1235))
+        before, at = time.monotonic(), 0
+        while at < SIZE:
+            at += os.sendfile(connection.fileno(), file.fileno(), at, SIZE - at)
+        receive = SIZE / (time.monotonic() - before)
+        connection.close()
+    connection = socket.create_connection((DEVICE, 1234))
+    before, got = time.monotonic(), 0
+    while got < SIZE:
+        got += len(connection.recv(1 << 18))
+    send = got / (time.monotonic() - before)
+    connection.close()
+    bare.kill()
+    bare.wait()
+    ip("link del tap0")
+    print(f"{name:>6}: stack alone receives {receive / 1e6:7.1f} MB/s, sends {send / 1e6:7.1f} MB/s", flush=True)
+
+
+def tftp():
+    """A TFTP server of Debian's and curl, in two namespaces."""
+    if not shutil.which("in.tftpd") or not shutil.which("curl"):
+        print("  tftp: left out, there is no in.tftpd or no curl")
+        return
+    other, size = f"{SPACE}-t", 16 << 20
+    ip(f"netns add {other}")
+    try:
+        ip(f"link add t0 type veth peer name t1 netns {other}")
+        for space, dev, address in ((None, "t0", "10.78.0.1"), (other, "t1", "10.78.0.2")):
+            at = f"-n {other} " if space else ""
+            ip(f"{at}addr add {address}/24 dev {dev}")
+            ip(f"{at}link set {dev} up")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            os.chmod(folder, 0o755)
+            with open(f"{folder}/file", "wb") as file:
+                file.write(os.urandom(size))
+            server = subprocess.Popen(
+                ["ip", "netns", "exec", other, "in.tftpd", "-L", "-u", "nobody", "-s", "-a", "10.78.0.2:69", folder])
+            time.sleep(0.5)
+            curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{size_download}", "--max-time", "60"]
+            before = time.monotonic()
+            got = subprocess.run(
+                [*curl, "--tftp-blksize", "1428", "tftp://10.78.0.2/file"], stdout=subprocess.PIPE, text=True)
+            rate = size / (time.monotonic() - before)
+            server.terminate()
+            server.wait()
+            assert got.stdout == str(size), got
+            print(f"  tftp: sends {rate / 1e6:7.1f} MB/s in blocks of 1428 octets", flush=True)
+    finally:
+        ip(f"netns del {other}")
+
+
+OCTETS = {"large": 65535, "small": 4096, "chip": 2048}
+
 if os.environ.get("FEIGE_SPACE"):
     for buffers in sys.argv[2:] or ["large", "small", "chip"]:
+        stack(buffers, OCTETS[buffers])
         peer(buffers)
+    tftp()
 else:
     ip(f"netns add {SPACE}")
     try:

@@ -335,6 +335,13 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         self.members.prove(host);
     }
 
+    /// Makes room for a message: gives up the oldest one that waits for somebody who never showed that it receives; tells
+    /// whether there was one. No alarm tells of it.
+    pub fn give_up_on_stranger(&mut self) -> bool {
+        let Self { outbox, members, .. } = self;
+        outbox.give_up(|to| members.at(to).is_none_or(|member| !member.proven))
+    }
+
     /// Who is there, in no particular order.
     pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
         self.members.iter()

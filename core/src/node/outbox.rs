@@ -237,6 +237,14 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         Some(to)
     }
 
+    /// Gives up the oldest message whose receiver `may_wait_in_vain`; tells whether there was one.
+    pub fn give_up(&mut self, may_wait_in_vain: impl Fn(SocketAddrV4) -> bool) -> bool {
+        let given_up = self.slots.iter().position(|slot| {
+            slot.delivery == Delivery::Message && matches!(slot.to, Destination::Unicast(to) if may_wait_in_vain(to))
+        });
+        given_up.map(|index| self.take_out(index)).is_some()
+    }
+
     /// When to call [`Outbox::due`]; `None`: not before something is pushed.
     #[must_use]
     pub const fn next_deadline(&self) -> Option<Instant> {

@@ -114,6 +114,13 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     /// Answers a command.
     fn obey(&mut self, now: Instant, incoming: &Incoming<'_>) {
+        // An answer that nobody confirms keeps its place for seconds, and whoever asks meanwhile would be told that the
+        // question arrived, and get no answer. So strangers have half of the places, and the latest one goes first.
+        let proven = self.node.member_at(incoming.from).is_some_and(|member| member.proven);
+        let places = if proven { OUTGOING } else { OUTGOING / 2 };
+        if self.node.outgoing() >= places && self.node.give_up_on_stranger() {
+            self.log.line(now, |line| _ = line.octets(b"an answer to a stranger was given up"));
+        }
         let answer = match Command::of(incoming.text.as_bytes()) {
             // Programs that answer one another would never end.
             _ if incoming.auto() => return,
