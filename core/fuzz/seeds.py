@@ -77,3 +77,11 @@ for line in (HERE / "../../docs/protocol/transfer.md").read_text().splitlines() 
         message = b""
 for number, messages in enumerate([("n,,n=alice,r=nonce", "c=biws,r=nonce,p=AAAA", ",s=MDEyMzQ1Njc4OQ==,i=4096")]):
     write("scram", str(number), "".join(messages).encode())
+
+# The example of the book of flooding, and the classic texts.
+for line in (HERE / "../../docs/protocol/flood.md").read_text().splitlines():
+    if re.match(r"([0-9a-f]{2} ){20}", line):
+        write("flood_message", "query", bytes.fromhex(line))
+TEXTS = ["get 3.txt 10801 127.0.0.1 i=0123456789abcdef,h=1 2", "found 3.txt at 3 127.0.0.1 10803", "request 3.txt 127.0.0.1 10801"]
+for index, text in enumerate(TEXTS):
+    write("flood_message", str(index), text.encode())

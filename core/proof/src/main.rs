@@ -18,6 +18,7 @@
 #[cfg(feature = "async")]
 mod asynch;
 mod classic;
+mod flood;
 mod node;
 mod session;
 mod stream;
@@ -93,4 +94,5 @@ pub extern "C" fn proof_entry() {
     session::proof(octets());
     node::proof(octets());
     classic::proof(octets());
+    flood::proof(octets());
 }
