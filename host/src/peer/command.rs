@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use feige_core::digest::Digest;
-use feige_core::wire::flood::What;
+use feige_core::wire::flood::{What, classic};
 
 use super::event::Event;
 use super::prompt::Prompt;
@@ -46,6 +46,7 @@ pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
     let report = Report::new(output);
     let asking = Asking::start(&report, find.via, find.ttl)?;
     let what = parsed(&find.pattern, asking.is_classic());
+    asking.check(what)?;
     let count = asking.seeker(&report).find(what, find.wait, |hit| report.tell(&[Event::Hit(hit)]));
     match count {
         Ok(0) => Err(asking.signals.end(Failure::nobody(format!("nobody within {} links has {what}", find.ttl)))),
@@ -65,6 +66,7 @@ pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure
         Some(digest) => What::Md5(digest),
         None => What::Name(&fetch.name),
     };
+    asking.check(what)?;
     let mut telling = Telling::new(output);
     let fetched = asking.seeker(&report).fetch(what, &fetch.output, true, &mut telling);
     telling.finish();
@@ -101,6 +103,21 @@ impl Asking {
     fn is_classic(&self) -> bool {
         let links = self.peer.handle.status().map(|status| status.links).unwrap_or_default();
         links.iter().any(|(name, _)| name.starts_with(&self.via.at.to_string()) && name.ends_with(')'))
+    }
+
+    /// What a classic program cannot be asked for (R-FL-71).
+    fn check(&self, what: What<'_>) -> Result<(), Failure> {
+        let can = match what {
+            What::Name(name) => classic::can_be_asked_for(name),
+            _ => false,
+        };
+        if can || !self.is_classic() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} is a classic program, which can be asked for whole names without white space only: not for {what}",
+            self.via.at
+        )))
     }
 
     fn seeker<'s>(&'s self, report: &'s Report) -> Seeker<'s> {

@@ -26,7 +26,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 const SAME: Duration = Duration::from_secs(4);
 
 /// Answers to one asker in a minute.
-const ANSWERS: u32 = 30;
+const ANSWERS: u32 = 60;
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ mod tests {
         let mut gateway = Gateway::default();
         let at: SocketAddrV4 = "10.0.0.1:10801".parse().unwrap();
         let told = (0..1000).filter(|_| gateway.may_tell(at)).count();
-        assert_eq!(told, 30);
+        assert_eq!(told, 60);
         assert!(gateway.may_tell("10.0.0.2:10801".parse().unwrap()));
         assert_eq!(gateway.answered("3.txt"), None);
         gateway.ask("3.txt", QueryId::new(7));
