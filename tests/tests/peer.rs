@@ -2,10 +2,17 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::thread;
 
 use feige_core::digest::Digest;
+use feige_core::wire::flood::{Hello, Hit, Holder, MAX_MESSAGE, Message, Speech, Token, What, encode, frame};
+use feige_core::wire::transfer::EntryKind;
+use feige_tests::or_skip;
 use feige_tests::program::{Program, SOON, run};
+use feige_tests::terminal::Terminal;
 use feige_tests::transfer::octets;
 use tempfile::TempDir;
 
@@ -13,7 +20,7 @@ use tempfile::TempDir;
 struct Peer {
     home: TempDir,
     addr: String,
-    _program: Program,
+    program: Program,
 }
 
 impl Peer {
@@ -27,7 +34,7 @@ impl Peer {
         if let Some(at) = neighbour {
             program.event_where("linked", SOON, |event| event["peer"] == at);
         }
-        Self { home, addr, _program: program }
+        Self { home, addr, program: program }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -91,4 +98,174 @@ fn what_cannot_be_is_said_with_the_right_exit_code() {
     // Nothing listens at port 1.
     let nobody = run(&home, SOON, ["find", "x", "--via", "127.0.0.1:1"]);
     assert_eq!(nobody.code, Some(3), "{}", nobody.said);
+}
+
+/// A neighbour by hand, which answers each question by name with these holders, all at once, and claims this MD5.
+fn neighbour_with(holders: Vec<SocketAddrV4>, size: u64, md5: Digest) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().take(4).flatten() {
+            let _ = converse(stream, &holders, size, md5);
+        }
+    });
+    addr
+}
+
+fn say(stream: &mut TcpStream, message: &Message<'_>) -> std::io::Result<()> {
+    let mut octets = [0; MAX_MESSAGE];
+    let len = encode(message, &mut octets).expect("it fits");
+    stream.write_all(&octets[..len])
+}
+
+fn converse(mut stream: TcpStream, holders: &[SocketAddrV4], size: u64, md5: Digest) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(SOON))?;
+    say(&mut stream, &Message::Hello(Hello { version: 1, features: 0, token: Token::new(99), software: "by hand" }))?;
+    let (mut buffer, mut room) = (Vec::new(), [0; 4096]);
+    loop {
+        while let Ok(Some((message, used))) = frame(&buffer) {
+            if let Some(Message::Query(query)) = message
+                && let What::Name(path) = query.what
+            {
+                for at in holders {
+                    let holder = Holder::new(*at, Speech::Native);
+                    let kind = EntryKind::File;
+                    let hit = Hit { id: query.id, hops: 0, holder, kind, path, size: Some(size), md5: Some(md5) };
+                    say(&mut stream, &Message::Hit(hit))?;
+                }
+            }
+            buffer.drain(..used);
+        }
+        match stream.read(&mut room)? {
+            0 => return Ok(()),
+            count => buffer.extend_from_slice(&room[..count]),
+        }
+    }
+}
+
+/// One holder is gone, one has something else under that name; the third has it. Of four that have not, three are tried.
+///
+/// proves: R-FL-60, R-FL-61, R-FL-62, R-FL-63, R-FL-64
+#[test]
+fn from_several_holders_it_comes_from_one_that_really_has_it() {
+    let (liar, holder) = (Peer::start(None), Peer::start(None));
+    let content = octets(200_000, 3);
+    fs::write(holder.path("it.bin"), &content).expect("written");
+    fs::write(liar.path("it.bin"), octets(200_000, 4)).expect("written");
+    let at = |peer: &Peer| peer.addr.parse::<SocketAddrV4>().expect("an address");
+    let nobody = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 1);
+    let via = neighbour_with(vec![nobody, at(&liar), at(&holder)], 200_000, Digest::of(&content));
+    let home = tempfile::tempdir().expect("a folder");
+    let fetched = run(&home, SOON, ["--json", "fetch", "it.bin", "--via", &via]);
+    assert_eq!(fetched.code, Some(0), "{}", fetched.said);
+    assert!(fs::read(home.path().join("it.bin")).expect("there") == content);
+    // What is there is not replaced.
+    let again = run(&home, SOON, ["fetch", "it.bin", "--via", &via]);
+    assert_eq!(again.code, Some(1), "{}", again.said);
+    assert!(fs::read(home.path().join("it.bin")).expect("there") == content);
+
+    let none = vec![at(&liar), nobody, SocketAddrV4::new(*nobody.ip(), 2), at(&holder)];
+    let via = neighbour_with(none, 200_000, Digest::of(&content));
+    let empty = tempfile::tempdir().expect("a folder");
+    fs::create_dir(empty.path().join("into")).expect("made");
+    let missed = run(&empty, SOON, ["--json", "fetch", "it.bin", "--via", &via, "-o", "into"]);
+    assert!(matches!(missed.code, Some(1 | 3 | 5)), "{:?} {}", missed.code, missed.said);
+    assert_eq!(fs::read_dir(empty.path().join("into")).expect("there").count(), 0, "{}", missed.said);
+}
+
+/// proves: R-FL-65, R-FL-66
+#[test]
+fn what_is_larger_than_the_limit_does_not_come() {
+    let holder = Peer::start(None);
+    fs::create_dir_all(holder.path("many")).expect("made");
+    for file in 0..20 {
+        fs::write(holder.path(&format!("many/{file}.bin")), octets(10_000, file)).expect("written");
+    }
+    let home = tempfile::tempdir().expect("a folder");
+    let arguments = ["--json", "fetch", "many", "--via", &holder.addr, "--max-size", "100kB"];
+    let refused = run(&home, SOON, arguments);
+    assert_eq!(refused.code, Some(6), "{}", refused.said);
+    assert!(!home.path().join("many").exists());
+    // A holder that says that it is small.
+    let at = holder.addr.parse().expect("an address");
+    let via = neighbour_with(vec![at], 5, Digest::of(&octets(10_000, 7)));
+    fs::write(holder.path("7.bin"), octets(10_000, 7)).expect("written");
+    let refused = run(&home, SOON, ["--json", "fetch", "7.bin", "--via", &via, "--max-size", "9kB"]);
+    assert_eq!(refused.code, Some(6), "{}", refused.said);
+    assert!(!home.path().join("7.bin").exists());
+}
+
+/// proves: R-FL-13
+#[test]
+fn a_neighbour_that_comes_back_is_linked_again() {
+    let mut neighbour = Peer::start(None);
+    let at = neighbour.addr.clone();
+    let home = tempfile::tempdir().expect("a folder");
+    let arguments = ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "s", "--neighbour", &at];
+    let mut peer = Program::start(&home, arguments);
+    peer.event_where("linked", SOON, |event| event["peer"] == at.as_str());
+    neighbour.program.kill();
+    peer.event_where("unlinked", SOON, |event| event["peer"] == at.as_str());
+    let _again = Program::start(&neighbour.home, ["--json", "peer", "--listen", &at, "--share", "share"]);
+    peer.event_where("linked", SOON, |event| event["peer"] == at.as_str());
+}
+
+/// At the prompt, with each form of file; what is changed counts at once, and the rest of the file stays.
+#[test]
+fn settings_are_changed_at_the_prompt_and_kept() {
+    let holder = Peer::start(None);
+    fs::write(holder.path("song.ogg"), octets(50_000, 5)).expect("written");
+    let port = holder.addr.rsplit(':').next().expect("a port");
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let classic = format!(
+        "; ours\n[Peer-0]\nID = 7\nip_addr = 127.0.0.1\nport_number = {free}\nshare_dir = here\nttl = 3\n\
+         [Netpeers]\npeer_ID = []\npeer_addr = []\npeer_ports = []\n"
+    );
+    let forms = [
+        ("peer.toml", "# ours\nlisten = \"127.0.0.1:0\"\nshare = \"here\"   # mine\n".to_owned(), "# mine"),
+        ("peer.ini", classic, "; ours"),
+    ];
+    for (file, text, comment) in forms {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::write(home.path().join(file), text).expect("written");
+        let started = Terminal::start(&home, ["peer", "--config", file], (120, 40));
+        let Some(terminal) = or_skip(started) else { return };
+        terminal.shows(&["peer at 127.0.0.1:", "feige>"]);
+        if file == "peer.toml" {
+            terminal.enter(&format!("modify neighbour {}", holder.addr));
+            terminal.shows(&["linked"]);
+            terminal.enter("get song.ogg");
+            terminal.shows(&["downloaded song.ogg"]);
+            terminal.enter("get song.ogg");
+            terminal.shows(&["in the share already"]);
+        }
+        terminal.enter("modify ttl 2");
+        terminal.shows(&["ttl is 2 now"]);
+        terminal.enter("modify share there");
+        terminal.shows(&["share is there now"]);
+        terminal.enter("modify ttl far");
+        terminal.shows(&["ttl cannot be \"far\""]);
+        terminal.enter("config");
+        terminal.shows(&["ttl              2", "there"]);
+        let kept = fs::read_to_string(home.path().join(file)).expect("there");
+        assert!(kept.contains(comment) && kept.contains("there") && !kept.contains("far"), "{kept}");
+        assert_eq!(kept.contains(port), file == "peer.toml", "{kept}");
+        terminal.enter("exit");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_end_with_2() {
+    let home = tempfile::tempdir().expect("a folder");
+    for (file, text) in [
+        ("a.toml", "ttl = 99\n"),
+        ("b.toml", "neighbour = [\"nowhere\"]\n"),
+        ("c.ini", "[Peer-1]\nip_addr = 127.0.0.1\n"),
+        ("d.toml", "listen = \n"),
+    ] {
+        fs::write(home.path().join(file), text).expect("written");
+        let ended = run(&home, SOON, ["peer", "--config", file]);
+        assert_eq!(ended.code, Some(2), "{file}: {}", ended.said);
+        assert!(ended.said.contains(file), "{}", ended.said);
+    }
 }

@@ -252,7 +252,9 @@ impl Prompt {
             let then = again.map_or_else(|error| error.message, |()| "the peer goes on as it was".to_owned());
             return Err(Failure::new(format!("{message}; {then}")));
         }
-        self.say(&format!("{key} is {} now", Printable::line(value)));
+        // A classic file may have a TTL that is higher than any that is used.
+        let value = if key == "ttl" { self.settings.ttl.to_string() } else { value.to_owned() };
+        self.say(&format!("{key} is {} now", Printable::line(&value)));
         Ok(())
     }
 

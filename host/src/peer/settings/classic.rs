@@ -1,6 +1,7 @@
 //! The two INI forms of the classic programs.
 
 use std::net::SocketAddrV4;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -215,19 +216,11 @@ fn value<T: FromStr>(pair: Pair<'_>, wanted: &str) -> Result<T, Wrong> {
 }
 
 fn port_of(pair: Pair<'_>) -> Result<u16, Wrong> {
-    let wanted = "a port from 1 to 65535";
-    match value(pair, wanted)? {
-        0 => value(Pair { value: "", ..pair }, wanted),
-        port => Ok(port),
-    }
+    value(pair, "a port from 1 to 65535").map(NonZeroU16::get)
 }
 
 fn connections_of(pair: Pair<'_>) -> Result<u16, Wrong> {
-    let wanted = "a number from 1 to 65535";
-    match value(pair, wanted)? {
-        0 => value(Pair { value: "", ..pair }, wanted),
-        count => Ok(count),
-    }
+    value(pair, "a number from 1 to 65535").map(NonZeroU16::get)
 }
 
 /// The classic programs take any number; what is more than is ever sent counts as the most.
