@@ -89,7 +89,7 @@ impl Door {
             Ok(Text::Request(request)) => return self.request(stream, peer, request.name),
             Err(error) => {
                 if error.field == Field::Command {
-                    // R-FL-76: the only answer that is shorter than nothing, to whoever may only be curious.
+                    // R-FL-76: in the form of one of both; who asks is not known.
                     let _ = (&mut &*stream).write_all(Program::J.refusal().as_bytes());
                 }
                 let said = String::from_utf8_lossy(&octets[..octets.len().min(64)]).into_owned();

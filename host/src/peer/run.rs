@@ -37,6 +37,7 @@ impl Peer {
             dir: share.path().to_owned(),
             listen: settings.listen.into(),
             users: None,
+            // R-FL-60.
             guests: Guests::Read,
             max_connections: settings.max_connections.into(),
             report: report.clone(),

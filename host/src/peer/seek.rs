@@ -137,6 +137,7 @@ impl Seeker<'_> {
                 }
                 continue;
             }
+            // R-FL-61: one after the other.
             let hit = waiting.remove(0);
             tried.push((hit.peer, hit.path.clone()));
             self.report.tell(&[Event::Hit(hit.clone())]);
@@ -171,7 +172,7 @@ impl Seeker<'_> {
         }
     }
 
-    /// By the verified transfer (R-FL-60 to 63).
+    /// By the verified transfer (R-FL-60), under its last name, and only if there is none (R-FL-62).
     fn fetch_native(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
         telling.restart();
         let mut remote = Remote::new(vec![hit.peer.into()], Credentials::Guest, RETRY, self.cancel.clone());

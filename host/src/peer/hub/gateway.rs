@@ -123,7 +123,7 @@ impl Gateway {
 mod tests {
     use super::*;
 
-    /// proves: R-FL-77, R-FL-78
+    /// proves: R-FL-77, R-FL-79
     #[test]
     fn nobody_is_told_without_end_and_nothing_that_was_not_asked_for_is_believed() {
         let mut gateway = Gateway::default();

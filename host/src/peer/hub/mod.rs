@@ -53,7 +53,7 @@ const NOTICES: usize = 1024;
 /// How long a neighbour that is a classic program may be deaf.
 const DEAF: Duration = Duration::from_secs(2);
 
-/// How long an asker may be deaf (R-FL-79).
+/// How long an asker may be deaf (R-FL-78).
 const DEAF_ASKER: Duration = Duration::from_secs(5);
 
 /// Threads that tell askers what was found.
@@ -636,6 +636,7 @@ impl Hub {
 
     /// A classic program answers.
     fn found(&mut self, name: &str, holder: SocketAddrV4) {
+        // R-FL-79.
         let Some(id) = self.gateway.answered(name) else {
             let error = format!("it found {name}, which nobody asked for");
             return self.tell(Event::Refused { from: holder.to_string(), error });

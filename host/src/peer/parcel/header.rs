@@ -21,7 +21,7 @@ pub(super) fn emit(name: &str, md5: Digest, size: u64) -> Vec<u8> {
     [&length.to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// The digest out of a header that has all three keys.
+/// The digest out of a header that has all three keys (R-FL-82, R-FL-85). The name in it is of no use.
 pub(super) fn parse(octets: &[u8]) -> Result<Digest, ParcelError> {
     let object = Object::parse(octets).map_err(|_| ParcelError::Header("it is no JSON object"))?;
     text(&object, "filename").ok_or(ParcelError::Header("it has no filename"))?;

@@ -20,7 +20,7 @@
 //! attackers.
 //!
 //! **Memory**: a buffer of 64 KiB, and a few hundred octets for each entry of an archive, at most [`MOST_ENTRIES`].
-//! **Time**: linear in the octets. **Protocol**: the classic peers of flooded search.
+//! **Time**: linear in the octets. **Protocol**: R-FL-81 to 88.
 
 mod archive;
 mod header;

@@ -1,4 +1,6 @@
 //! Taking an archive from a connection.
+//!
+//! **Protocol**: R-FL-81 (the length), R-FL-84 (where an archive ends), R-FL-88 (an object alone).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -103,6 +103,7 @@ fn names_of_archives() {
     }
 }
 
+/// proves: R-FL-82, R-FL-83
 #[test]
 fn a_packed_file_is_what_the_programs_of_the_course_expect() {
     let (folder, share) = share();
@@ -132,6 +133,7 @@ fn a_packed_file_is_what_the_programs_of_the_course_expect() {
     assert!(matches!(pack(&share, "none", Kind::File, MIB, &Cancel::new()), Err(ParcelError::NotShared(_))));
 }
 
+/// proves: R-FL-87
 #[test]
 fn a_folder_goes_one_level_deep_and_arrives_under_its_name() {
     let (folder, share) = share();
@@ -178,6 +180,7 @@ fn other_names_than_the_one_asked_for_are_inside_a_folder_of_that_name() {
     assert_eq!((found.kind, fs::read(found.path).unwrap()), (Kind::File, b"x".to_vec()));
 }
 
+/// proves: R-FL-86
 #[test]
 fn bad_names_leave_nothing() {
     let (folder, share) = share();
@@ -221,6 +224,7 @@ fn bad_names_leave_nothing() {
     }
 }
 
+/// proves: R-FL-86
 #[test]
 fn links_twice_the_same_and_damage_leave_nothing() {
     let (folder, share) = share();
@@ -255,6 +259,7 @@ fn listed_in(folder: &Path) -> std::path::PathBuf {
     folder.join(&listed(folder)[0])
 }
 
+/// proves: R-FL-66, R-FL-86
 #[test]
 fn bombs_are_stopped_at_the_limit() {
     let (folder, share) = share();
@@ -286,6 +291,8 @@ fn bombs_are_stopped_at_the_limit() {
 }
 
 /// `file_size` is a hint: nothing depends on what it is, and the archive ends where it ends.
+///
+/// proves: R-FL-84
 #[test]
 fn an_archive_comes_whole_whatever_its_header_says_of_its_size() {
     let inner = stored(&[("inner", b"x")]);
@@ -311,6 +318,7 @@ fn a_message_split_at_every_octet() {
     assert!(received(&pieces).is_ok(), "octet by octet");
 }
 
+/// proves: R-FL-81, R-FL-82, R-FL-85
 #[test]
 fn wrong_headers_and_short_bodies_are_errors_in_time() {
     let zip = stored(&[("a", b"contents")]);
@@ -357,6 +365,7 @@ fn wrong_headers_and_short_bodies_are_errors_in_time() {
     assert!(matches!(received(&[&framed(&large, "1")]), Err(ParcelError::TooLarge { most: MIB })));
 }
 
+/// proves: R-FL-88
 #[test]
 fn an_object_without_a_length_is_a_file() {
     let (_folder, share) = share();

@@ -1,6 +1,6 @@
 //! Unpacking into the share.
 //!
-//! Everything is written into a folder of its own, which nobody is told of, and moved out of it in one step.
+//! R-FL-86: everything is written into a folder of its own, which nobody is told of, and moved out of it in one step.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
