@@ -103,6 +103,8 @@ pub(super) fn run(here: &Here, stream: &TcpStream, peer: SocketAddr, first: Vec<
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // How it was connected is over.
+    stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TICK))?;
     stream.set_write_timeout(Some(STALL))
@@ -243,6 +245,7 @@ fn dial(here: &Here, at: SocketAddrV4, dialect: Option<Dialect>, gone: &Cancel) 
 /// Says a word that no program knows, to hear how it is refused.
 fn probe(at: SocketAddrV4, cancel: &Cancel) -> Option<Program> {
     let mut stream = connect(at.into(), CONNECT, cancel).ok()?;
+    stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
     stream.write_all(b"hello").ok()?;
     let mut room = [0; 64];
