@@ -34,7 +34,7 @@ impl Peer {
         if let Some(at) = neighbour {
             program.event_where("linked", SOON, |event| event["peer"] == at);
         }
-        Self { home, addr, program: program }
+        Self { home, addr, program }
     }
 
     fn path(&self, path: &str) -> PathBuf {
