@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use feige_core::wire::flood::QueryId;
@@ -25,8 +25,9 @@ const LIFETIME: Duration = Duration::from_secs(30);
 /// all ways, shorter than a person takes to ask again.
 const SAME: Duration = Duration::from_secs(4);
 
-/// Answers to one asker in a minute.
+/// Answers to one asker in a minute, and to one machine, because a forger can make up ports.
 const ANSWERS: u32 = 60;
+const ANSWERS_TO_MACHINE: u32 = 240;
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(super) struct Gateway {
     /// What we asked classic programs to answer to us.
     asked: Table<String, QueryId>,
     told: Table<SocketAddrV4, u32>,
+    told_machines: Table<Ipv4Addr, u32>,
 }
 
 /// Entries that are forgotten after a time.
@@ -107,15 +109,22 @@ impl Gateway {
         self.asked.get(&name.to_owned()).copied()
     }
 
-    /// Whether an asker may be told once more.
+    /// Whether an asker may be told once more (R-FL-77).
     pub(super) fn may_tell(&mut self, at: SocketAddrV4) -> bool {
-        if let Some((count, until)) = self.told.entries.get_mut(&at)
+        self.told.count(at, ANSWERS) && self.told_machines.count(*at.ip(), ANSWERS_TO_MACHINE)
+    }
+}
+
+impl<K: Hash + Eq> Table<K, u32> {
+    /// Counts one more within a minute; `false` if there are more than `most`, or there is no room to count.
+    fn count(&mut self, key: K, most: u32) -> bool {
+        if let Some((count, until)) = self.entries.get_mut(&key)
             && Instant::now() < *until
         {
-            *count += 1;
-            return *count <= ANSWERS;
+            *count = count.saturating_add(1);
+            return *count <= most;
         }
-        self.told.put(at, 1, Duration::from_secs(60))
+        self.put(key, 1, Duration::from_secs(60))
     }
 }
 
@@ -131,6 +140,9 @@ mod tests {
         let told = (0..1000).filter(|_| gateway.may_tell(at)).count();
         assert_eq!(told, 60);
         assert!(gateway.may_tell("10.0.0.2:10801".parse().unwrap()));
+        // With another port each time.
+        let told = (1..1000).filter(|&port| gateway.may_tell(SocketAddrV4::new(*at.ip(), port))).count();
+        assert_eq!(told, 240 - 60);
         assert_eq!(gateway.answered("3.txt"), None);
         gateway.ask("3.txt", QueryId::new(7));
         assert_eq!(gateway.answered("3.txt"), Some(QueryId::new(7)));
