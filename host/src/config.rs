@@ -48,7 +48,7 @@ impl From<Failure> for Early {
 fn file(line: &[OsString]) -> Result<Option<(PathBuf, Table)>, Failure> {
     let (path, must_exist) = match asked_for(line) {
         // That is the file of a peer, which may have a classic form and is changed while it runs.
-        Some(_) if line.iter().any(|word| word == "peer") => return Ok(None),
+        Some(_) if is_peer(line) => return Ok(None),
         Some(path) => (path, true),
         None => match usual_path() {
             Some(path) => (path, false),
@@ -64,6 +64,12 @@ fn file(line: &[OsString]) -> Result<Option<(PathBuf, Table)>, Failure> {
         .parse::<Table>()
         .map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.to_string().trim_end())))?;
     Ok(Some((path, table)))
+}
+
+/// Whether the command is `peer`, whatever else may be wrong with the line.
+fn is_peer(line: &[OsString]) -> bool {
+    let matches = crate::cli::command().ignore_errors(true).try_get_matches_from(line);
+    matches.is_ok_and(|matches| matches.subcommand_name() == Some("peer"))
 }
 
 /// `--config` or `FEIGE_CONFIG`, found before the command line can be read as a whole.
@@ -191,6 +197,13 @@ mod tests {
         assert!(listen.once);
         assert_eq!(listen.accept, crate::cli::Accept::All);
         assert_eq!(listen.time, Some(std::time::Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn a_peer_has_a_file_of_its_own() {
+        let is_peer = |line: &str| is_peer(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(is_peer("feige peer --config a.ini") && is_peer("feige --config a.ini -v peer --share x"));
+        assert!(!is_peer("feige send peer hello --config a.toml") && !is_peer("feige --config peer listen"));
     }
 
     #[test]
