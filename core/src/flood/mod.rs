@@ -14,7 +14,8 @@
 //!     let mut events = Vec::new();
 //!     while let Output::Transmit { octets, .. } = from.poll(now, buffer) {
 //!         let Ok(Some((Some(message), _))) = flood::frame(octets) else { panic!("{octets:?}") };
-//!         let event = to.handle(now, to.links().next().unwrap(), &message).unwrap();
+//!         let link = to.links().next().unwrap();
+//!         let event = to.handle(now, link, &message).unwrap();
 //!         if let Some(Event::Asked(query)) = event {
 //!             let found = Found { kind: EntryKind::File, path: "numbers/3.txt", size: Some(17), md5: None };
 //!             to.answer(now, query.id, &found).unwrap();
