@@ -12,6 +12,7 @@
 //! **Guarantees**: nothing here waits for a peer or the disk; every queue has an end, and what does not fit is dropped and
 //! told. **Memory**: the flood's 60 KiB, and the queues. **Protocol**: R-FL-10 to 59 by the core, R-FL-70 to 79 here.
 
+mod classics;
 mod gateway;
 mod handle;
 mod lookup;
@@ -21,16 +22,14 @@ pub(super) use handle::{Handle, Heard, Status};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use feige_core::flood::{Ends, Event as FloodEvent, Farewell, Flood, Found, LinkId, Output, Plan, Rejected, Settings};
-use feige_core::wire::flood::classic::{self, Program, Tag};
-use feige_core::wire::flood::{
-    self, Hit, Holder, MAX_MESSAGE, Message, NameFilter, Query, QueryId, Speech, Token, What, frame,
-};
+use feige_core::wire::flood::classic::{Program, Tag};
+use feige_core::wire::flood::{Hit, MAX_MESSAGE, Message, NameFilter, Query, QueryId, Token, What, frame};
 use feige_core::wire::transfer::EntryKind;
 
 use super::event::{self, Event};
@@ -569,133 +568,6 @@ impl Hub {
 
     fn is_native(&self, link: LinkId) -> bool {
         self.lines.get(&link).is_some_and(|line| matches!(line.far, Far::Native { .. }))
-    }
-
-    // ---- classic programs
-
-    /// A query in the words of a classic neighbour; `None` if they have none for it.
-    fn classic_question(&mut self, at: SocketAddrV4, program: Program, query: &Query<'_>) -> Option<Vec<u8>> {
-        let What::Name(name) = query.what else { return None };
-        if !classic::can_be_asked_for(name) {
-            return None;
-        }
-        // An asker of the other program could not read the answer of this one: it is asked for in our own name.
-        let asker = match self.gateway.asker(query.id) {
-            Some(asker) if asker.program == program => asker.at,
-            _ => {
-                self.gateway.ask(name, query.id);
-                SocketAddrV4::new(address_towards(at)?, self.port)
-            }
-        };
-        let tag = Some(Tag { id: query.id, hops: query.hops });
-        let mut text = [0; classic::MAX_MESSAGE];
-        let len = classic::Get { name, asker, reach: query.ttl, tag, program }.emit(&mut text).ok()?;
-        Some(text[..len].to_vec())
-    }
-
-    /// A classic program asks.
-    fn get(&mut self, name: &str, asker: Asker, reach: u8, tag: Option<Tag>, from: IpAddr) {
-        if asker.at.port() == self.port && is_here(*asker.at.ip()) {
-            // Our own question, back over a classic program that does not remember.
-            return;
-        }
-        let Ok(fresh) = random() else { return };
-        let fresh = QueryId::new(u64::from_le_bytes(fresh));
-        let (id, hops) = match tag {
-            Some(Tag { id, hops }) => (id, hops),
-            None => (self.gateway.id(name, asker.at, fresh), 0),
-        };
-        if self.searches.contains_key(&id) {
-            return;
-        }
-        if !self.gateway.asks(id, asker) {
-            return self
-                .tell(Event::Refused { from: from.to_string(), error: "too many classic questions".to_owned() });
-        }
-        let Some(link) = self.classic_link(asker.at, from).or(self.askers) else { return };
-        let message = Message::Query(Query { id, ttl: reach, hops, what: What::Name(name) });
-        match self.flood.handle(self.clock.now(), link, &message) {
-            Ok(Some(event)) => self.event(link, &event),
-            Ok(None) => {}
-            Err(why) => self.refused(link, why),
-        }
-    }
-
-    /// The link of the classic neighbour that asks, or passes a question on, if it can be told.
-    fn classic_link(&self, asker: SocketAddrV4, from: IpAddr) -> Option<LinkId> {
-        let classic = |line: &Line| match line.far {
-            Far::Classic { at, .. } => Some(at),
-            Far::Native { .. } => None,
-        };
-        let by = |is_it: &dyn Fn(SocketAddrV4) -> bool| {
-            let mut fits = self.lines.iter().filter(|(_, line)| classic(line).is_some_and(is_it));
-            fits.next().filter(|_| fits.next().is_none()).map(|(link, _)| *link)
-        };
-        by(&|at| at == asker).or_else(|| by(&|at| IpAddr::V4(*at.ip()) == from))
-    }
-
-    /// A classic program answers.
-    fn found(&mut self, name: &str, holder: SocketAddrV4) {
-        // R-FL-79.
-        let Some(id) = self.gateway.answered(name) else {
-            let error = format!("it found {name}, which nobody asked for");
-            return self.tell(Event::Refused { from: holder.to_string(), error });
-        };
-        if !self.settings.allows(*holder.ip()) {
-            let error = "it is in no network to which classic programs are connected: see `networks`".to_owned();
-            return self.tell(Event::Refused { from: holder.to_string(), error });
-        }
-        let Some(link) = self.askers else { return };
-        let holder = Holder::new(holder, Speech::Classic);
-        let hit = Hit { id, hops: 0, holder, kind: EntryKind::File, path: name, size: None, md5: None };
-        match self.flood.handle(self.clock.now(), link, &Message::Hit(hit)) {
-            Ok(Some(event)) => self.event(link, &event),
-            Ok(None) => self.passed(link, &hit),
-            Err(why) => self.refused(link, why),
-        }
-    }
-
-    /// Tells a classic program what was found for it (R-FL-77).
-    fn tell_asker(&mut self, hit: &Hit<'_>, asker: Asker) {
-        let refused = |error: &str| Event::Refused { from: asker.at.to_string(), error: error.to_owned() };
-        if !self.settings.allows(*asker.at.ip()) {
-            return self.tell(refused("it asks for an answer outside of the networks that get one: see `networks`"));
-        }
-        if !self.gateway.may_tell(asker.at) {
-            return self.tell(refused("it gets no more answers for a minute"));
-        }
-        let mut holder = hit.holder.at();
-        if holder.ip().is_unspecified() {
-            let Some(ip) = address_towards(asker.at) else { return };
-            holder.set_ip(ip);
-        }
-        let name = hit.name().to_owned();
-        let mut text = [0; flood::classic::MAX_MESSAGE];
-        let found =
-            classic::Found { name: &name, holder, number: self.settings.id.unwrap_or(0), program: asker.program };
-        let Ok(len) = found.emit(&mut text) else { return };
-        let Ok(text) = String::from_utf8(text[..len].to_vec()) else { return };
-        if self.tellers.fetch_add(1, Ordering::Relaxed) >= TELLERS {
-            self.tellers.fetch_sub(1, Ordering::Relaxed);
-            return self.tell(refused("too many answers are under way"));
-        }
-        let (tellers, hub, cancel) = (Arc::clone(&self.tellers), self.here.hub.clone(), self.here.cancel.clone());
-        let tells = thread::Builder::new().name("found".into()).stack_size(128 << 10).spawn(move || {
-            if let Err(error) = super::classic::send(asker.at, &text, DEAF_ASKER, &cancel) {
-                let _ = hub.send(Notice::Refused { from: asker.at.to_string(), error: error.to_string() });
-            }
-            tellers.fetch_sub(1, Ordering::Relaxed);
-        });
-        match tells {
-            Ok(_) => {
-                let (id, path) = (hit.id.to_string(), hit.path.to_owned());
-                self.tell(Event::Passed { id, path, holder, to: asker.at.to_string() });
-            }
-            Err(error) => {
-                self.tellers.fetch_sub(1, Ordering::Relaxed);
-                self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") });
-            }
-        }
     }
 }
 
