@@ -62,10 +62,7 @@ pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
 pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure> {
     let report = Report::new(output);
     let asking = Asking { most: fetch.max_size.as_u64(), ..Asking::start(&report, fetch.via, fetch.ttl)? };
-    let what = match fetch.name.strip_prefix("md5:").and_then(Digest::from_hex) {
-        Some(digest) => What::Md5(digest),
-        None => What::Name(&fetch.name),
-    };
+    let what = parsed(&fetch.name, true);
     asking.check(what)?;
     let mut telling = Telling::new(output);
     let fetched = asking.seeker(&report).fetch(what, &fetch.output, true, &mut telling);
@@ -132,7 +129,7 @@ impl Asking {
     }
 }
 
-/// What a pattern asks for: `md5:HEX`, or a part of a name; stars around it are as good as none.
+/// What a pattern asks for: `md5:HEX`, or a `whole` name, or a part of one; stars around a part are as good as none.
 pub(super) fn parsed(pattern: &str, whole: bool) -> What<'_> {
     match pattern.strip_prefix("md5:").and_then(Digest::from_hex) {
         Some(digest) => What::Md5(digest),

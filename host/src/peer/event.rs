@@ -12,6 +12,7 @@ use feige_core::wire::transfer::EntryKind;
 use indicatif::HumanBytes;
 use serde::{Serialize, Serializer};
 
+use crate::remote::hex;
 use crate::service::{Told, Weight};
 
 /// What happens at a peer.
@@ -153,13 +154,6 @@ pub(crate) struct Hit {
     /// `native` or `classic`: how it is fetched.
     #[serde(serialize_with = "speech")]
     pub(crate) speech: Speech,
-}
-
-fn hex<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
-    match digest {
-        Some(digest) => serializer.collect_str(digest),
-        None => serializer.serialize_none(),
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

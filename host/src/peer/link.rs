@@ -18,6 +18,7 @@ use feige_core::wire::flood::classic::Program;
 use feige_core::wire::flood::{MAX_MESSAGE, Message, Token, frame};
 
 use super::hub::Notice;
+use super::parcel::is_pause;
 use super::settings::Dialect;
 use crate::transfer::{Cancel, Permit, connect};
 
@@ -157,12 +158,6 @@ fn read(here: &Here, conn: u64, mut stream: &TcpStream, first: Vec<u8>) -> End {
             (window, count) = (Instant::now(), 0);
         }
     }
-}
-
-/// Whether a read only has to be tried again.
-fn is_pause(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }
 
 /// Writes until the hub drops its end of the queue.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use feige_core::digest::Digest;
 use feige_core::text::Printable;
 use feige_core::wire::flood::What;
 use rustyline::error::ReadlineError;
@@ -160,14 +159,13 @@ impl Prompt {
     }
 
     fn get(&self, name: &str) -> Result<(), Failure> {
-        let digest = name.strip_prefix("md5:").and_then(Digest::from_hex);
-        if digest.is_none()
+        let what = parsed(name, true);
+        if matches!(what, What::Name(_))
             && let Some(found) = self.share.find(super::share::What::Name(name), 1).first()
         {
             self.say(&format!("{} is in the share already", Printable::line(&found.path)));
             return Ok(());
         }
-        let what = digest.map_or(What::Name(name), What::Md5);
         let mut telling = Telling::new(&self.output);
         let fetched = self.seeker().fetch(what, self.share.path(), true, &mut telling);
         telling.finish();

@@ -45,7 +45,7 @@ mod whole;
 pub(crate) use command::Signals;
 pub(crate) use connection::Remote;
 use feige_core::digest::Digest;
-pub(crate) use report::Report;
+pub(crate) use report::{Report, hex};
 
 /// How files are to be moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -133,7 +133,8 @@ pub(crate) enum Event<'a> {
     },
 }
 
-fn hex<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
+/// A digest in JSON: its digits, or `null`.
+pub(crate) fn hex<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
     match digest {
         Some(digest) => serializer.collect_str(digest),
         None => serializer.serialize_none(),

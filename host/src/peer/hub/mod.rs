@@ -364,12 +364,12 @@ impl Hub {
         let was_up = self.flood.is_up(link);
         self.flood.disconnect(link);
         if let Some(line) = self.lines.remove(&link) {
-            let event = Event::Unlinked { peer: line.name(), error: why };
-            if was_up {
-                self.tell(event);
-            } else if let Event::Unlinked { peer, error } = event {
-                self.tell(Event::Refused { from: peer, error });
-            }
+            let peer = line.name();
+            self.tell(if was_up {
+                Event::Unlinked { peer, error: why }
+            } else {
+                Event::Refused { from: peer, error: why }
+            });
         }
     }
 
