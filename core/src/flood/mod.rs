@@ -49,6 +49,7 @@
 //! **Protocol**: R-FL-10 to 59 in `docs/protocol/flood.md`.
 
 mod event;
+mod horizon;
 mod link;
 mod mask;
 mod poll;
@@ -70,6 +71,7 @@ use crate::wire::flood::{
     Hello, Hit, Holder, Message, NameFilter, Query, QueryId, RADIUS, Speech, TTL_NONSENSE, Token, VERSION, What,
 };
 use crate::wire::transfer::EntryKind;
+use horizon::Horizon;
 use link::Link;
 use mask::Mask;
 use slot::{Job, Slot};
@@ -143,6 +145,7 @@ pub struct Flood<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> {
     links: [Option<Link>; LINKS],
     slots: [Option<Slot>; SLOTS],
     names: NameFilter,
+    horizon: Horizon,
     counters: Counters,
 }
 
@@ -169,6 +172,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
             links: [const { None }; LINKS],
             slots: [const { None }; SLOTS],
             names: NameFilter::NONE,
+            horizon: Horizon::NEW,
             counters: Counters {
                 queries: 0,
                 duplicates: 0,
@@ -361,7 +365,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         }
         if let Some(at) = self.table.find(now, id) {
             self.counters.duplicates = self.counters.duplicates.saturating_add(1);
-            self.note(at, from, ttl.saturating_add(1));
+            self.note(at, from, ttl, hops);
             let Some(row) = self.table.row(at) else { return Ok(None) };
             if row.from == From::Here || ttl <= row.best {
                 return Ok(None);
@@ -384,16 +388,21 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
             return Err(Rejected::Full);
         };
         self.counters.queries = self.counters.queries.saturating_add(1);
-        self.note(at, from, ttl.saturating_add(1));
+        self.note(at, from, ttl, hops);
         self.hold(now, at, id, hops, what);
         // R-FL-28: the application hears of it once.
         Ok(Some(Event::Asked(Query { id, ttl, hops, what })))
     }
 
-    /// A link is known to hold a query with this TTL, or a better one.
-    fn note(&mut self, at: usize, link: LinkId, ttl: u8) {
-        if let Some(known) = self.table.known(at, link.index()) {
-            *known = ttl.max(*known);
+    /// A copy of a query says what its sender holds, and how far that is from who asked.
+    fn note(&mut self, at: usize, from: LinkId, ttl: u8, hops: u8) {
+        let is_native = self.links.get(from.index()).is_some_and(|link| link.as_ref().is_some_and(Link::is_native));
+        if let Some(known) = self.table.known(at, from.index()) {
+            known.holds(ttl.saturating_add(1));
+            // R-FL-52: a classic program passes on what it was told of hops, and is itself not counted.
+            if is_native {
+                known.is_away(hops);
+            }
         }
     }
 

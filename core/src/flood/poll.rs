@@ -105,6 +105,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
                 Job::Send => return Step::Free,
                 Job::Hold => {
                     let best = self.table.row(slot.row).map_or(0, |row| row.best);
+                    self.horizon.heard_from(slot.hops);
                     self.send(slot, best.saturating_sub(1));
                     slot.job = Job::Send;
                 }
@@ -118,13 +119,12 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
 
     /// A search asks farther (R-FL-50).
     fn next_ring(&mut self, now: Instant, slot: &mut Slot, plan: Plan, most: u8) {
-        let next = match plan {
-            Plan::All => most,
-            Plan::First if self.filters_are_usual() => slot.ttl.saturating_add(1),
-            // 1, 2, 4, 6: a ring costs three times the one within it and more, so smaller steps save little.
-            Plan::First => slot.ttl.saturating_add(if slot.ttl < 2 { 1 } else { 2 }),
+        let step = if slot.ttl < 2 || self.rings_are_steep() { 1 } else { 2 };
+        let next = match slot.ttl.saturating_add(step) {
+            next if plan == Plan::First && next <= self.horizon.links() => next.min(most),
+            // Beyond the farthest who ever asks there is probably nobody: one ring is enough for those who never do.
+            _ => most,
         };
-        let next = next.min(most);
         if let Some(row) = self.table.row(slot.row) {
             row.best = next.saturating_add(1);
         }
@@ -144,24 +144,29 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         if ttl > 0 {
             for (index, link) in self.links.iter().enumerate() {
                 let Some(link) = link.as_ref().filter(|link| link.is_up()) else { continue };
-                let Some(known) = self.table.known(slot.row, index).filter(|known| **known < ttl) else { continue };
+                let Some(known) = self.table.known(slot.row, index).filter(|known| known.ttl() < ttl) else { continue };
+                // R-FL-52: in an earlier ring it had the query from others, no later than from us; so it will this one.
+                if known.distance().is_some_and(|distance| distance <= slot.hops.saturating_add(1)) {
+                    continue;
+                }
                 // Whoever is asked last can only answer for itself.
                 if ttl == 1 && is_filtered(&link.filter, slot.what()) {
                     self.counters.filtered = self.counters.filtered.saturating_add(1);
                     continue;
                 }
-                *known = ttl;
+                known.holds(ttl);
                 to.insert(u8::try_from(index).unwrap_or(u8::MAX));
             }
         }
         slot.to = to;
     }
 
-    /// Whether most neighbours said which names they have.
-    fn filters_are_usual(&self) -> bool {
+    /// Whether a ring too large costs much more than one too many: a ring costs as many times the one within it as
+    /// there are other links, and with filters the outermost cost nothing.
+    fn rings_are_steep(&self) -> bool {
         let up = || self.links.iter().flatten().filter(|link| link.is_up());
         let with = up().filter(|link| link.filter != NameFilter::ALL).count();
-        with.saturating_mul(2) > up().count()
+        up().count() > 4 || with.saturating_mul(2) > up().count()
     }
 }
 

@@ -28,6 +28,39 @@ pub(super) struct Row {
     pub(super) hits: u8,
 }
 
+/// What is known of the peer at the other end of a link, in one octet: the TTL that it holds a query with, and how many
+/// links it is away from who asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known(u8);
+
+impl Known {
+    /// The TTL, at most 15; 0 if it is not known to hold the query.
+    pub(super) const fn ttl(self) -> u8 {
+        self.0 & 0x0f
+    }
+
+    /// It holds the query with this TTL, or a better one.
+    pub(super) fn holds(&mut self, ttl: u8) {
+        self.0 = (self.0 & 0xf0) | self.ttl().max(ttl.min(0x0f));
+    }
+
+    /// How many links there are between it and who asked, at most; `None` if it never said so.
+    pub(super) const fn distance(self) -> Option<u8> {
+        match self.0 >> 4 {
+            0 => None,
+            distance => Some(distance),
+        }
+    }
+
+    /// It said that it is this many links away from who asked.
+    pub(super) fn is_away(&mut self, links: u8) {
+        let links = links.min(0x0f);
+        if links > 0 && self.distance().is_none_or(|distance| links < distance) {
+            self.0 = (links << 4) | self.ttl();
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Table<const QUERIES: usize, const LINKS: usize> {
     /// Zero where there is none.
@@ -35,8 +68,8 @@ pub(super) struct Table<const QUERIES: usize, const LINKS: usize> {
     /// When the query is forgotten, in [`ticks`].
     until: [u32; QUERIES],
     rows: [Row; QUERIES],
-    /// The TTL that each link is known to hold the query with; 0 if it is not known to.
-    known: [[u8; LINKS]; QUERIES],
+    /// What is known of the peers at the other ends of the links.
+    known: [[Known; LINKS]; QUERIES],
 }
 
 impl<const QUERIES: usize, const LINKS: usize> Table<QUERIES, LINKS> {
@@ -45,7 +78,7 @@ impl<const QUERIES: usize, const LINKS: usize> Table<QUERIES, LINKS> {
             ids: [0; QUERIES],
             until: [0; QUERIES],
             rows: [Row { best: 0, from: From::Gone, hits: 0 }; QUERIES],
-            known: [[0; LINKS]; QUERIES],
+            known: [[Known(0); LINKS]; QUERIES],
         }
     }
 
@@ -69,7 +102,7 @@ impl<const QUERIES: usize, const LINKS: usize> Table<QUERIES, LINKS> {
         let at = self.until.iter().position(|&until| until <= time)?;
         *self.ids.get_mut(at)? = id.number();
         *self.rows.get_mut(at)? = row;
-        *self.known.get_mut(at)? = [0; LINKS];
+        *self.known.get_mut(at)? = [Known(0); LINKS];
         self.prolong(now, at);
         Some(at)
     }
@@ -89,8 +122,8 @@ impl<const QUERIES: usize, const LINKS: usize> Table<QUERIES, LINKS> {
         self.rows.get_mut(at)
     }
 
-    /// The TTL that a link is known to hold a query with.
-    pub(super) fn known(&mut self, at: usize, link: usize) -> Option<&mut u8> {
+    /// What is known of the peer at the other end of a link.
+    pub(super) fn known(&mut self, at: usize, link: usize) -> Option<&mut Known> {
         self.known.get_mut(at)?.get_mut(link)
     }
 
@@ -101,7 +134,7 @@ impl<const QUERIES: usize, const LINKS: usize> Table<QUERIES, LINKS> {
         }
         for known in &mut self.known {
             if let Some(known) = known.get_mut(usize::from(link)) {
-                *known = 0;
+                *known = Known(0);
             }
         }
     }

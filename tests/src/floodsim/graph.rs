@@ -92,6 +92,12 @@ impl Graph {
         }
         distances
     }
+
+    /// How many peers are at most so many links away from `start`, itself not counted.
+    #[must_use]
+    pub fn within(&self, start: usize, links: u8) -> usize {
+        self.distances(start).iter().flatten().filter(|&&distance| (1..=links.into()).contains(&distance)).count()
+    }
 }
 
 /// Ends of links are shuffled and joined by twos; what would be a loop or a second link is exchanged with another.

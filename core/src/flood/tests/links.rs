@@ -100,3 +100,28 @@ fn askers_get_hits_and_no_queries() {
     flood.answer(now, QueryId::new(7), &found).unwrap();
     assert_eq!(sent(&mut flood, now).first().map(|(to, _)| *to), Some(askers.index()));
 }
+
+/// Who has had a query from others has the next ring from them, too.
+///
+/// proves: R-FL-52
+#[test]
+fn a_ring_is_not_passed_on_to_those_who_are_asked_by_others() {
+    let mut now = Instant::START;
+    let mut flood = peer::<16, 6, 4>(4);
+    let natives: Vec<LinkId> = flood.links().collect();
+    let [asker, equal, farther, child] = natives[..] else { panic!("{natives:?}") };
+    let classic = flood.connect(now, PEER, Ends::Classic).unwrap();
+    let mut ring = |ttl: u8, copies: &[(LinkId, u8)]| {
+        flood.handle(now, asker, &query(7, ttl, 1, "x")).unwrap();
+        for &(from, hops) in copies {
+            flood.handle(now, from, &query(7, ttl + 1 - hops, hops, "x")).unwrap();
+        }
+        now = now + Duration::from_millis(100);
+        sent(&mut flood, now).into_iter().map(|(to, _)| to).collect::<Vec<usize>>()
+    };
+    // We are two links away, and so is `equal`; the classic program repeats what it was told.
+    assert_eq!(ring(4, &[(equal, 2), (farther, 4), (classic, 3)]), [farther, child].map(LinkId::index));
+    assert_eq!(ring(5, &[]), [farther, child, classic].map(LinkId::index));
+    // It turns out to be nearer.
+    assert_eq!(ring(6, &[(farther, 3)]), [child, classic].map(LinkId::index));
+}

@@ -233,6 +233,28 @@ fn rings_stop_at_the_first_hit() {
     assert_eq!(net.queries, 1 + 2 + 4 + 6 + 7);
 }
 
+/// Rings go no farther than others are who ask, but for the last.
+///
+/// proves: R-FL-50
+#[test]
+fn rings_end_where_the_network_does() {
+    let mut net = Net::new(6, &row(6));
+    for peer in 0..6 {
+        net.peers[peer].set_names(net.now, NameFilter::ALL);
+    }
+    net.run(50);
+    // What peer 1 passes on for peer 2 comes over one link.
+    for id in 1..=16 {
+        net.search(2, id, "y", Plan::All, 7);
+        net.run(200);
+    }
+    net.queries = 0;
+    net.search(1, 100, "y", Plan::First, 7);
+    net.run(2000);
+    // One ring to both neighbours, and then everybody.
+    assert_eq!((net.queries, net.over.last()), (2 + 5, Some(&(1, false))));
+}
+
 /// proves: R-FL-41, R-FL-42
 #[test]
 fn the_last_in_a_ring_are_asked_only_if_they_may_have_it() {

@@ -43,19 +43,17 @@ fn main() -> ExitCode {
     for shape in SHAPES {
         add(coverage(&scale(10_000, shape, 10), 5));
     }
-    for shape in SHAPES {
-        add(rings(&scale(1000, shape, 60), false));
-        add(rings(&scale(1000, shape, 60), true));
-    }
-    for shape in &SHAPES[..3] {
-        add(rings(&scale(10_000, *shape, 20), false));
-        add(rings(&scale(10_000, *shape, 20), true));
+    for (peers, searches) in [(100, 60), (300, 60), (1000, 60), (3000, 40), (10_000, 20)] {
+        for shape in SHAPES {
+            add(rings(&scale(peers, shape, searches), false));
+            add(rings(&scale(peers, shape, searches), true));
+        }
     }
     for shape in SHAPES {
         add(vec![full_table(&scale(300, shape, 1))]);
     }
     for loss in [0.001, 0.01, 0.05] {
-        add(vec![losses(&scale(1000, Shape::Regular(6), 20), loss)]);
+        add(losses(&scale(1000, Shape::Regular(6), 20), loss));
     }
     let Some(folder) = std::env::args_os().nth(1) else { return verdict(&rows) };
     let series: Vec<Series> = SHAPES.into_iter().map(measure).collect();

@@ -30,17 +30,34 @@ pub(crate) fn write(path: &Path, series: &[Series]) -> Result<(), Box<dyn Error>
     let mut messages = ChartBuilder::on(&left)
         .caption("Messages of one search, TTL 7", ("sans-serif", 18))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(42)
         .y_label_area_size(72)
         .build_cartesian_2d((100.0..100_000.0).log_scale(), (50.0..2.0 * most).log_scale())?;
-    messages.configure_mesh().x_desc("peers").y_desc("messages").light_line_style(TRANSPARENT).draw()?;
+    let whole = |value: &f64| format!("{value}");
+    messages
+        .configure_mesh()
+        .x_desc("peers")
+        .y_desc("messages")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
+        .light_line_style(TRANSPARENT)
+        .draw()?;
     let mut recall = ChartBuilder::on(&right)
         .caption("Peers asked: a single copy is found so often", ("sans-serif", 18))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(42)
         .y_label_area_size(56)
         .build_cartesian_2d((100.0..100_000.0).log_scale(), 0.0..100.0)?;
-    recall.configure_mesh().x_desc("peers").y_desc("% of all peers").light_line_style(TRANSPARENT).draw()?;
+    recall
+        .configure_mesh()
+        .x_desc("peers")
+        .y_desc("% of all peers")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
+        .light_line_style(TRANSPARENT)
+        .draw()?;
     for (Series { shape, at }, colour) in series.iter().zip(COLOURS) {
         let points = |value: fn(&Effort) -> f64| at.iter().map(move |(peers, effort)| (*peers as f64, value(effort)));
         let style = colour.stroke_width(2);
