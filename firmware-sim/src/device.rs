@@ -64,7 +64,8 @@ fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const
     };
     let mut device = Weather::new(PcapWriter::new(tap, pcap, PcapMode::Both), conditions, seed);
 
-    let mut memory = vec![0; options.ram_disk];
+    // Written, not only reserved: the RAM of a board is there from the beginning, and costs nothing when it is first used.
+    let mut memory = vec![0xff; options.ram_disk];
     let mut room = Box::new(Room::<MEMBERS, SLOTS, RX, TX>::new());
     let mut sockets = Sockets::<SOCKETS>::new();
     let names = Names::new(options.user.as_bytes(), options.tap.as_bytes(), options.user.as_bytes(), b"devices");
