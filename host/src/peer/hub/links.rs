@@ -24,7 +24,7 @@ impl Hub {
         };
         // Without a link the queue is dropped, and the connection ends.
         if let Some(link) = self.flood.connect(self.clock.now(), ip, Ends::Native { dialled }) {
-            self.lines.insert(link, Line { far: Far::Native { conn, peer }, outbox });
+            self.lines.insert(link, Line { far: Far::Native { conn, peer }, was_up: false, outbox });
         } else {
             self.tell(Event::Refused { from: peer.to_string(), error: format!("there are {LINKS} links already") });
         }
@@ -36,11 +36,10 @@ impl Hub {
     }
 
     pub(super) fn close(&mut self, link: LinkId, why: String) {
-        let was_up = self.flood.is_up(link);
         self.flood.disconnect(link);
         if let Some(line) = self.lines.remove(&link) {
             let peer = line.name();
-            self.tell(if was_up {
+            self.tell(if line.was_up {
                 Event::Unlinked { peer, error: why }
             } else {
                 Event::Refused { from: peer, error: why }
@@ -111,7 +110,7 @@ impl Hub {
         let Some(link) = self.flood.connect(self.clock.now(), *at.ip(), Ends::Classic) else {
             return self.tell(Event::Trouble { error: format!("there are {LINKS} links already, {at} gets none") });
         };
-        self.lines.insert(link, Line { far: Far::Classic { at, program }, outbox });
+        self.lines.insert(link, Line { far: Far::Classic { at, program }, was_up: true, outbox });
         self.tell(Event::Linked { peer: at.to_string(), software: format!("classic program {program:?}") });
         self.wake();
     }

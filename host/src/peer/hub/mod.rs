@@ -28,7 +28,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_chann
 use std::thread;
 use std::time::Duration;
 
-use feige_core::flood::{Ends, Event as FloodEvent, Farewell, Flood, Found, LinkId, Output, Plan, Rejected, Settings};
+use feige_core::flood::{
+    Ends, Event as FloodEvent, Farewell, Flood, Found, GREETING, LinkId, Output, Plan, Rejected, Settings,
+};
 use feige_core::wire::flood::classic::{Program, Tag};
 use feige_core::wire::flood::{Hit, MAX_MESSAGE, Message, NameFilter, Query, QueryId, Token, What, frame};
 use feige_core::wire::transfer::EntryKind;
@@ -137,6 +139,8 @@ enum Far {
 #[derive(Debug)]
 struct Line {
     far: Far,
+    /// It was told that there is a link. The flood forgets a link before it says that it is to be closed.
+    was_up: bool,
     outbox: SyncSender<Vec<u8>>,
 }
 
@@ -316,7 +320,9 @@ impl Hub {
             match self.flood.poll(now, &mut buffer) {
                 Output::Transmit { to, octets } => self.transmit(to, octets),
                 Output::Close { link, why } => {
+                    let was_up = self.lines.get(&link).is_some_and(|line| line.was_up);
                     let why = match why {
+                        Farewell::Silent if !was_up => format!("it did not say hello within {} s", GREETING.as_secs()),
                         Farewell::Silent => "it says nothing any more".to_owned(),
                         Farewell::Duplicate(_) => "there is another link to it".to_owned(),
                         _ => "it ends".to_owned(),
@@ -368,7 +374,11 @@ impl Hub {
     fn event(&mut self, link: LinkId, event: &FloodEvent<'_>) {
         match event {
             FloodEvent::Up(hello) => {
-                let peer = self.lines.get(&link).map(Line::name).unwrap_or_default();
+                let mut peer = String::new();
+                if let Some(line) = self.lines.get_mut(&link) {
+                    line.was_up = true;
+                    peer = line.name();
+                }
                 self.tell(Event::Linked { peer, software: hello.software.to_owned() });
                 // What is said first makes it up.
                 self.poll();

@@ -32,7 +32,6 @@ mod unpack;
 
 pub use header::transfer_name;
 pub use pack::{Parcel, pack};
-pub(super) use receive::is_pause;
 pub use receive::{Arrived, Limits, receive};
 pub use unpack::{Unpacked, unpack};
 
