@@ -4,6 +4,8 @@
 //!   search, ring by ring --> the first hit --> fetched --> verified --> there
 //!                                                 |  not to be had
 //!                                                 +--> the next holder, at most three
+//!                                                         |  nobody else said so
+//!   search, everybody at once <---------------------------+
 //! ```
 //! **Guarantees**: one download at a time for a search, from holders that answered it; a file is there under its name
 //! only when it is whole and has the MD5 that its holder said. **Protocol**: R-FL-60 to 66, R-FL-80 to 89.
@@ -108,8 +110,9 @@ impl Seeker<'_> {
         no_clobber: bool,
         telling: &mut Telling,
     ) -> Result<(), Failure> {
-        let began = Instant::now();
-        let search = self.handle.search(what, Plan::First, self.ttl)?;
+        let mut began = Instant::now();
+        let mut search = self.handle.search(what, Plan::First, self.ttl)?;
+        let mut everybody = false;
         let mut tried: Vec<(SocketAddrV4, String)> = Vec::new();
         let mut last = None;
         let mut waiting = Vec::new();
@@ -127,14 +130,21 @@ impl Seeker<'_> {
                     continue;
                 }
                 Some(Heard::Over) => over = over.or(Some(Instant::now())),
+                Some(Heard::Refused(_)) if !tried.is_empty() => break,
                 Some(Heard::Refused(why)) => return Err(refused(&what, why)),
                 None => {}
             }
             if waiting.is_empty() {
-                let is_over = over.is_some_and(|over| over.elapsed() > GRACE || !tried.is_empty());
-                if is_over || tried.len() >= HOLDERS || began.elapsed() > PATIENCE {
+                let is_over = over.is_some_and(|over| over.elapsed() > GRACE || !everybody && !tried.is_empty());
+                if !is_over && began.elapsed() < PATIENCE {
+                    continue;
+                }
+                if everybody || tried.is_empty() {
                     break;
                 }
+                // R-FL-64: the rings ended where the first hit came from, and others may be farther.
+                search = self.handle.search(what, Plan::All, self.ttl)?;
+                (everybody, began, over) = (true, Instant::now(), None);
                 continue;
             }
             // R-FL-61: one after the other.
@@ -143,9 +153,8 @@ impl Seeker<'_> {
             self.report.tell(&[Event::Hit(hit.clone())]);
             match self.fetch_from(&hit, to, no_clobber, telling) {
                 Ok(()) => return Ok(()),
-                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::NoSpace | Exit::Usage) => {
-                    return Err(failure);
-                }
+                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Usage) => return Err(failure),
+                // R-FL-64: also if it is too large, which may be true of this holder's alone.
                 Err(failure) => {
                     let error = format!("{}: {}", Printable::line(&hit.path), failure.message);
                     self.report.tell(&[Event::Refused { from: hit.peer.to_string(), error }]);

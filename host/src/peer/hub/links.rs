@@ -24,7 +24,7 @@ impl Hub {
         };
         // Without a link the queue is dropped, and the connection ends.
         if let Some(link) = self.flood.connect(self.clock.now(), ip, Ends::Native { dialled }) {
-            self.lines.insert(link, Line { far: Far::Native { conn, peer }, was_up: false, outbox });
+            self.lines.insert(link, Line { far: Far::Native { conn, peer }, was_up: false, dropped: None, outbox });
         } else {
             self.tell(Event::Refused { from: peer.to_string(), error: format!("there are {LINKS} links already") });
         }
@@ -110,7 +110,7 @@ impl Hub {
         let Some(link) = self.flood.connect(self.clock.now(), *at.ip(), Ends::Classic) else {
             return self.tell(Event::Trouble { error: format!("there are {LINKS} links already, {at} gets none") });
         };
-        self.lines.insert(link, Line { far: Far::Classic { at, program }, was_up: true, outbox });
+        self.lines.insert(link, Line { far: Far::Classic { at, program }, was_up: true, dropped: None, outbox });
         self.tell(Event::Linked { peer: at.to_string(), software: format!("classic program {program:?}") });
         self.wake();
     }

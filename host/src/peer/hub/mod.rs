@@ -24,9 +24,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use feige_core::flood::{
     Ends, Event as FloodEvent, Farewell, Flood, Found, GREETING, LinkId, Output, Plan, Rejected, Settings,
@@ -63,6 +63,10 @@ const TELLERS: usize = 16;
 
 /// The hub looks after its clock at least so often.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long the same reason for dropping messages of the same link is counted and not told again: a neighbour that
+/// means no good does not fill the log.
+const SAME_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the hub is told.
 #[derive(Debug)]
@@ -141,6 +145,8 @@ struct Line {
     far: Far,
     /// It was told that there is a link. The flood forgets a link before it says that it is to be closed.
     was_up: bool,
+    /// Why a message of it was dropped the last time that this was told, and when.
+    dropped: Option<(Rejected, Instant)>,
     outbox: SyncSender<Vec<u8>>,
 }
 
@@ -363,12 +369,20 @@ impl Hub {
         }
     }
 
-    fn refused(&self, link: LinkId, why: Rejected) {
-        let from = self.lines.get(&link).map_or_else(|| "a classic program".to_owned(), Line::name);
+    fn refused(&mut self, link: LinkId, why: Rejected) {
         // What everybody does now and then is counted, not told.
-        if !matches!(why, Rejected::NobodyAsked | Rejected::TooMany) {
-            self.tell(Event::Refused { from, error: format!("dropped a message: {why}") });
+        if matches!(why, Rejected::NobodyAsked | Rejected::TooMany) {
+            return;
         }
+        let mut from = "a classic program".to_owned();
+        if let Some(line) = self.lines.get_mut(&link) {
+            if line.dropped.is_some_and(|(before, at)| before == why && at.elapsed() < SAME_AGAIN) {
+                return;
+            }
+            line.dropped = Some((why, Instant::now()));
+            from = line.name();
+        }
+        self.tell(Event::Refused { from, error: format!("dropped a message: {why}") });
     }
 
     fn event(&mut self, link: LinkId, event: &FloodEvent<'_>) {
@@ -448,12 +462,14 @@ impl Hub {
         };
         let Some(octets) = octets else { return };
         let Some(line) = self.lines.get(&to) else { return };
-        if line.outbox.try_send(octets).is_err() {
-            self.tell(Event::Refused {
-                from: line.name(),
-                error: "it takes too little: a message was dropped".to_owned(),
-            });
-            return;
+        match line.outbox.try_send(octets) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let error = "it takes too little: a message was dropped".to_owned();
+                return self.tell(Event::Refused { from: line.name(), error });
+            }
+            // It is over, and why is told in a moment.
+            Err(TrySendError::Disconnected(_)) => return,
         }
         if let Message::Query(query) = message {
             let (id, what, to, ttl) = (query.id.to_string(), query.what.to_string(), line.name(), query.ttl);
