@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use feige_core::wire::flood::{Hello, MAX_MESSAGE, Message, Token, encode, frame};
+use feige_core::digest::Digest;
+use feige_core::wire::flood::{self as wire, Hello, Hit, MAX_MESSAGE, Message, Speech, Token, What, encode, frame};
+use feige_core::wire::transfer::EntryKind;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -298,6 +300,47 @@ impl Link {
                 Ok(count) => self.heard.extend_from_slice(&room[..count]),
                 Err(error) => return matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
             }
+        }
+    }
+}
+
+/// A native neighbour by hand, which answers each question by name with these holders, all at once, and claims this MD5.
+/// Returns where it listens.
+///
+/// # Panics
+/// If there is no port.
+#[must_use]
+pub fn neighbour(holders: Vec<SocketAddrV4>, size: u64, md5: Digest) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let holders = holders.clone();
+            thread::spawn(move || converse(Link { stream, heard: Vec::new() }, &holders, size, md5));
+        }
+    });
+    addr
+}
+
+fn converse(mut link: Link, holders: &[SocketAddrV4], size: u64, md5: Digest) {
+    link.say(&Message::Hello(Hello { version: 1, features: 0, token: Token::new(99), software: "by hand" }));
+    loop {
+        let mut hits = Vec::new();
+        let is_there = link.hear(Duration::from_millis(5), |message| {
+            if let Message::Query(query) = message
+                && let What::Name(path) = query.what
+            {
+                for at in holders {
+                    let holder = wire::Holder::new(*at, Speech::Native);
+                    let kind = EntryKind::File;
+                    let hit = Hit { id: query.id, hops: 0, holder, kind, path, size: Some(size), md5: Some(md5) };
+                    hits.push(octets_of(&Message::Hit(hit)));
+                }
+            }
+        });
+        hits.iter().for_each(|hit| link.write(hit));
+        if !is_there {
+            return;
         }
     }
 }
