@@ -94,7 +94,8 @@ impl Victim {
     pub fn still_answers(&self) {
         let asker = Asker::new();
         let _ = self.say(&[asker.question("here.txt", "2").as_bytes()]);
-        let told = asker.told(SOON).expect("an answer");
+        let told = asker.told(SOON);
+        let told = told.unwrap_or_else(|| panic!("no answer at {}: {}", asker.port(), self.program));
         assert_eq!(told, format!("found here.txt at 0 127.0.0.1 {}", self.port()));
     }
 

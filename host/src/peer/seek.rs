@@ -124,7 +124,9 @@ impl Seeker<'_> {
             let wait = if waiting.is_empty() { TICK } else { Duration::ZERO };
             match search.next(wait) {
                 Some(Heard::Hit(hit)) => {
-                    if !tried.contains(&(hit.peer, hit.path.clone())) {
+                    let is_it = |other: &Hit| (other.peer, &other.path) == (hit.peer, &hit.path);
+                    // A classic holder answers each ring, and a bad one as often as it likes.
+                    if !tried.contains(&(hit.peer, hit.path.clone())) && !waiting.iter().any(is_it) {
                         waiting.push(hit);
                     }
                     continue;

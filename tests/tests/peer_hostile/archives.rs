@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 /// Octets of the bomb when it has gone off.
-pub(super) const BOMB: usize = 256 << 20;
+const BOMB: usize = 256 << 20;
 
 /// Length, header and archive.
 pub(super) fn framed(zip: &[u8]) -> Vec<u8> {

@@ -19,8 +19,7 @@ fn query(id: u64, ttl: u8, hops: u8) -> Message<'static> {
 /// A link that breaks a rule ends, and the reason is told once: as the end of a link if there was one.
 ///
 /// proves: R-FL-2, R-FL-10
-#[test]
-fn links_that_break_the_rules_end() {
+pub(super) fn links_that_break_the_rules_end() {
     let mut victim = Victim::start(&[]);
     let cases = [
         ("a query before hello", octets_of(&query(1, 3, 0)), "refused", "it did not say hello"),
@@ -58,8 +57,7 @@ fn links_that_break_the_rules_end() {
 /// Each is dropped and told; the link stays.
 ///
 /// proves: R-FL-21
-#[test]
-fn queries_that_go_too_far_are_dropped() {
+pub(super) fn queries_that_go_too_far_are_dropped() {
     let mut victim = Victim::start(&[]);
     for (number, (ttl, hops)) in [(255, 0), (16, 0), (0, 0), (3, 7), (3, 255)].into_iter().enumerate() {
         let number = number as u64;
@@ -86,8 +84,7 @@ fn queries_that_go_too_far_are_dropped() {
 /// Wherever it is split, and two in one segment.
 ///
 /// proves: R-FL-1, R-FL-28
-#[test]
-fn messages_are_understood_wherever_they_are_split() {
+pub(super) fn messages_are_understood_wherever_they_are_split() {
     let victim = Victim::start(&[]);
     let octets = |id| [hello(), octets_of(&query(id, 3, 0))].concat();
     let answered = |id: u64, pieces: &[&[u8]], queries: usize| {
@@ -126,8 +123,7 @@ fn messages_are_understood_wherever_they_are_split() {
 /// A thousand copies of a question, with any TTL: one answer. So it is for a classic one with our tag.
 ///
 /// proves: R-FL-28, R-FL-74
-#[test]
-fn a_question_is_answered_once() {
+pub(super) fn a_question_is_answered_once() {
     let victim = Victim::start(&[]);
     let mut link = victim.link(5);
     for copy in 0..1000_u32 {
@@ -153,8 +149,7 @@ fn a_question_is_answered_once() {
 /// A peer that dials again has lost its link, and one that never says hello gets none.
 ///
 /// proves: R-FL-10, R-FL-11
-#[test]
-fn a_link_that_is_given_up_is_told_as_what_it_was() {
+pub(super) fn a_link_that_is_given_up_is_told_as_what_it_was() {
     let mut victim = Victim::start(&[]);
     let mut silent = victim.connect();
     silent.write_all(&hello()[..5]).expect("it listens");

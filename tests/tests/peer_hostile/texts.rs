@@ -13,8 +13,7 @@ use feige_tests::victim::{Answer, Asker, Holder, Victim, say};
 use super::archives::{framed, stored, with_length};
 
 /// proves: R-FL-70, R-FL-73, R-FL-75, R-FL-76
-#[test]
-fn nonsense_is_told_and_harms_nobody() {
+pub(super) fn nonsense_is_told_and_harms_nobody() {
     let mut victim = Victim::start(&[]);
     let asker = Asker::new();
     let question = |ttl: &str| asker.question("here.txt", ttl);
@@ -50,8 +49,7 @@ fn nonsense_is_told_and_harms_nobody() {
 /// What is well-formed is understood, wherever it is split; two in one segment are one with somebody else's fields.
 ///
 /// proves: R-FL-70, R-FL-73
-#[test]
-fn texts_are_understood_wherever_they_are_split() {
+pub(super) fn texts_are_understood_wherever_they_are_split() {
     let victim = Victim::start(&[]);
     let at = &*victim.at;
     let length = Asker::new().question("here.txt", "-1").len();
@@ -63,10 +61,16 @@ fn texts_are_understood_wherever_they_are_split() {
         assert!(say(at, &pieces).is_empty());
         let told = asker.told(SOON);
         assert!(told.is_some_and(|told| told.starts_with("found here.txt at ")), "split at {split}");
+        asker
     };
+    // They stay until the end: the same question from the same port would be the same query.
+    let mut askers = Vec::new();
     // Split at 0 is split everywhere.
     for splits in (0..length).collect::<Vec<_>>().chunks(8) {
-        thread::scope(|scope| splits.iter().for_each(|&split| drop(scope.spawn(move || answered(split)))));
+        thread::scope(|scope| {
+            let asking: Vec<_> = splits.iter().map(|&split| scope.spawn(move || answered(split))).collect();
+            askers.extend(asking.into_iter().map(|asking| asking.join().expect("an answer")));
+        });
     }
     let asker = Asker::new();
     let question = asker.question("here.txt", "2");
@@ -78,8 +82,7 @@ fn texts_are_understood_wherever_they_are_split() {
 /// A question in the name of somebody who did not ask: it gets nothing, or not much.
 ///
 /// proves: R-FL-77
-#[test]
-fn nobody_outside_of_the_networks_is_told_and_nobody_without_end() {
+pub(super) fn nobody_outside_of_the_networks_is_told_and_nobody_without_end() {
     let mut victim = Victim::start(&["--network", "127.0.0.1/32"]);
     let forged = Asker::at(Ipv4Addr::new(127, 0, 0, 9));
     for text in [
@@ -111,8 +114,7 @@ fn nobody_outside_of_the_networks_is_told_and_nobody_without_end() {
 }
 
 /// proves: R-FL-79
-#[test]
-fn what_was_found_for_nobody_is_not_followed() {
+pub(super) fn what_was_found_for_nobody_is_not_followed() {
     let mut victim = Victim::start(&[]);
     let third = Asker::new();
     for _ in 0..20 {
@@ -128,8 +130,7 @@ fn what_was_found_for_nobody_is_not_followed() {
 /// Found for a question of ours, at somebody who has nothing to do with it.
 ///
 /// proves: R-FL-79
-#[test]
-fn a_holder_outside_of_the_networks_is_not_asked() {
+pub(super) fn a_holder_outside_of_the_networks_is_not_asked() {
     let third = Asker::at(Ipv4Addr::new(127, 0, 0, 9));
     let asked = Asker::new();
     let options = ["--network", "127.0.0.1/32", "--neighbour", &format!("127.0.0.1:{}/j", asked.port())];
@@ -148,10 +149,11 @@ fn a_holder_outside_of_the_networks_is_not_asked() {
 /// Twenty answers are one download; of twenty holders that have nothing good, three are asked, one after the other.
 ///
 /// proves: R-FL-61, R-FL-64
-#[test]
-fn twenty_answers_are_one_download() {
+pub(super) fn twenty_answers_are_one_download() {
     let good = framed(&stored(&[("x.txt", b"contents")]));
-    let holder = Holder::start(BTreeMap::from([("x.txt".to_owned(), Answer::Octets(good))]), 20);
+    let bad = with_length(&format!(r#"{{"filename":"x","md5":"{}"}}"#, Digest::of(b"")), b"");
+    let both = [("x.txt".to_owned(), Answer::Octets(good)), ("z.txt".to_owned(), Answer::Octets(bad.clone()))];
+    let holder = Holder::start(BTreeMap::from(both), 20);
     let mut victim = Victim::start(&["--neighbour", &format!("{}/j", holder.at)]);
     victim.program.event("linked");
     victim.program.tell("get x.txt");
@@ -159,8 +161,12 @@ fn twenty_answers_are_one_download() {
     thread::sleep(Duration::from_millis(500));
     assert_eq!(holder.requests.try_iter().count(), 1);
     assert_eq!(victim.news(), ["share/x.txt"]);
+    // And twenty of one who gives nonsense are no more.
+    victim.program.tell("get z.txt");
+    victim.program.wait("end", SOON, |event| event["event"] == "trouble");
+    assert_eq!(holder.requests.try_iter().count(), 1);
+    victim.complains_once("twenty times the same", "it has no file_size");
 
-    let bad = with_length(&format!(r#"{{"filename":"x","md5":"{}"}}"#, Digest::of(b"")), b"");
     let answers = || BTreeMap::from([("y.txt".to_owned(), Answer::Octets(bad.clone()))]);
     let bad: Vec<Holder> = (0..20).map(|_| Holder::start(answers(), 0)).collect();
     let asked = Asker::new();
@@ -183,8 +189,7 @@ fn twenty_answers_are_one_download() {
 }
 
 /// proves: R-FL-60, R-FL-80
-#[test]
-fn links_in_the_share_lead_nowhere() {
+pub(super) fn links_in_the_share_lead_nowhere() {
     let victim = Victim::start(&[]);
     let heard = victim.say(&[b"request link.txt 127.0.0.1 9"]);
     assert!(heard.is_empty(), "{heard:?}");
