@@ -10,6 +10,7 @@
 //! **Guarantees**: one download at a time for a search, from holders that answered it; a file is there under its name
 //! only when it is whole and has the MD5 that its holder said. **Protocol**: R-FL-60 to 66, R-FL-80 to 89.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,10 +25,11 @@ use super::classic::fetch;
 use super::event::{Event, Hit};
 use super::hub::{Handle, Heard, address_towards};
 use super::parcel::Limits;
-use super::share::Share;
+use super::share::{Share, part_name};
 use crate::exit::{Exit, Failure};
 use crate::remote::{Most, Remote, Report as Telling, Wish, actions};
 use crate::service::Report;
+use crate::store::rename_new;
 use crate::transfer::Cancel;
 
 /// Files and folders that come with a folder, at most (R-FL-65).
@@ -110,6 +112,10 @@ impl Seeker<'_> {
         no_clobber: bool,
         telling: &mut Telling,
     ) -> Result<(), Failure> {
+        if no_clobber && !to.is_dir() && to.symlink_metadata().is_ok() {
+            let to = to.display();
+            return Err(Failure::new(format!("{to} is there already, and nothing is replaced; name another with -o")));
+        }
         let mut began = Instant::now();
         let mut search = self.handle.search(what, Plan::First, self.ttl)?;
         let mut everybody = false;
@@ -215,16 +221,30 @@ impl Seeker<'_> {
         let own = SocketAddrV4::new(address_towards(hit.peer).unwrap_or(Ipv4Addr::LOCALHOST), self.port);
         let limits = Limits { most: self.most.min(Limits::default().most), ..Limits::default() };
         let failed = |error: super::classic::FetchError| Failure { exit: error.exit(), message: error.to_string() };
-        let came = fetch(hit.peer, &hit.name, own, &share, &limits, self.cancel, |_| {}).map_err(failed)?;
-        let mut path = came.path;
-        if !to.is_dir() {
-            // Another name was wished for.
-            let from = folder.join(&path);
-            std::fs::rename(&from, to).map_err(|error| {
-                Failure::new(format!("cannot rename {} to {}: {error}", from.display(), to.display()))
-            })?;
-            path = to.to_owned();
-        }
+        let bring =
+            |share: &Share| fetch(hit.peer, &hit.name, own, share, &limits, self.cancel, |_| {}).map_err(failed);
+        let (came, path) = if to.is_dir() {
+            let came = bring(&share)?;
+            let path = came.path.clone();
+            (came, path)
+        } else {
+            // Another name was wished for: it must be nobody's, and the file's own may be somebody's.
+            let part = part_name();
+            let result = Share::open(&share.path().join(&part), None)
+                .map_err(|error| Failure::new(error.to_string()))
+                .and_then(|aside| {
+                    let came = bring(&aside)?;
+                    let names = (came.path.file_name().and_then(OsStr::to_str), to.file_name().and_then(OsStr::to_str));
+                    let (Some(from), Some(name)) = names else {
+                        return Err(Failure::usage(format!("{} cannot be the name of a file", to.display())));
+                    };
+                    rename_new(aside.dir(), from, share.dir(), name)
+                        .map_err(|error| Failure::new(format!("cannot call it {}: {error}", to.display())))?;
+                    Ok(came)
+                });
+            let _ = share.dir().remove_dir_all(&part);
+            (result?, to.to_owned())
+        };
         let path = path.to_string_lossy().into_owned();
         let fetched = Event::Fetched { name: hit.name.clone(), holder: hit.peer, path, size: came.size, md5: came.md5 };
         self.report.tell(&[fetched]);

@@ -191,7 +191,7 @@ pub(super) fn patience() {
 
 /// Names in a header, and of the archive itself, are of no consequence: what comes is under the name that was asked for.
 ///
-/// proves: R-FL-82
+/// proves: R-FL-62, R-FL-82
 pub(super) fn names_that_lead_nowhere() {
     let good = stored(&[("x", b"contents")]);
     let answers = [
@@ -214,5 +214,18 @@ pub(super) fn names_that_lead_nowhere() {
         assert_eq!(fs::read(victim.home.path().join("share").join(path)).expect("there"), b"contents");
     }
     assert_eq!(victim.complaints().len(), 0);
+    // A name that is wished for is nobody's, and the own one of the file stays whose it is.
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("x"), b"contents").expect("written");
+    fs::write(home.path().join("mine"), b"mine").expect("written");
+    let via = format!("{}/j", holder.at);
+    for (name, code) in [("mine", 1), ("new", 0), ("new", 1)] {
+        let ended = run(&home, LATE, ["fetch", "x", "--via", &via, "-o", name]);
+        assert_eq!(ended.code, Some(code), "{name}: {}", ended.said);
+    }
+    assert_eq!(tree(home.path()), ["mine", "new", "x"]);
+    for (name, content) in [("mine", &b"mine"[..]), ("new", b"contents"), ("x", b"contents")] {
+        assert_eq!(fs::read(home.path().join(name)).expect("there"), content, "{name}");
+    }
     victim.is_idle();
 }
