@@ -85,12 +85,13 @@ fn attack(mut cases: Vec<Case>) {
 
 const MD5: &str = "0b9c10a814a91f69c3d8c4e7d45ee703";
 
-/// proves: R-FL-81, R-FL-82, R-FL-85
+/// proves: R-FL-81, R-FL-82, R-FL-85, R-FL-88
 pub(super) fn headers() {
     let no_length = "its length cannot be";
     let good = stored(&[("x", b"contents")]);
     let md5 = Digest::of(&good);
     let with = |header: &str| with_length(header, &good);
+    let alone = |body: &str| format!(r#"{{"filename":"x","md5":"{MD5}","body":"{body}"}}"#);
     let deep = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     attack(vec![
         case("negative", (-1_i32).to_le_bytes().to_vec(), no_length, 1),
@@ -110,6 +111,9 @@ pub(super) fn headers() {
         case("md5-is-missing", with(r#"{"filename":"x.zip","file_size":22}"#), "it has no md5", 1),
         case("md5-is-short", with(r#"{"filename":"x.zip","md5":"0b9c10","file_size":22}"#), "it has no md5", 1),
         case("two-headers", with(r#"{"filename":"x"}{"md5":"y"}"#), "it is no JSON object", 1),
+        case("alone", alone("b").into_bytes(), "the digest does not match", 5),
+        case("alone-and-long", alone(&"b".repeat(2000)).into_bytes(), "no length, and 1,024 octets or more", 1),
+        case("alone-and-deep", format!("{{\"filename\":{}", "[".repeat(2000)).into_bytes(), "no length, and 1,024", 1),
         case("no-text", with_length("\0\0\0\0", &[0xff; 64]), "it is no JSON object", 1),
     ]);
 }

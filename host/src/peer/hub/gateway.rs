@@ -6,10 +6,10 @@
 //!
 //! A classic program sends its question to all of its neighbours. If several of them are Feiges, all of them must make
 //! the same query of it, or it floods once for each: the id is made of what all of them know, the question and the time
-//! (R-FL-89). So it can be guessed. Whoever guesses it can ask with it first, and the question goes unanswered: no more
-//! than anybody could do who answers it with a lie. A question that is forged word for word does no harm, since the
-//! true one is passed on if it goes farther, and both are answered to the same asker; the form is in the id, because an
-//! answer in the other form could not be read.
+//! (R-FL-89). So it can be guessed. Whoever guesses it can ask with it first over a link, and have the answers instead of
+//! the asker: no worse than what anybody can do who answers a question with a lie. A text that is forged word for word does
+//! no harm, since the true one is passed on if it goes farther, and both are answered to the same asker. The form is in the
+//! id, because an answer in the other form could not be read.
 //!
 //! **Guarantees**: an answer goes only to networks that are configured, and to nobody more than a few times a minute; a
 //! `found` that nobody asked for is dropped. **Memory**: at most [`MOST`] entries of each kind.
