@@ -23,6 +23,8 @@ pub mod served;
 pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod transfer;
+#[cfg(target_os = "linux")]
+pub mod victim;
 
 use std::fmt;
 use std::io::Write as _;

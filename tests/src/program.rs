@@ -1,9 +1,9 @@
 //! The real program `feige`, built, started and watched.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,6 +15,9 @@ use crate::lab::Host;
 
 /// Generous: a machine may be busy. What is late is found by the tests that measure time.
 pub const SOON: Duration = Duration::from_secs(20);
+
+/// For what waits by itself.
+pub const LATE: Duration = Duration::from_secs(60);
 
 /// The program, built as the tests are. `FEIGE_BIN` names another one.
 ///
@@ -92,6 +95,8 @@ pub fn command<'a, A: AsRef<std::ffi::OsStr>>(
 pub struct Program {
     what: String,
     child: Child,
+    /// What it reads, if it is told something.
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     /// Events that nobody has waited for yet.
     pending: Vec<Value>,
@@ -126,9 +131,24 @@ impl Program {
     ///
     /// # Panics
     /// If it cannot be started.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::with(command, Stdio::null())
+    }
+
+    /// Starts `feige` with these arguments, to [tell](Self::tell) it something later.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn listening<'a, A: AsRef<std::ffi::OsStr>>(
+        place: impl Into<Place<'a>>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self::with(command(place, arguments), Stdio::piped())
+    }
+
+    fn with(mut command: Command, input: Stdio) -> Self {
         let what = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}"));
         let said = Arc::new(Mutex::new(String::new()));
         let (sender, lines) = channel();
@@ -136,7 +156,16 @@ impl Program {
         let err = child.stderr.take().expect("piped");
         watch(out, "", &said, move |line| drop(sender.send(line)));
         watch(err, "! ", &said, drop);
-        Self { what, child, lines, pending: Vec::new(), said }
+        let input = child.stdin.take();
+        Self { what, child, input, lines, pending: Vec::new(), said }
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Panics
+    /// If it does not read, or was not started to.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.input.as_mut().expect("it listens"), "{line}").expect("it runs");
     }
 
     /// The number of its process.
@@ -198,6 +227,24 @@ impl Program {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// The events that it has printed and nobody has waited for.
+    pub fn events(&mut self) -> Vec<Value> {
+        self.pending.extend(self.lines.try_iter().map(|line| parse(&line)));
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Processor time that it took so far.
+    ///
+    /// # Panics
+    /// If it has ended.
+    #[must_use]
+    pub fn processor(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+        let mut fields = stat.rsplit(')').next().expect("fields").split_whitespace().skip(11);
+        let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok()).expect("ticks");
+        Duration::from_millis((ticks() + ticks()) * 10)
     }
 
     /// Everything that it has printed.

@@ -2,18 +2,15 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddrV4, TcpListener};
 use std::path::PathBuf;
-use std::thread;
 
 use feige_core::digest::Digest;
-use feige_core::wire::flood::{Hello, Hit, Holder, MAX_MESSAGE, Message, Speech, Token, What, encode, frame};
-use feige_core::wire::transfer::EntryKind;
 use feige_tests::or_skip;
 use feige_tests::program::{Program, SOON, run};
 use feige_tests::terminal::Terminal;
 use feige_tests::transfer::octets;
+use feige_tests::victim::neighbour;
 use tempfile::TempDir;
 
 /// A running peer, with a folder of its own.
@@ -100,49 +97,6 @@ fn what_cannot_be_is_said_with_the_right_exit_code() {
     assert_eq!(nobody.code, Some(3), "{}", nobody.said);
 }
 
-/// A neighbour by hand, which answers each question by name with these holders, all at once, and claims this MD5.
-fn neighbour_with(holders: Vec<SocketAddrV4>, size: u64, md5: Digest) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let addr = listener.local_addr().expect("an address").to_string();
-    thread::spawn(move || {
-        for stream in listener.incoming().take(4).flatten() {
-            let _ = converse(stream, &holders, size, md5);
-        }
-    });
-    addr
-}
-
-fn say(stream: &mut TcpStream, message: &Message<'_>) -> std::io::Result<()> {
-    let mut octets = [0; MAX_MESSAGE];
-    let len = encode(message, &mut octets).expect("it fits");
-    stream.write_all(&octets[..len])
-}
-
-fn converse(mut stream: TcpStream, holders: &[SocketAddrV4], size: u64, md5: Digest) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(SOON))?;
-    say(&mut stream, &Message::Hello(Hello { version: 1, features: 0, token: Token::new(99), software: "by hand" }))?;
-    let (mut buffer, mut room) = (Vec::new(), [0; 4096]);
-    loop {
-        while let Ok(Some((message, used))) = frame(&buffer) {
-            if let Some(Message::Query(query)) = message
-                && let What::Name(path) = query.what
-            {
-                for at in holders {
-                    let holder = Holder::new(*at, Speech::Native);
-                    let kind = EntryKind::File;
-                    let hit = Hit { id: query.id, hops: 0, holder, kind, path, size: Some(size), md5: Some(md5) };
-                    say(&mut stream, &Message::Hit(hit))?;
-                }
-            }
-            buffer.drain(..used);
-        }
-        match stream.read(&mut room)? {
-            0 => return Ok(()),
-            count => buffer.extend_from_slice(&room[..count]),
-        }
-    }
-}
-
 /// One holder is gone, one has something else under that name; the third has it. Of four that have not, three are tried.
 ///
 /// proves: R-FL-60, R-FL-61, R-FL-62, R-FL-63, R-FL-64
@@ -154,7 +108,7 @@ fn from_several_holders_it_comes_from_one_that_really_has_it() {
     fs::write(liar.path("it.bin"), octets(200_000, 4)).expect("written");
     let at = |peer: &Peer| peer.addr.parse::<SocketAddrV4>().expect("an address");
     let nobody = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 1);
-    let via = neighbour_with(vec![nobody, at(&liar), at(&holder)], 200_000, Digest::of(&content));
+    let via = neighbour(vec![nobody, at(&liar), at(&holder)], 200_000, Digest::of(&content));
     let home = tempfile::tempdir().expect("a folder");
     let fetched = run(&home, SOON, ["--json", "fetch", "it.bin", "--via", &via]);
     assert_eq!(fetched.code, Some(0), "{}", fetched.said);
@@ -165,7 +119,7 @@ fn from_several_holders_it_comes_from_one_that_really_has_it() {
     assert!(fs::read(home.path().join("it.bin")).expect("there") == content);
 
     let none = vec![at(&liar), nobody, SocketAddrV4::new(*nobody.ip(), 2), at(&holder)];
-    let via = neighbour_with(none, 200_000, Digest::of(&content));
+    let via = neighbour(none, 200_000, Digest::of(&content));
     let empty = tempfile::tempdir().expect("a folder");
     fs::create_dir(empty.path().join("into")).expect("made");
     let missed = run(&empty, SOON, ["--json", "fetch", "it.bin", "--via", &via, "-o", "into"]);
@@ -188,7 +142,7 @@ fn what_is_larger_than_the_limit_does_not_come() {
     assert!(!home.path().join("many").exists());
     // A holder that says that it is small.
     let at = holder.addr.parse().expect("an address");
-    let via = neighbour_with(vec![at], 5, Digest::of(&octets(10_000, 7)));
+    let via = neighbour(vec![at], 5, Digest::of(&octets(10_000, 7)));
     fs::write(holder.path("7.bin"), octets(10_000, 7)).expect("written");
     let refused = run(&home, SOON, ["--json", "fetch", "7.bin", "--via", &via, "--max-size", "9kB"]);
     assert_eq!(refused.code, Some(6), "{}", refused.said);

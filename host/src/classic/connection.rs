@@ -9,7 +9,7 @@ use feige_core::wire::transfer::{LENGTH, Prefix};
 use socket2::SockRef;
 
 use super::{ClassicError, Limits};
-use crate::transfer::Cancel;
+use crate::transfer::{Cancel, is_pause};
 
 /// No wait is longer than this at a stretch, so that a cancelled exchange ends soon.
 const TICK: Duration = Duration::from_millis(250);
@@ -258,11 +258,6 @@ fn filled_up(header: &[u8]) -> Vec<u8> {
         header.splice(..LENGTH, (PIECE as u32).to_le_bytes());
     }
     header
-}
-
-/// Whether nothing went wrong: the time of one tick is over, or a signal came.
-fn is_pause(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 /// Sends a piece that is neither joined with the next one nor cut, if it fits into a segment.

@@ -45,6 +45,9 @@ pub struct Peer {
     /// Connections at a time; at most half of them from one address [default: 64].
     #[arg(long, env = "FEIGE_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     pub max_connections: Option<u16>,
+    /// Refuse to fetch what is larger, a folder as a whole [default: 64GiB].
+    #[arg(long, env = "FEIGE_MAX_SIZE", value_name = "SIZE")]
+    pub max_size: Option<ByteSize>,
 }
 
 /// `feige find`

@@ -27,12 +27,13 @@ pub fn peer(output: &OutputOptions, peer: &cli::Peer) -> Result<Exit, Failure> {
     let file = output.config.as_deref().map(|path| SettingsFile::read(path, peer.id)).transpose();
     let file = file.map_err(|error| Failure::usage(error.to_string()))?;
     let mut settings = file.as_ref().map_or_else(Settings::default, |file| file.settings().clone());
-    let cli::Peer { id, listen, share, neighbours, ttl, networks, max_connections } = peer.clone();
+    let cli::Peer { id, listen, share, neighbours, ttl, networks, max_connections, max_size } = peer.clone();
     settings.id = id.or(settings.id);
     settings.listen = listen.unwrap_or(settings.listen);
     settings.share = share.unwrap_or(settings.share);
     settings.ttl = ttl.unwrap_or(settings.ttl);
     settings.max_connections = max_connections.unwrap_or(settings.max_connections);
+    settings.max_size = max_size.unwrap_or(settings.max_size);
     settings.neighbours.extend(neighbours);
     settings.networks.extend(networks);
     Prompt::new(output, settings, file)?.run()

@@ -18,9 +18,8 @@ use feige_core::wire::flood::classic::Program;
 use feige_core::wire::flood::{MAX_MESSAGE, Message, Token, frame};
 
 use super::hub::Notice;
-use super::parcel::is_pause;
 use super::settings::Dialect;
-use crate::transfer::{Cancel, Permit, connect};
+use crate::transfer::{Cancel, Permit, connect, is_pause};
 
 /// Messages that wait to be written.
 const QUEUE: usize = 256;
@@ -95,8 +94,11 @@ pub(super) fn run(here: &Here, stream: &TcpStream, peer: SocketAddr, first: Vec<
         return End::Gone("the peer ends".to_owned(), false);
     }
     let end = read(here, conn, stream, first);
-    // What else it can be is told by whoever dialled.
-    let why = if let End::Gone(why, _) = &end { Some(why.clone()) } else { None };
+    // Whoever dialled tells what else it can be, and that nobody was there.
+    let why = match &end {
+        End::Gone(why, heard) if *heard || !dialled => Some(why.clone()),
+        _ => None,
+    };
     // The hub drops the queue, and that ends the writer.
     let _ = here.hub.send(Notice::Gone { conn, why });
     let _ = stream.shutdown(Shutdown::Both);

@@ -32,9 +32,6 @@ modify KEY VALUE    change a setting; it counts at once, and is kept in the --co
 help                this
 exit                leave";
 
-/// Octets that one `get` may bring into the share.
-const MOST_FETCHED: u64 = 64 << 30;
-
 /// How often it is looked whether it is to end.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -151,7 +148,7 @@ impl Prompt {
         Seeker {
             handle: &self.peer.handle,
             ttl: self.settings.ttl,
-            most: MOST_FETCHED,
+            most: self.settings.max_size.as_u64(),
             port: self.peer.addr.port(),
             cancel: &self.signals.cancel,
             report: &self.report,
@@ -182,7 +179,7 @@ impl Prompt {
     }
 
     fn config(&self) {
-        let Settings { listen, share, ttl, neighbours, networks, id, max_connections } = &self.settings;
+        let Settings { listen, share, ttl, neighbours, networks, id, max_connections, max_size } = &self.settings;
         let mut text = format!("listen           {listen}, at {}\n", self.peer.addr);
         if let Some(id) = id {
             text += &format!("id               {id}\n");
@@ -192,7 +189,7 @@ impl Prompt {
             Printable::line(&share.to_string_lossy()),
             self.share.entries()
         );
-        text += &format!("ttl              {ttl}\nmax-connections  {max_connections}\n");
+        text += &format!("ttl              {ttl}\nmax-connections  {max_connections}\nmax-size         {max_size}\n");
         for neighbour in neighbours {
             text += &format!("neighbour        {neighbour}\n");
         }

@@ -4,10 +4,13 @@
 //!   search, ring by ring --> the first hit --> fetched --> verified --> there
 //!                                                 |  not to be had
 //!                                                 +--> the next holder, at most three
+//!                                                         |  nobody else said so
+//!   search, everybody at once <---------------------------+
 //! ```
 //! **Guarantees**: one download at a time for a search, from holders that answered it; a file is there under its name
 //! only when it is whole and has the MD5 that its holder said. **Protocol**: R-FL-60 to 66, R-FL-80 to 89.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,10 +25,11 @@ use super::classic::fetch;
 use super::event::{Event, Hit};
 use super::hub::{Handle, Heard, address_towards};
 use super::parcel::Limits;
-use super::share::Share;
+use super::share::{Share, part_name};
 use crate::exit::{Exit, Failure};
 use crate::remote::{Most, Remote, Report as Telling, Wish, actions};
 use crate::service::Report;
+use crate::store::rename_new;
 use crate::transfer::Cancel;
 
 /// Files and folders that come with a folder, at most (R-FL-65).
@@ -108,8 +112,13 @@ impl Seeker<'_> {
         no_clobber: bool,
         telling: &mut Telling,
     ) -> Result<(), Failure> {
-        let began = Instant::now();
-        let search = self.handle.search(what, Plan::First, self.ttl)?;
+        if no_clobber && !to.is_dir() && to.symlink_metadata().is_ok() {
+            let to = to.display();
+            return Err(Failure::new(format!("{to} is there already, and nothing is replaced; name another with -o")));
+        }
+        let mut began = Instant::now();
+        let mut search = self.handle.search(what, Plan::First, self.ttl)?;
+        let mut everybody = false;
         let mut tried: Vec<(SocketAddrV4, String)> = Vec::new();
         let mut last = None;
         let mut waiting = Vec::new();
@@ -121,20 +130,29 @@ impl Seeker<'_> {
             let wait = if waiting.is_empty() { TICK } else { Duration::ZERO };
             match search.next(wait) {
                 Some(Heard::Hit(hit)) => {
-                    if !tried.contains(&(hit.peer, hit.path.clone())) {
+                    let is_it = |other: &Hit| (other.peer, &other.path) == (hit.peer, &hit.path);
+                    // A classic holder answers each ring, and a bad one as often as it likes.
+                    if !tried.contains(&(hit.peer, hit.path.clone())) && !waiting.iter().any(is_it) {
                         waiting.push(hit);
                     }
                     continue;
                 }
                 Some(Heard::Over) => over = over.or(Some(Instant::now())),
+                Some(Heard::Refused(_)) if !tried.is_empty() => break,
                 Some(Heard::Refused(why)) => return Err(refused(&what, why)),
                 None => {}
             }
             if waiting.is_empty() {
-                let is_over = over.is_some_and(|over| over.elapsed() > GRACE || !tried.is_empty());
-                if is_over || tried.len() >= HOLDERS || began.elapsed() > PATIENCE {
+                let is_over = over.is_some_and(|over| over.elapsed() > GRACE || !everybody && !tried.is_empty());
+                if !is_over && began.elapsed() < PATIENCE {
+                    continue;
+                }
+                if everybody || tried.is_empty() {
                     break;
                 }
+                // R-FL-64: the rings ended where the first hit came from, and others may be farther.
+                search = self.handle.search(what, Plan::All, self.ttl)?;
+                (everybody, began, over) = (true, Instant::now(), None);
                 continue;
             }
             // R-FL-61: one after the other.
@@ -143,9 +161,8 @@ impl Seeker<'_> {
             self.report.tell(&[Event::Hit(hit.clone())]);
             match self.fetch_from(&hit, to, no_clobber, telling) {
                 Ok(()) => return Ok(()),
-                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::NoSpace | Exit::Usage) => {
-                    return Err(failure);
-                }
+                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Usage) => return Err(failure),
+                // R-FL-64: also if it is too large, which may be true of this holder's alone.
                 Err(failure) => {
                     let error = format!("{}: {}", Printable::line(&hit.path), failure.message);
                     self.report.tell(&[Event::Refused { from: hit.peer.to_string(), error }]);
@@ -204,16 +221,30 @@ impl Seeker<'_> {
         let own = SocketAddrV4::new(address_towards(hit.peer).unwrap_or(Ipv4Addr::LOCALHOST), self.port);
         let limits = Limits { most: self.most.min(Limits::default().most), ..Limits::default() };
         let failed = |error: super::classic::FetchError| Failure { exit: error.exit(), message: error.to_string() };
-        let came = fetch(hit.peer, &hit.name, own, &share, &limits, self.cancel, |_| {}).map_err(failed)?;
-        let mut path = came.path;
-        if !to.is_dir() {
-            // Another name was wished for.
-            let from = folder.join(&path);
-            std::fs::rename(&from, to).map_err(|error| {
-                Failure::new(format!("cannot rename {} to {}: {error}", from.display(), to.display()))
-            })?;
-            path = to.to_owned();
-        }
+        let bring =
+            |share: &Share| fetch(hit.peer, &hit.name, own, share, &limits, self.cancel, |_| {}).map_err(failed);
+        let (came, path) = if to.is_dir() {
+            let came = bring(&share)?;
+            let path = came.path.clone();
+            (came, path)
+        } else {
+            // Another name was wished for: it must be nobody's, and the file's own may be somebody's.
+            let part = part_name();
+            let result = Share::open(&share.path().join(&part), None)
+                .map_err(|error| Failure::new(error.to_string()))
+                .and_then(|aside| {
+                    let came = bring(&aside)?;
+                    let names = (came.path.file_name().and_then(OsStr::to_str), to.file_name().and_then(OsStr::to_str));
+                    let (Some(from), Some(name)) = names else {
+                        return Err(Failure::usage(format!("{} cannot be the name of a file", to.display())));
+                    };
+                    rename_new(aside.dir(), from, share.dir(), name)
+                        .map_err(|error| Failure::new(format!("cannot call it {}: {error}", to.display())))?;
+                    Ok(came)
+                });
+            let _ = share.dir().remove_dir_all(&part);
+            (result?, to.to_owned())
+        };
         let path = path.to_string_lossy().into_owned();
         let fetched = Event::Fetched { name: hit.name.clone(), holder: hit.peer, path, size: came.size, md5: came.md5 };
         self.report.tell(&[fetched]);

@@ -36,7 +36,7 @@ pub use room::Room;
 pub use serve::{Event, Fetch, Serving};
 pub use shares::{Share, Shares, TooManyOffers};
 pub use socket::{Cancel, Clock, SocketError};
-pub(crate) use socket::{Socket, connect};
+pub(crate) use socket::{Socket, connect, is_pause};
 
 use std::io;
 use std::net::SocketAddrV4;

@@ -204,3 +204,8 @@ impl Transport for Socket {
         }
     }
 }
+
+/// Whether nothing went wrong: the time of one tick is over, or a signal came.
+pub(crate) fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}

@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::{prepare, reset, write};
-use crate::peer::parcel::{Limits, Parcel, ParcelError, is_pause, pack, pieces};
+use crate::peer::parcel::{Limits, Parcel, ParcelError, pack, pieces};
 use crate::peer::share::{Share, What};
-use crate::transfer::Cancel;
+use crate::transfer::{Cancel, is_pause};
 
 /// How long is waited for the peer to close when it has everything. It unpacks first, and then forgets to, perhaps.
 const LINGER: Duration = Duration::from_secs(10);

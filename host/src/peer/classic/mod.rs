@@ -29,8 +29,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::peer::parcel::is_pause;
-use crate::transfer::Cancel;
+use crate::transfer::{Cancel, is_pause};
 
 /// No wait is longer than this at a stretch, so that a cancelled exchange ends soon.
 const TICK: Duration = Duration::from_millis(250);

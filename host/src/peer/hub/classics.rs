@@ -6,15 +6,15 @@ use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::SystemTime;
 
 use feige_core::flood::LinkId;
 use feige_core::wire::flood::classic::{self, Program, Tag};
-use feige_core::wire::flood::{Hit, Holder, Message, Query, QueryId, Speech, What};
+use feige_core::wire::flood::{Hit, Holder, Message, Query, Speech, What};
 use feige_core::wire::transfer::EntryKind;
 
 use super::gateway::Asker;
 use super::{DEAF_ASKER, Far, Hub, Line, Notice, TELLERS, address_towards, is_here};
-use crate::accounts::random;
 use crate::peer::event::Event;
 
 impl Hub {
@@ -49,11 +49,9 @@ impl Hub {
             // Our own question, back over a classic program that does not remember.
             return;
         }
-        let Ok(fresh) = random() else { return };
-        let fresh = QueryId::new(u64::from_le_bytes(fresh));
         let (id, hops) = match tag {
             Some(Tag { id, hops }) => (id, hops),
-            None => (self.gateway.id(name, asker.at, fresh), 0),
+            None => (self.gateway.id(name, asker, SystemTime::now()), 0),
         };
         if self.searches.contains_key(&id) {
             return;

@@ -15,6 +15,7 @@
 mod classics;
 mod gateway;
 mod handle;
+mod links;
 mod lookup;
 
 pub(super) use handle::{Handle, Heard, Status};
@@ -23,18 +24,20 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use feige_core::flood::{Ends, Event as FloodEvent, Farewell, Flood, Found, LinkId, Output, Plan, Rejected, Settings};
+use feige_core::flood::{
+    Ends, Event as FloodEvent, Farewell, Flood, Found, GREETING, LinkId, Output, Plan, Rejected, Settings,
+};
 use feige_core::wire::flood::classic::{Program, Tag};
 use feige_core::wire::flood::{Hit, MAX_MESSAGE, Message, NameFilter, Query, QueryId, Token, What, frame};
 use feige_core::wire::transfer::EntryKind;
 
 use super::event::{self, Event};
-use super::link::{self, Here, Wire};
-use super::settings::{self, Dialect, Neighbour};
+use super::link::{Here, Wire};
+use super::settings;
 use super::share::{self, Share};
 use crate::accounts::random;
 use crate::exit::Failure;
@@ -60,6 +63,10 @@ const TELLERS: usize = 16;
 
 /// The hub looks after its clock at least so often.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long the same reason for dropping messages of the same link is counted and not told again: a neighbour that
+/// means no good does not fill the log.
+const SAME_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the hub is told.
 #[derive(Debug)]
@@ -136,6 +143,10 @@ enum Far {
 #[derive(Debug)]
 struct Line {
     far: Far,
+    /// It was told that there is a link. The flood forgets a link before it says that it is to be closed.
+    was_up: bool,
+    /// Why a message of it was dropped the last time that this was told, and when.
+    dropped: Option<(Rejected, Instant)>,
     outbox: SyncSender<Vec<u8>>,
 }
 
@@ -315,7 +326,9 @@ impl Hub {
             match self.flood.poll(now, &mut buffer) {
                 Output::Transmit { to, octets } => self.transmit(to, octets),
                 Output::Close { link, why } => {
+                    let was_up = self.lines.get(&link).is_some_and(|line| line.was_up);
                     let why = match why {
+                        Farewell::Silent if !was_up => format!("it did not say hello within {} s", GREETING.as_secs()),
                         Farewell::Silent => "it says nothing any more".to_owned(),
                         Farewell::Duplicate(_) => "there is another link to it".to_owned(),
                         _ => "it ends".to_owned(),
@@ -339,119 +352,6 @@ impl Hub {
         }
     }
 
-    // ---- links
-
-    fn connected(&mut self, wire: Wire) {
-        let Wire { conn, peer, dialled, outbox } = wire;
-        let ip = match peer.ip() {
-            IpAddr::V4(ip) => ip,
-            IpAddr::V6(ip) => ip.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
-        };
-        // Without a link the queue is dropped, and the connection ends.
-        if let Some(link) = self.flood.connect(self.clock.now(), ip, Ends::Native { dialled }) {
-            self.lines.insert(link, Line { far: Far::Native { conn, peer }, outbox });
-        } else {
-            self.tell(Event::Refused { from: peer.to_string(), error: format!("there are {LINKS} links already") });
-        }
-    }
-
-    fn link_of(&self, conn: u64) -> Option<LinkId> {
-        let is_it = |line: &Line| matches!(line.far, Far::Native { conn: other, .. } if other == conn);
-        self.lines.iter().find(|(_, line)| is_it(line)).map(|(link, _)| *link)
-    }
-
-    fn close(&mut self, link: LinkId, why: String) {
-        let was_up = self.flood.is_up(link);
-        self.flood.disconnect(link);
-        if let Some(line) = self.lines.remove(&link) {
-            let peer = line.name();
-            self.tell(if was_up {
-                Event::Unlinked { peer, error: why }
-            } else {
-                Event::Refused { from: peer, error: why }
-            });
-        }
-    }
-
-    /// Dials those neighbours that are new, and leaves those that are none any more.
-    fn meet_neighbours(&mut self) {
-        let neighbours = self.settings.neighbours.clone();
-        let is_one = |at: SocketAddrV4| neighbours.iter().any(|neighbour| neighbour.at == at);
-        let mut left = Vec::new();
-        self.dialled.retain(|at, gone| {
-            let stays = is_one(*at);
-            if !stays {
-                gone.cancel();
-                left.push(SocketAddr::V4(*at));
-            }
-            stays
-        });
-        let gone = self.lines.iter().filter(|(_, line)| match line.far {
-            Far::Classic { at, .. } => !is_one(at),
-            // Whom we dialled has the port of the neighbour; who dialled us stays.
-            Far::Native { peer, .. } => left.contains(&peer),
-        });
-        let gone: Vec<LinkId> = gone.map(|(link, _)| *link).collect();
-        for link in gone {
-            self.close(link, "it is no neighbour any more".to_owned());
-        }
-        for Neighbour { at, dialect } in neighbours {
-            let is_there = self.dialled.contains_key(&at)
-                || self.lines.values().any(|line| matches!(line.far, Far::Classic { at: other, .. } if other == at));
-            match dialect {
-                _ if is_there => {}
-                Some(Dialect::J) => self.meet_classic(at, Program::J),
-                Some(Dialect::C) => self.meet_classic(at, Program::C),
-                Some(Dialect::Native) | None => {
-                    let gone = Cancel::new();
-                    match link::keep_dialling(&self.here, at, dialect, gone.clone()) {
-                        Ok(()) => {
-                            self.dialled.insert(at, gone);
-                        }
-                        Err(error) => self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") }),
-                    }
-                }
-            }
-        }
-    }
-
-    /// A neighbour that is a classic program: one message, one connection.
-    fn meet_classic(&mut self, at: SocketAddrV4, program: Program) {
-        let (outbox, queue) = sync_channel::<Vec<u8>>(64);
-        let (cancel, hub) = (self.here.cancel.clone(), self.here.hub.clone());
-        let said = thread::Builder::new().name("classic-out".into()).stack_size(128 << 10).spawn(move || {
-            while let Ok(text) = queue.recv() {
-                let Ok(text) = String::from_utf8(text) else { continue };
-                if let Err(error) = super::classic::send(at, &text, DEAF, &cancel) {
-                    let _ = hub.send(Notice::Refused { from: at.to_string(), error: error.to_string() });
-                }
-                if cancel.is_cancelled() {
-                    return;
-                }
-            }
-        });
-        if let Err(error) = said {
-            return self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") });
-        }
-        let Some(link) = self.flood.connect(self.clock.now(), *at.ip(), Ends::Classic) else {
-            return self.tell(Event::Trouble { error: format!("there are {LINKS} links already, {at} gets none") });
-        };
-        self.lines.insert(link, Line { far: Far::Classic { at, program }, outbox });
-        self.tell(Event::Linked { peer: at.to_string(), software: format!("classic program {program:?}") });
-        self.wake();
-    }
-
-    /// Tells those who wait for somebody to ask.
-    fn wake(&mut self) {
-        if self.flood.links().any(|link| self.flood.is_up(link)) {
-            for waiting in self.waiting.drain(..) {
-                let _ = waiting.send(());
-            }
-        }
-    }
-
-    // ---- messages
-
     fn message(&mut self, conn: u64, octets: &[u8]) {
         let Some(link) = self.link_of(conn) else { return };
         let Ok(Some((Some(message), _))) = frame(octets) else { return };
@@ -469,18 +369,30 @@ impl Hub {
         }
     }
 
-    fn refused(&self, link: LinkId, why: Rejected) {
-        let from = self.lines.get(&link).map_or_else(|| "a classic program".to_owned(), Line::name);
+    fn refused(&mut self, link: LinkId, why: Rejected) {
         // What everybody does now and then is counted, not told.
-        if !matches!(why, Rejected::NobodyAsked | Rejected::TooMany) {
-            self.tell(Event::Refused { from, error: format!("dropped a message: {why}") });
+        if matches!(why, Rejected::NobodyAsked | Rejected::TooMany) {
+            return;
         }
+        let mut from = "a classic program".to_owned();
+        if let Some(line) = self.lines.get_mut(&link) {
+            if line.dropped.is_some_and(|(before, at)| before == why && at.elapsed() < SAME_AGAIN) {
+                return;
+            }
+            line.dropped = Some((why, Instant::now()));
+            from = line.name();
+        }
+        self.tell(Event::Refused { from, error: format!("dropped a message: {why}") });
     }
 
     fn event(&mut self, link: LinkId, event: &FloodEvent<'_>) {
         match event {
             FloodEvent::Up(hello) => {
-                let peer = self.lines.get(&link).map(Line::name).unwrap_or_default();
+                let mut peer = String::new();
+                if let Some(line) = self.lines.get_mut(&link) {
+                    line.was_up = true;
+                    peer = line.name();
+                }
                 self.tell(Event::Linked { peer, software: hello.software.to_owned() });
                 // What is said first makes it up.
                 self.poll();
@@ -550,12 +462,14 @@ impl Hub {
         };
         let Some(octets) = octets else { return };
         let Some(line) = self.lines.get(&to) else { return };
-        if line.outbox.try_send(octets).is_err() {
-            self.tell(Event::Refused {
-                from: line.name(),
-                error: "it takes too little: a message was dropped".to_owned(),
-            });
-            return;
+        match line.outbox.try_send(octets) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let error = "it takes too little: a message was dropped".to_owned();
+                return self.tell(Event::Refused { from: line.name(), error });
+            }
+            // It is over, and why is told in a moment.
+            Err(TrySendError::Disconnected(_)) => return,
         }
         if let Message::Query(query) = message {
             let (id, what, to, ttl) = (query.id.to_string(), query.what.to_string(), line.name(), query.ttl);

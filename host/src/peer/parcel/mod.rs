@@ -32,7 +32,6 @@ mod unpack;
 
 pub use header::transfer_name;
 pub use pack::{Parcel, pack};
-pub(super) use receive::is_pause;
 pub use receive::{Arrived, Limits, receive};
 pub use unpack::{Unpacked, unpack};
 
@@ -81,7 +80,9 @@ pub enum ParcelError {
     #[error("the digest does not match what came; try again")]
     Digest,
     /// The archive is larger than is taken.
-    #[error("it is larger than the {most} octets that are taken; raise the quota, or fetch less")]
+    #[error(
+        "it is larger than the {most} octets that are taken; see max-size, which is 1 GiB at most among classic peers"
+    )]
     TooLarge {
         /// The limit.
         most: u64,

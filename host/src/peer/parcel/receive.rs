@@ -15,7 +15,7 @@ use super::archive::{END, End};
 use super::{BUFFER, ParcelError, aside, header, temporary};
 use crate::peer::share::Share;
 use crate::store::Space;
-use crate::transfer::Cancel;
+use crate::transfer::{Cancel, is_pause};
 
 /// No wait is longer than this at a stretch, so that a cancelled exchange ends soon.
 const TICK: Duration = Duration::from_millis(250);
@@ -267,9 +267,4 @@ impl Pace {
         }
         Ok(())
     }
-}
-
-/// Whether nothing went wrong: the time of one tick is over, or a signal came.
-pub(in crate::peer) fn is_pause(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }

@@ -234,6 +234,13 @@ fn links_twice_the_same_and_damage_leave_nothing() {
     assert!(matches!(unpacked(&link, "asked", &share), Err(ParcelError::BadName(_))));
     // A file and a folder of one name; two files of one name, which the writer refuses to make.
     assert!(unpacked(&stored(&[("a", b"x"), ("a/b", b"y")]), "asked", &share).is_err());
+    let mut twice = stored(&[("asked", b"x"), ("other", b"y")]);
+    for at in 0..twice.len() - 5 {
+        if twice[at..].starts_with(b"other") {
+            twice[at..at + 5].copy_from_slice(b"asked");
+        }
+    }
+    assert!(matches!(unpacked(&twice, "asked", &share), Err(ParcelError::Archive(why)) if why.contains("one name")));
     let good = stored(&[("asked", b"contents")]);
     for at in 0..good.len() {
         let mut damaged = good.clone();

@@ -112,8 +112,12 @@ impl<'s> Unpacking<'s> {
     }
 
     fn archive(&mut self, file: &File, name: &str) -> Result<Kind, ParcelError> {
-        check_end(file)?;
+        let entries = entries(file)?;
         let mut zip = ZipArchive::new(file.try_clone().map_err(super::temporary)?).map_err(ParcelError::archive)?;
+        // The library keeps the last of those that have one name.
+        if zip.len() != entries {
+            return Err(ParcelError::archive("two of its entries have one name"));
+        }
         let mut paths = Vec::with_capacity(zip.len());
         for at in 0..zip.len() {
             let entry = zip.by_index_raw(at).map_err(ParcelError::archive)?;
@@ -246,8 +250,8 @@ impl Drop for Unpacking<'_> {
     }
 }
 
-/// Refuses what has more entries than are taken, before a library reads the list of them.
-fn check_end(file: &File) -> Result<(), ParcelError> {
+/// How many entries there are. Refuses more than are taken, before a library reads the list of them.
+fn entries(file: &File) -> Result<usize, ParcelError> {
     let length = file.metadata().map_err(super::temporary)?.len();
     let mut end = [0; END];
     let at = length.checked_sub(END as u64).ok_or_else(|| ParcelError::archive("it is too short"))?;
@@ -259,7 +263,7 @@ fn check_end(file: &File) -> Result<(), ParcelError> {
         }
     }
     match End::parse(&end, length) {
-        Some(end) if end.is_modest() => Ok(()),
+        Some(end) if end.is_modest() => Ok(end.entries.into()),
         Some(_) => Err(ParcelError::archive("it has too many entries")),
         None => Err(ParcelError::archive("its end is not where it should be")),
     }

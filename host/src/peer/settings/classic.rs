@@ -38,6 +38,7 @@ pub(super) fn settings(text: &str, form: Form, id: Option<u32>) -> Result<Settin
         networks.collect::<Result<Vec<Ipv4Net>, _>>()
     })?;
     let max_connections = peer.pair("max_connections").map_or(Ok(defaults.max_connections), connections_of)?;
+    let max_size = peer.pair("max_size").map_or(Ok(defaults.max_size), |pair| value(pair, "a size, as 2GiB"))?;
     let neighbours = match form {
         Form::J => listed(&sections, peer)?,
         _ => others(&sections)?,
@@ -51,6 +52,7 @@ pub(super) fn settings(text: &str, form: Form, id: Option<u32>) -> Result<Settin
         networks,
         id,
         max_connections,
+        max_size,
     })
 }
 
@@ -134,9 +136,12 @@ pub(super) fn modified(text: &str, form: Form, id: Option<u32>, key: &str, value
         // To the programs of the course, which read with Python's `configparser`, one alone begins a reference.
         "share" => Ok(with_line(text, peer, "share_dir", &value.replace('%', "%%"))),
         "max-connections" => Ok(with_line(text, peer, "max_connections", value)),
+        "max-size" => Ok(with_line(text, peer, "max_size", value)),
         "neighbour" => with_neighbours(text, &sections, peer, form, value),
         "network" => Ok(with_line(text, peer, "networks", value)),
-        "ttl" | "networks" | "max_connections" | "ip_addr" | "share_dir" => Ok(with_line(text, peer, key, value)),
+        "ttl" | "networks" | "max_connections" | "max_size" | "ip_addr" | "share_dir" => {
+            Ok(with_line(text, peer, key, value))
+        }
         "server_port" | "client_port" | "peer_list" if form == Form::J => Ok(with_line(text, peer, key, value)),
         "port_number" if form == Form::C => Ok(with_line(text, peer, key, value)),
         _ => Err(Wrong::new(format!("{key} cannot be changed; use one of {}", super::KEYS.join(", ")))),

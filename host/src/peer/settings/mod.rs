@@ -39,6 +39,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use ipnet::Ipv4Net;
 
 /// How large a file may be.
@@ -54,7 +55,7 @@ pub const MOST_HOPS: u8 = 7;
 pub const MOST_NEIGHBOURS: usize = 24;
 
 /// The keys that can be changed.
-pub const KEYS: [&str; 6] = ["listen", "share", "ttl", "neighbour", "network", "max-connections"];
+pub const KEYS: [&str; 7] = ["listen", "share", "ttl", "neighbour", "network", "max-connections", "max-size"];
 
 /// How a peer is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Settings {
     pub id: Option<u32>,
     /// How many connections it serves at a time.
     pub max_connections: u16,
+    /// How many octets one `get` may bring into the share.
+    pub max_size: ByteSize,
 }
 
 impl Default for Settings {
@@ -85,6 +88,7 @@ impl Default for Settings {
             networks: Vec::new(),
             id: None,
             max_connections: 64,
+            max_size: ByteSize::gib(64),
         }
     }
 }
@@ -126,6 +130,9 @@ impl Settings {
         }
         if key == "max-connections" || old.max_connections != new.max_connections {
             self.max_connections = new.max_connections;
+        }
+        if key == "max-size" || old.max_size != new.max_size {
+            self.max_size = new.max_size;
         }
     }
 }

@@ -92,6 +92,7 @@ fn a_change_changes_one_line() {
                 ("listen", "127.0.0.1:4321"),
                 ("network", "10.0.0.0/8, 192.168.0.0/16"),
                 ("max-connections", "9"),
+                ("max-size", "2GiB"),
             ] {
                 let mut file = read(&text, id).unwrap();
                 let before = file.settings().clone();
@@ -104,6 +105,7 @@ fn a_change_changes_one_line() {
                     "network" => {
                         expected.networks = vec!["10.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()];
                     }
+                    "max-size" => expected.max_size = ByteSize::gib(2),
                     _ => expected.max_connections = 9,
                 }
                 assert_eq!(after, expected, "{key}");
@@ -227,6 +229,8 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
         ("neighbour = ['x']\n".to_owned(), None, "p.ini: neighbour cannot be 'x'; write [\"ADDR:PORT\""),
         ("network = ['10.0.0.0/33']\n".to_owned(), None, "p.ini: network cannot be"),
         ("max-connections = 0\n".to_owned(), None, "p.ini: max-connections cannot be 0"),
+        ("max-size = 7\n".to_owned(), None, "p.ini: max-size cannot be 7; write a size in quotes"),
+        (c("ttl = 3", "max_size = much"), None, "p.ini:6: max_size cannot be \"much\"; write a size"),
     ] {
         let error = read(&text, id).map(|file| file.settings().clone()).unwrap_err();
         assert!(error.starts_with(expected), "{error}\n  instead of {expected}");
@@ -242,6 +246,7 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
             ("colour", "red"),
             ("share", "a\n[Peer-9]"),
             ("max-connections", "0"),
+            ("max-size", "much"),
         ] {
             let error = file.modify(key, value).unwrap_err().to_string();
             assert!(error.starts_with("p.ini:"), "{error}");

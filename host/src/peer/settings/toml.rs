@@ -40,6 +40,9 @@ pub(super) fn settings(text: &str) -> Result<Settings, Wrong> {
         let most = item.as_integer().and_then(|most| u16::try_from(most).ok()).filter(|most| *most > 0);
         settings.max_connections = most.ok_or_else(|| wrong("max-connections", item, "a number from 1 to 65535"))?;
     }
+    if let Some(item) = get("max-size") {
+        settings.max_size = one(item, "max-size", "a size in quotes, as \"2GiB\"")?;
+    }
     Ok(settings)
 }
 
