@@ -208,7 +208,7 @@ impl fmt::Display for Event {
             Self::Hit(hit) => hit.fmt(f),
             Self::Over { id, found, sent } => {
                 let found = if *found { "found" } else { "not found" };
-                write!(f, "{id}: {found}; {sent} queries left here")
+                write!(f, "{id}: {found}; queries that left here: {sent}")
             }
             Self::Served { name, to, size } => write!(f, "{to}: fetched {} ({size} octets packed)", line(name)),
             Self::Fetched { name, holder, path, size, .. } => {
