@@ -279,6 +279,14 @@ impl<'c> Remote<'c> {
         result
     }
 
+    /// Which server it is, and who signs in to it: the same for each attempt.
+    pub(crate) fn origin(&self) -> String {
+        match self.credentials {
+            Credentials::Guest => self.name(),
+            Credentials::Account { user, .. } => format!("{user}@{}", self.name()),
+        }
+    }
+
     /// What ends its errands from outside.
     pub(crate) fn cancel(&self) -> &Cancel {
         &self.cancel

@@ -28,8 +28,8 @@ fn report() -> Report {
 
 fn tree(folder: &LocalPath, remote: &str, local: &str) -> Tree {
     let home = Home::open(folder, None).expect("a home");
-    let (remote, local, folder) = (remote.into(), local.into(), folder.into());
-    Tree { remote, home, local, folder, recursive: true }
+    let path = folder.join(local);
+    Tree { remote: remote.into(), home, local: local.into(), path, recursive: true, origin: "server".into() }
 }
 
 fn download<'r>(trees: Vec<Tree>, report: &'r mut Report) -> Download<'r> {
@@ -117,7 +117,7 @@ fn folders_come_page_by_page_and_depth_first() {
     fine(&mut errand, &error(ErrorCode::Busy));
     comes(&mut errand, b"");
     assert_eq!(next(&mut errand), "over");
-    errand.close();
+    errand.close(true);
     assert_eq!(fs::read(folder.path().join("here/a")).ok().as_deref(), Some(&b"aaa"[..]));
     assert_eq!(fs::read(folder.path().join("here/sub/b")).ok().as_deref(), Some(&b""[..]));
     assert!(!folder.path().join("y").exists());
@@ -163,7 +163,7 @@ fn a_damaged_block_is_repaired_in_its_place() {
     errand.save(4096, &octets[4096..]);
     assert!(matches!(errand.verified(4096, 8192, &digests[1..]), Heard::Fine));
     assert!(matches!(errand.complete(digests[1]), Heard::Fine));
-    errand.close();
+    errand.close(true);
     assert!(fs::read(folder.path().join("f")).expect("there") == octets);
 }
 

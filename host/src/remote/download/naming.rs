@@ -1,17 +1,16 @@
 //! Files that came whole: what is checked before they get their names, and how they get them.
 //!
-//! Small files of a folder are given their names by a thread of their own, while the next ones come. Others wait for each
-//! other, because one synchronisation of the disk for many costs no more than for one.
+//! Small files of a folder are written by a thread of their own, while the next ones come. Others wait for each other,
+//! because one synchronisation of the disk for many costs no more than for one.
 
 use std::sync::Arc;
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::block_len;
 
-use super::{Arrival, Download, File, Job, here};
+use super::{Arrival, Download, File, Place, here};
 use crate::exit::{Exit, Failure};
-use crate::home::{Finisher, HomeError};
-use crate::remote::connection::SMALL;
+use crate::home::{Arriving, Finisher, HomeError, Small};
 use crate::remote::report::Event;
 
 /// Files that get their names together, at most; and the octets of such files.
@@ -29,8 +28,8 @@ pub(super) struct Landed {
 
 impl Download<'_> {
     /// What came is whole: checks what is to be checked, and puts it with those that wait for their names.
-    pub(super) fn landed(&mut self, digest: Digest) -> Result<(), Failure> {
-        let Some(Arrival { upload, head, whole, .. }) = self.arrival.take() else { return Ok(()) };
+    pub(super) fn landed(&mut self, file: File, arrival: Arrival, digest: Digest) -> Result<(), Failure> {
+        let Arrival { place, head, whole, .. } = arrival;
         let digest = (head.offset == 0).then_some(digest);
         let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
         let md5 = match whole {
@@ -43,57 +42,59 @@ impl Download<'_> {
         if let (Some(Some(wanted)), Some(md5)) = (self.wish.md5, md5)
             && wanted != md5
         {
-            upload.discard();
+            if let Place::Part(upload) = place {
+                upload.discard();
+            }
             return Err(Failure {
                 exit: Exit::Incomplete,
                 message: format!("its MD5 is {md5} and not {wanted}: it is not kept"),
             });
         }
-        let Some(Job::Get(File { tree, tail, .. })) = self.under_way.front() else { return Ok(()) };
-        let (tree, tail) = (*tree, tail.clone());
         self.taken.1 = self.taken.1.saturating_add(head.size);
+        let File { tree, tail, fresh, .. } = file;
         let landed = Landed { tree, tail, size: head.size, digest, md5 };
-        if self.trees[tree].recursive && head.size <= SMALL && self.finish_beside(tree) {
-            if let Some(finisher) = &mut self.finisher {
-                finisher.give(upload);
-                self.beside.push_back(landed);
+        match place {
+            Place::Memory => self.write_beside(landed, self.arriving(tree, fresh, &head)),
+            Place::Part(upload) => {
+                if self.landed.last().is_some_and(|last| last.tree != tree) {
+                    self.settle();
+                }
+                self.finished.push(upload.complete().map_err(|error| here(&error))?);
+                self.landed.push(landed);
+                self.unsettled += head.size;
+                Ok(())
             }
-            self.hear_finished();
-            return Ok(());
         }
-        if self.landed.last().is_some_and(|last| last.tree != tree) {
-            self.settle();
+    }
+
+    /// Gives the small file that came to the thread that writes such files.
+    fn write_beside(&mut self, landed: Landed, arriving: Arriving) -> Result<(), Failure> {
+        let tree = landed.tree;
+        if self.finisher.as_ref().is_some_and(|(of, _)| *of != tree) {
+            self.wait_finished();
         }
-        self.finished.push(upload.complete().map_err(|error| here(&error))?);
-        self.landed.push(landed);
-        self.unsettled += head.size;
+        let (of, mut finisher) = match self.finisher.take() {
+            Some(running) => running,
+            None => match Finisher::start(Arc::clone(&self.trees[tree].home)) {
+                Ok(finisher) => (tree, finisher),
+                Err(error) => return Err(Failure::new(format!("here: the system gives no thread: {error}"))),
+            },
+        };
+        let mut place = std::mem::take(&mut self.place);
+        place.clear();
+        place.push_str(&self.trees[tree].local);
+        place.push_str(&landed.tail);
+        let small = std::mem::take(&mut self.small);
+        let file = Small { path: &place, octets: &small, arriving };
+        finisher.give(file, landed, |landed, result| self.named(landed, result));
+        (self.place, self.small, self.finisher) = (place, small, Some((of, finisher)));
         Ok(())
     }
 
-    /// Whether small files of this tree can be finished by a thread of their own.
-    fn finish_beside(&mut self, tree: usize) -> bool {
-        if self.beside.back().is_some_and(|last| last.tree != tree) {
-            self.wait_finished();
-        }
-        if self.finisher.is_none() {
-            self.finisher = Finisher::start(Arc::clone(&self.trees[tree].home));
-        }
-        self.finisher.is_some()
-    }
-
-    /// Tells of what was finished beside us.
-    fn hear_finished(&mut self) {
-        while let Some(result) = self.finisher.as_mut().and_then(Finisher::result) {
-            if let Some(landed) = self.beside.pop_front() {
-                self.named(landed, result);
-            }
-        }
-    }
-
+    /// Waits for all small files, and tells what became of them.
     pub(super) fn wait_finished(&mut self) {
-        let results = self.finisher.take().map(Finisher::finish).unwrap_or_default();
-        for (landed, result) in std::mem::take(&mut self.beside).into_iter().zip(results) {
-            self.named(landed, result);
+        if let Some((_, finisher)) = self.finisher.take() {
+            finisher.finish(|landed, result| self.named(landed, result));
         }
         self.report.flush();
     }
@@ -116,8 +117,11 @@ impl Download<'_> {
             Ok(()) => {
                 self.report.moved_file();
                 if self.report.tells_each() || !self.trees[tree].recursive {
-                    let (name, path) = (self.remote(tree, &tail), self.local(tree, &tail));
-                    let path = self.trees[tree].folder.join(path);
+                    let name = self.remote(tree, &tail);
+                    let mut path = self.trees[tree].path.clone();
+                    if !tail.is_empty() {
+                        path.push(tail.trim_start_matches('/'));
+                    }
                     self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
                 }
             }
