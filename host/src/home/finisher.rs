@@ -23,21 +23,23 @@ const TOGETHER: usize = 64;
 /// Octets of the files of a group, after which it is full.
 const OCTETS: usize = 256 << 10;
 
+/// Octets of the largest file that is small.
+const LARGEST: usize = 1 << 16;
+
 /// Groups of files that may wait for the thread.
 const GROUPS: usize = 2;
 
 /// A small file that came whole: of one block, or none.
 #[derive(Clone, Copy, Debug)]
-pub struct Small<'a> {
-    /// Where it is to be.
-    pub path: &'a str,
-    /// All its octets, which are verified.
-    pub octets: &'a [u8],
-    /// What was announced.
-    pub arriving: Arriving,
+struct Small<'a> {
+    path: &'a str,
+    octets: &'a [u8],
+    arriving: Arriving,
 }
 
 /// A thread that writes small files, each with something of the caller's that comes back with the result.
+///
+/// A file is saved, octet by octet; then it is addressed and given, or forgotten.
 #[derive(Debug)]
 pub struct Finisher<T> {
     groups: Option<SyncSender<Group<T>>>,
@@ -71,6 +73,11 @@ impl<T> Group<T> {
         Self { paths: String::new(), octets: Vec::new(), files: Vec::new(), results: Vec::new() }
     }
 
+    /// Where the last file ends.
+    fn end(&self) -> (usize, usize) {
+        self.files.last().map_or((0, 0), |member| member.ends)
+    }
+
     fn files(&self) -> impl Iterator<Item = Small<'_>> {
         let mut from = (0, 0);
         self.files.iter().map(move |member| {
@@ -100,13 +107,35 @@ impl<T: Send + 'static> Finisher<T> {
         Ok(Self { groups: Some(groups), group: Group::new(), done, away: 0, thread: Some(thread) })
     }
 
-    /// Gives a file. What has become of earlier ones is told to `hear`.
-    pub fn give(&mut self, file: Small<'_>, tag: T, hear: impl FnMut(T, Result<(), HomeError>)) {
+    /// Keeps octets of the next file; what is beyond the size of small files is not kept.
+    pub fn save(&mut self, at: u64, octets: &[u8]) {
         let group = &mut self.group;
-        group.paths.push_str(file.path);
-        group.octets.extend_from_slice(file.octets);
+        let Some(at) = usize::try_from(at).ok().filter(|at| at.saturating_add(octets.len()) <= LARGEST) else { return };
+        let from = group.end().1 + at;
+        group.octets.resize(group.octets.len().max(from), 0);
+        let there = (group.octets.len() - from).min(octets.len());
+        let (over, new) = octets.split_at(there);
+        group.octets[from..from + there].copy_from_slice(over);
+        group.octets.extend_from_slice(new);
+    }
+
+    /// Where the file that was saved is to be written: the path that these make up.
+    pub fn address(&mut self, parts: [&str; 2]) {
+        self.group.paths.extend(parts);
+    }
+
+    /// Forgets what was saved since the last file was given.
+    pub fn forget(&mut self) {
+        let (path, octets) = self.group.end();
+        self.group.paths.truncate(path);
+        self.group.octets.truncate(octets);
+    }
+
+    /// Gives the file that was saved, of which every octet is verified. What has become of earlier ones is told to `hear`.
+    pub fn give(&mut self, arriving: Arriving, tag: T, hear: impl FnMut(T, Result<(), HomeError>)) {
+        let group = &mut self.group;
         let ends = (group.paths.len(), group.octets.len());
-        group.files.push(Member { ends, arriving: file.arriving, tag });
+        group.files.push(Member { ends, arriving, tag });
         if group.files.len() >= TOGETHER || group.octets.len() >= OCTETS {
             self.hand_over(hear);
         }
@@ -213,8 +242,12 @@ mod tests {
             let path = if n == 400 { "f/../400".to_owned() } else { format!("f{n}") };
             let arriving =
                 Arriving { size: 3, mtime: None, mode: None, stamp: 1, block: 16, replace: false, fresh: false };
-            let file = Small { path: &path, octets, arriving };
-            finisher.give(file, n, |tag, result| results.push((tag, result)));
+            finisher.save(0, b"what is forgotten");
+            finisher.forget();
+            finisher.save(1, &octets[1..]);
+            finisher.save(0, &octets[..2]);
+            finisher.address(["", &path]);
+            finisher.give(arriving, n, |tag, result| results.push((tag, result)));
         }
         finisher.finish(|tag, result| results.push((tag, result)));
         assert_eq!(results.len(), 700);
@@ -231,7 +264,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut finisher = Finisher::start(Home::open(folder.path(), None).unwrap()).unwrap();
         let arriving = Arriving { size: 3, mtime: None, mode: None, stamp: 1, block: 16, replace: false, fresh: true };
-        finisher.give(Small { path: "f", octets: b"abc", arriving }, (), |(), _| {});
+        finisher.save(0, b"abc");
+        finisher.address(["", "f"]);
+        finisher.give(arriving, (), |(), _| {});
         drop(finisher);
         assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), b"abc");
     }

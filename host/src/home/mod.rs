@@ -44,7 +44,7 @@ mod unnamed;
 mod upload;
 
 pub use error::HomeError;
-pub use finisher::{Finisher, Small};
+pub use finisher::Finisher;
 pub use list::{Item, Listing};
 pub use source::Source;
 pub use unnamed::UnnamedFolder;

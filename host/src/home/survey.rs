@@ -35,14 +35,18 @@ impl Home {
     pub fn sweep(&self, older_than: Duration) {
         // Before anything is removed, because what is removed is taken off it.
         let books = self.books();
-        let survey = self.survey(Some(older_than));
+        let survey = self.go_through(Some(older_than), books.is_some());
         if let Some(ledger) = books {
             ledger.removed(survey.swept);
         }
     }
 
-    /// Goes through the home, and removes parts on the way. What cannot be read is not counted.
+    /// Goes through the home, counts what is used, and removes parts on the way. What cannot be read is not counted.
     pub(super) fn survey(&self, sweep: Option<Duration>) -> Survey {
+        self.go_through(sweep, true)
+    }
+
+    fn go_through(&self, sweep: Option<Duration>, counts: bool) -> Survey {
         let mut survey = Survey::default();
         let level = |dir: Dir| Entries::of(&dir).map(|entries| (dir, entries));
         let mut levels: Vec<_> = self.dir.try_clone().and_then(level).into_iter().collect();
@@ -51,6 +55,11 @@ impl Home {
                 levels.pop();
                 continue;
             };
+            // To look at each of a million files takes seconds. Without a quota only parts are looked at.
+            let reserved = entry.file_name().to_str().is_ok_and(is_reserved);
+            if !counts && !reserved && sys::kind(&entry) == Some(Kind::File) {
+                continue;
+            }
             let Ok(facts) = Facts::look_raw(dir, entry.file_name()) else { continue };
             match facts.kind {
                 Kind::File => survey.count(dir, entry.file_name(), &facts, sweep),
@@ -88,7 +97,7 @@ impl Survey {
 }
 
 /// Removes a folder without a name, with all that is in it, if nobody fills it and it is old enough; tells whether. A
-/// home with a quota has none, so nothing has to be taken off the books.
+/// home with a quota has only those of other programs, which are counted at the next start.
 fn sweep_folder(dir: &Dir, name: &CStr, older_than: Duration) -> bool {
     let Ok(name) = name.to_str() else { return false };
     name.ends_with(PART) && remove_unnamed(dir, name, older_than).unwrap_or(false)

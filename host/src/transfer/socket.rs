@@ -14,21 +14,41 @@ use socket2::{Domain, Protocol, SockRef, Type};
 const TICK: Duration = Duration::from_millis(250);
 
 /// The clock of this process, as the core wants it: handed to whoever needs the time.
+///
+/// It is asked at every step of a machine, so it is the system's cheap one where there is one, which goes in steps of a
+/// few milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(std::time::Instant);
+pub struct Clock(Duration);
 
 impl Clock {
     /// A clock that begins now.
     #[must_use]
     pub fn start() -> Self {
-        Self(std::time::Instant::now())
+        Self(since_start())
     }
 
     /// The present time.
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+        let elapsed = since_start().saturating_sub(self.0);
+        Instant::from_millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+/// The time since this machine started.
+#[cfg(target_os = "linux")]
+fn since_start() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    // Neither is ever negative.
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The time since the first question.
+#[cfg(not(target_os = "linux"))]
+fn since_start() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
 }
 
 /// Ends transfers from outside: the user pressed Ctrl-C, or the program leaves. Clones belong together.

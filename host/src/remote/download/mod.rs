@@ -115,7 +115,7 @@ struct Arrival {
 /// Where the octets of the file that comes are kept until it is whole.
 #[derive(Debug)]
 enum Place {
-    /// In memory, in [`Download::small`]: one block, or none.
+    /// With those that are written beside us: one block, or none.
     Memory,
     Part(Upload),
 }
@@ -140,8 +140,6 @@ pub(super) struct Download<'r> {
     /// The last that was asked for is a large file, or may be one.
     large: bool,
     arrival: Option<Arrival>,
-    /// The octets of a small file that comes.
-    small: Vec<u8>,
     finished: Vec<Finished>,
     landed: Vec<Landed>,
     unsettled: u64,
@@ -149,9 +147,8 @@ pub(super) struct Download<'r> {
     taken: (u64, u64),
     /// Small files of a folder are written beside us; and which tree it is.
     finisher: Option<(usize, Finisher<Landed>)>,
-    /// The path that is asked for, and one here.
+    /// The path that is asked for.
     path: String,
-    place: String,
 }
 
 impl<'r> Download<'r> {
@@ -177,14 +174,12 @@ impl<'r> Download<'r> {
             listing: false,
             large: false,
             arrival: None,
-            small: Vec::new(),
             finished: Vec::new(),
             landed: Vec::new(),
             unsettled: 0,
             taken: (0, 0),
             finisher: None,
             path: String::new(),
-            place: String::new(),
         };
         for (number, tree) in trees.iter().enumerate() {
             if tree.recursive {
@@ -208,7 +203,7 @@ impl<'r> Download<'r> {
     /// Gives names to what is whole. To be called in the end, however that came; `over`: everything was asked for, and is
     /// answered. Tells whether the same command would go on with folders that have no name yet.
     pub(super) fn close(&mut self, over: bool) -> bool {
-        self.arrival = None;
+        self.drop_arrival();
         self.wait_finished();
         self.settle();
         if over {
@@ -310,10 +305,18 @@ impl<'r> Download<'r> {
 
     /// The file that was asked for first is done with, or given up.
     fn pop(&mut self) -> Option<File> {
-        self.arrival = None;
+        self.drop_arrival();
         match self.under_way.pop_front() {
             Some(Job::Get(file)) => Some(file),
             _ => None,
+        }
+    }
+
+    /// Keeps nothing more of the file that comes than what a later attempt can build on.
+    fn drop_arrival(&mut self) {
+        self.arrival = None;
+        if let Some((_, finisher)) = &mut self.finisher {
+            finisher.forget();
         }
     }
 
@@ -351,7 +354,7 @@ impl<'r> Download<'r> {
             }
             Some(Job::Stat(file)) => self.fail(file.tree, &file.tail, &refusal.failure()),
             Some(Job::Get(mut file)) => {
-                self.arrival = None;
+                self.drop_arrival();
                 match refusal.code {
                     ErrorCode::Busy => self.waiting.push(file),
                     ErrorCode::DigestMismatch if file.attempts + 1 < ATTEMPTS => {
@@ -388,7 +391,9 @@ impl<'r> Download<'r> {
         }
         let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
         if one_block && head.size <= SMALL && head.offset == 0 && self.trees[file.tree].recursive {
-            self.small.clear();
+            if let Err(failure) = self.write_beside(file.tree) {
+                return self.give_up(&failure);
+            }
             self.arrival =
                 Some(Arrival { place: Place::Memory, head, failed: None, repairs: 0, whole: None, front: 0 });
             return Heard::Fine;
@@ -519,7 +524,7 @@ impl Errand for Download<'_> {
     fn save(&mut self, at: u64, octets: &[u8]) {
         let Some(arrival) = &mut self.arrival else { return };
         match &mut arrival.place {
-            Place::Memory => keep_small(&mut self.small, at, octets),
+            Place::Memory => self.finisher.iter_mut().for_each(|(_, finisher)| finisher.save(at, octets)),
             Place::Part(upload) if arrival.failed.is_none() => arrival.failed = upload.write(at, octets).err(),
             Place::Part(_) => {}
         }
@@ -545,9 +550,12 @@ impl Errand for Download<'_> {
     }
 
     fn complete(&mut self, digest: Digest) -> Heard {
-        let (Some(arrival), Some(file)) = (self.arrival.take(), self.pop()) else { return Heard::Fine };
+        let (Some(arrival), Some(Job::Get(file))) = (self.arrival.take(), self.under_way.pop_front()) else {
+            return Heard::GiveUp(Failure::new("the server sent a file that was not asked for"));
+        };
         let (tree, tail) = (file.tree, file.tail.clone());
         if let Err(failure) = self.landed(file, arrival, digest) {
+            self.finisher.iter_mut().for_each(|(_, finisher)| finisher.forget());
             self.fail(tree, &tail, &failure);
             return Heard::NotWanted;
         }
@@ -586,7 +594,7 @@ impl Errand for Download<'_> {
     }
 
     fn broken(&mut self) {
-        self.arrival = None;
+        self.drop_arrival();
         self.listing = false;
         self.page.0.clear();
         self.page.1.clear();
@@ -601,13 +609,6 @@ impl Errand for Download<'_> {
     fn report(&mut self) -> &mut Report {
         self.report
     }
-}
-
-/// Keeps octets of a file that is [`SMALL`].
-fn keep_small(small: &mut Vec<u8>, at: u64, octets: &[u8]) {
-    let from = usize::try_from(at.min(SMALL)).unwrap_or(usize::MAX);
-    small.resize(small.len().max(from + octets.len()), 0);
-    small[from..from + octets.len()].copy_from_slice(octets);
 }
 
 /// What this side says of its own disk.

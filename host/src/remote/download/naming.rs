@@ -8,10 +8,10 @@ use std::sync::Arc;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::block_len;
 
-use super::{Arrival, Download, File, Place, here};
+use super::{Arrival, Download, File, Place, Tree, here};
 use crate::exit::{Exit, Failure};
-use crate::home::{Arriving, Finisher, HomeError, Small};
-use crate::remote::report::Event;
+use crate::home::{Finisher, HomeError};
+use crate::remote::report::{Event, Report};
 
 /// Files that get their names together, at most; and the octets of such files.
 pub(super) const TOGETHER: (usize, u64) = (256, 64 << 20);
@@ -52,49 +52,47 @@ impl Download<'_> {
         }
         self.taken.1 = self.taken.1.saturating_add(head.size);
         let File { tree, tail, fresh, .. } = file;
-        let landed = Landed { tree, tail, size: head.size, digest, md5 };
+        let arriving = self.arriving(tree, fresh, &head);
+        let Self { report, trees, finisher, .. } = self;
         match place {
-            Place::Memory => self.write_beside(landed, self.arriving(tree, fresh, &head)),
+            Place::Memory => {
+                if let Some((_, finisher)) = finisher {
+                    finisher.address([&trees[tree].local, &tail]);
+                    let landed = Landed { tree, tail, size: head.size, digest, md5 };
+                    finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, result));
+                }
+            }
             Place::Part(upload) => {
                 if self.landed.last().is_some_and(|last| last.tree != tree) {
                     self.settle();
                 }
                 self.finished.push(upload.complete().map_err(|error| here(&error))?);
-                self.landed.push(landed);
+                self.landed.push(Landed { tree, tail, size: head.size, digest, md5 });
                 self.unsettled += head.size;
-                Ok(())
             }
         }
+        Ok(())
     }
 
-    /// Gives the small file that came to the thread that writes such files.
-    fn write_beside(&mut self, landed: Landed, arriving: Arriving) -> Result<(), Failure> {
-        let tree = landed.tree;
+    /// Has a thread that writes the small files of this tree.
+    pub(super) fn write_beside(&mut self, tree: usize) -> Result<(), Failure> {
         if self.finisher.as_ref().is_some_and(|(of, _)| *of != tree) {
             self.wait_finished();
         }
-        let (of, mut finisher) = match self.finisher.take() {
-            Some(running) => running,
-            None => match Finisher::start(Arc::clone(&self.trees[tree].home)) {
-                Ok(finisher) => (tree, finisher),
-                Err(error) => return Err(Failure::new(format!("here: the system gives no thread: {error}"))),
-            },
-        };
-        let mut place = std::mem::take(&mut self.place);
-        place.clear();
-        place.push_str(&self.trees[tree].local);
-        place.push_str(&landed.tail);
-        let small = std::mem::take(&mut self.small);
-        let file = Small { path: &place, octets: &small, arriving };
-        finisher.give(file, landed, |landed, result| self.named(landed, result));
-        (self.place, self.small, self.finisher) = (place, small, Some((of, finisher)));
+        if self.finisher.is_none() {
+            let finisher = Finisher::start(Arc::clone(&self.trees[tree].home));
+            let finisher =
+                finisher.map_err(|error| Failure::new(format!("here: the system gives no thread: {error}")))?;
+            self.finisher = Some((tree, finisher));
+        }
         Ok(())
     }
 
     /// Waits for all small files, and tells what became of them.
     pub(super) fn wait_finished(&mut self) {
         if let Some((_, finisher)) = self.finisher.take() {
-            finisher.finish(|landed, result| self.named(landed, result));
+            let Self { report, trees, .. } = &mut *self;
+            finisher.finish(|landed, result| landed.tell(report, trees, result));
         }
         self.report.flush();
     }
@@ -105,27 +103,30 @@ impl Download<'_> {
         self.unsettled = 0;
         let results = self.trees[tree].home.settle(&mut self.finished);
         for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
-            self.named(landed, result);
+            landed.tell(self.report, &self.trees, result);
         }
         self.report.flush();
     }
+}
 
-    /// A file has its name, or cannot get it.
-    fn named(&mut self, landed: Landed, result: Result<(), HomeError>) {
-        let Landed { tree, tail, size, digest, md5 } = landed;
+impl Landed {
+    /// It has its name, or cannot get it.
+    fn tell(self, report: &mut Report, trees: &[Tree], result: Result<(), HomeError>) {
+        let Self { tree, tail, size, digest, md5 } = self;
+        let Some(tree) = trees.get(tree) else { return };
+        let name = || format!("{}{tail}", tree.remote);
         match result {
             Ok(()) => {
-                self.report.moved_file();
-                if self.report.tells_each() || !self.trees[tree].recursive {
-                    let name = self.remote(tree, &tail);
-                    let mut path = self.trees[tree].path.clone();
+                report.moved_file();
+                if report.tells_each() || !tree.recursive {
+                    let mut path = tree.path.clone();
                     if !tail.is_empty() {
                         path.push(tail.trim_start_matches('/'));
                     }
-                    self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
+                    report.event(&Event::Downloaded { name: &name(), path: &path, size, digest, md5 });
                 }
             }
-            Err(error) => self.fail(tree, &tail, &here(&error)),
+            Err(error) => report.fail(&name(), &here(&error)),
         }
     }
 }
