@@ -203,7 +203,10 @@ impl Home {
     /// Writes files, and gives them their names; results in their order.
     fn write_group<T>(self: &Arc<Self>, group: &Group<T>) -> Vec<Result<(), HomeError>> {
         if self.unnamed {
-            return group.files().map(|file| self.write_unnamed(parse(file.path)?, file.octets, &file.arriving)).collect();
+            return group
+                .files()
+                .map(|file| self.write_unnamed(parse(file.path)?, file.octets, &file.arriving))
+                .collect();
         }
         let mut finished = Vec::with_capacity(group.files.len());
         let written = |file: Small<'_>| parse(file.path).and_then(|path| self.write_part(path, &file));
