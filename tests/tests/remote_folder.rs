@@ -85,7 +85,7 @@ fn killed_at_any_moment_a_name_is_that_of_a_whole_folder() {
         for attempt in 0.. {
             let over = AtomicBool::new(false);
             let mut client = get(&served, &[]);
-            let end = Instant::now() + Duration::from_micros(random.u64(1_000..90_000) * (1 + attempt / 8));
+            let end = Instant::now() + Duration::from_micros(random.u64(1_000..90_000) * (1 + attempt / 3));
             // Whoever looks sees nothing, or everything.
             std::thread::scope(|threads| {
                 threads.spawn(|| {

@@ -47,6 +47,7 @@ pub use error::HomeError;
 pub use finisher::Finisher;
 pub use list::{Item, Listing};
 pub use source::Source;
+pub(crate) use survey::remove_unnamed;
 pub use unnamed::UnnamedFolder;
 pub use upload::{Arriving, Earlier, Finished, Upload};
 

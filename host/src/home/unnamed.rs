@@ -218,7 +218,8 @@ fn take_up(dir: &Dir, part: &str, locked: &File) -> io::Result<Option<(Dir, bool
     if !owned::is_our_folder(&folder)? {
         return Ok(None);
     }
-    let doubtful = !fresh && !(kept && before == now && now != UNKNOWN);
+    let since_start = kept && before == now && now != UNKNOWN;
+    let doubtful = !fresh && !since_start;
     // Once doubted, it is doubted until it is done: nothing tells its old files from those that come now. Written in any
     // case, since the age of an abandoned folder counts from here.
     write_at(locked, if doubtful { &before } else { &now }, 0)?;

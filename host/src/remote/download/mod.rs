@@ -101,7 +101,8 @@ enum Asked {
 /// The file that comes.
 #[derive(Debug)]
 struct Arrival {
-    place: Place,
+    /// `None`: it is small, so it is kept with those that are written beside us.
+    upload: Option<Upload>,
     head: transfer::File,
     /// What went wrong while octets were saved.
     failed: Option<HomeError>,
@@ -110,14 +111,6 @@ struct Arrival {
     whole: Option<Whole>,
     /// How many octets are verified, from the first on.
     front: u64,
-}
-
-/// Where the octets of the file that comes are kept until it is whole.
-#[derive(Debug)]
-enum Place {
-    /// With those that are written beside us: one block, or none.
-    Memory,
-    Part(Upload),
 }
 
 /// Downloads: see the module.
@@ -394,8 +387,7 @@ impl<'r> Download<'r> {
             if let Err(failure) = self.write_beside(file.tree) {
                 return self.give_up(&failure);
             }
-            self.arrival =
-                Some(Arrival { place: Place::Memory, head, failed: None, repairs: 0, whole: None, front: 0 });
+            self.arrival = Some(Arrival { upload: None, head, failed: None, repairs: 0, whole: None, front: 0 });
             return Heard::Fine;
         }
         let (tree, tail) = (file.tree, file.tail.clone());
@@ -432,8 +424,8 @@ impl<'r> Download<'r> {
             let name = self.remote(tree, &tail);
             self.report.detail(|| format!("{name} goes on at octet {} of {}", head.offset, head.size));
         }
-        let (place, front) = (Place::Part(upload), head.offset);
-        self.arrival = Some(Arrival { place, head, failed: None, repairs: 0, whole, front });
+        let (upload, front) = (Some(upload), head.offset);
+        self.arrival = Some(Arrival { upload, head, failed: None, repairs: 0, whole, front });
         Heard::Fine
     }
 
@@ -523,20 +515,17 @@ impl Errand for Download<'_> {
 
     fn save(&mut self, at: u64, octets: &[u8]) {
         let Some(arrival) = &mut self.arrival else { return };
-        match &mut arrival.place {
-            Place::Memory => self.finisher.iter_mut().for_each(|(_, finisher)| finisher.save(at, octets)),
-            Place::Part(upload) if arrival.failed.is_none() => arrival.failed = upload.write(at, octets).err(),
-            Place::Part(_) => {}
+        match &mut arrival.upload {
+            None => self.finisher.iter_mut().for_each(|(_, finisher)| finisher.save(at, octets)),
+            Some(upload) if arrival.failed.is_none() => arrival.failed = upload.write(at, octets).err(),
+            Some(_) => {}
         }
         self.report.moved(octets.len() as u64);
     }
 
     fn verified(&mut self, at: u64, len: u32, digests: &[Digest]) -> Heard {
         let Some(arrival) = &mut self.arrival else { return Heard::NotWanted };
-        let failed = arrival.failed.take().or_else(|| match &mut arrival.place {
-            Place::Memory => None,
-            Place::Part(upload) => upload.verified(at, len, digests).err(),
-        });
+        let failed = arrival.failed.take().or_else(|| arrival.upload.as_mut()?.verified(at, len, digests).err());
         if let Some(error) = failed {
             return self.give_up(&here(&error));
         }

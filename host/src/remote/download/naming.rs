@@ -8,9 +8,9 @@ use std::sync::Arc;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::block_len;
 
-use super::{Arrival, Download, File, Place, Tree, here};
+use super::{Arrival, Download, File, Tree, here};
 use crate::exit::{Exit, Failure};
-use crate::home::{Finisher, HomeError};
+use crate::home::{Finisher, HomeError, Upload};
 use crate::remote::report::{Event, Report};
 
 /// Files that get their names together, at most; and the octets of such files.
@@ -29,7 +29,7 @@ pub(super) struct Landed {
 impl Download<'_> {
     /// What came is whole: checks what is to be checked, and puts it with those that wait for their names.
     pub(super) fn landed(&mut self, file: File, arrival: Arrival, digest: Digest) -> Result<(), Failure> {
-        let Arrival { place, head, whole, .. } = arrival;
+        let Arrival { upload, head, whole, .. } = arrival;
         let digest = (head.offset == 0).then_some(digest);
         let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
         let md5 = match whole {
@@ -42,9 +42,7 @@ impl Download<'_> {
         if let (Some(Some(wanted)), Some(md5)) = (self.wish.md5, md5)
             && wanted != md5
         {
-            if let Place::Part(upload) = place {
-                upload.discard();
-            }
+            upload.into_iter().for_each(Upload::discard);
             return Err(Failure {
                 exit: Exit::Incomplete,
                 message: format!("its MD5 is {md5} and not {wanted}: it is not kept"),
@@ -54,15 +52,15 @@ impl Download<'_> {
         let File { tree, tail, fresh, .. } = file;
         let arriving = self.arriving(tree, fresh, &head);
         let Self { report, trees, finisher, .. } = self;
-        match place {
-            Place::Memory => {
+        match upload {
+            None => {
                 if let Some((_, finisher)) = finisher {
                     finisher.address([&trees[tree].local, &tail]);
                     let landed = Landed { tree, tail, size: head.size, digest, md5 };
                     finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, result));
                 }
             }
-            Place::Part(upload) => {
+            Some(upload) => {
                 if self.landed.last().is_some_and(|last| last.tree != tree) {
                     self.settle();
                 }
