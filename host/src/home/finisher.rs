@@ -164,10 +164,13 @@ impl<T: Send + 'static> Finisher<T> {
         }
         drop(self.groups.take());
         while self.away > 0 {
-            // The thread does not panic; and if it did, its files are not there.
             let Ok(group) = self.done.recv() else { break };
             self.away -= 1;
             emptied(group, &mut hear);
+        }
+        // Files of which nothing is known must not pass for written.
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
         }
     }
 }

@@ -191,6 +191,31 @@ fn a_new_folder_has_its_name_in_the_end_and_goes_on_without() {
 }
 
 #[test]
+fn folders_of_one_name_become_one() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let trees = ["one/top", "two/top"].map(|remote| tree(folder.path(), remote, "here"));
+    let mut errand = download(trees.into(), &mut report);
+    for (remote, file) in [("one", "a"), ("two", "b")] {
+        assert_eq!(next(&mut errand), format!("list {remote}/top 0"));
+        fine(&mut errand, &entry(file, EntryKind::File, 3));
+        fine(&mut errand, &Reply::End { cursor: 0 });
+        if remote == "one" {
+            continue;
+        }
+        for path in ["one/top/a", "two/top/b"] {
+            assert_eq!(next(&mut errand), format!("get {path} 0"));
+            comes(&mut errand, path[..3].as_bytes());
+        }
+    }
+    assert_eq!(next(&mut errand), "over");
+    errand.close(true);
+    for (file, octets) in [("a", "one"), ("b", "two")] {
+        assert_eq!(fs::read_to_string(folder.path().join("here").join(file)).ok().as_deref(), Some(octets), "{file}");
+    }
+    assert_eq!(report.failed(), 0);
+}
+
+#[test]
 fn after_a_restart_of_the_machine_small_files_of_a_folder_without_a_name_come_again() {
     let (folder, mut report) = (TempDir::new().expect("a folder"), report());
     let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);

@@ -107,6 +107,13 @@ impl Download<'_> {
 
     /// Begins a folder without a name, if it is new here and can be; tells whether nothing is in it yet.
     fn begin_unnamed(&mut self, number: usize) -> Result<Option<bool>, Failure> {
+        if let Some(folder) = self.unnamed(number) {
+            let home = Arc::clone(folder.home());
+            let tree = &mut self.trees[number];
+            tree.home = home;
+            tree.local.clear();
+            return Ok(Some(false));
+        }
         let tree = &mut self.trees[number];
         let Ok(path) = Path::parse(&tree.local) else { return Ok(None) };
         let Digest(key) = Digest::of(format!("{}/{}", tree.origin, tree.remote).as_bytes());

@@ -13,6 +13,7 @@
 //! **Guarantees**: those of [`Home`]: names stay in the target folder, and a file has its name only when it is whole and
 //! verified. A file that cannot be had is reported, and does not keep the others from coming.
 
+mod arrival;
 mod folders;
 mod naming;
 
@@ -21,16 +22,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use feige_core::digest::Digest;
-use feige_core::wire::transfer::{self, EntryKind, ErrorCode, Get, Path, Reply, Request, block_len};
+use feige_core::wire::transfer::{EntryKind, ErrorCode, Get, Path, Reply, Request};
 
 use super::connection::{Patience, SMALL, sleep};
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
 use super::report::Report;
-use super::whole::Whole;
 use super::{Wish, same_time};
 use crate::exit::{Exit, Failure};
-use crate::home::{Arriving, Finished, Finisher, Home, HomeError, UnnamedFolder, Upload};
+use crate::home::{Finished, Finisher, Home, HomeError, UnnamedFolder};
 use crate::transfer::Cancel;
+use arrival::Arrival;
 use naming::{Landed, TOGETHER};
 
 /// Nothing is asked for behind a file that is larger, in octets.
@@ -96,21 +97,6 @@ enum Job {
 enum Asked {
     Stat,
     Get { offset: u64, block: u8, stamp: u64 },
-}
-
-/// The file that comes.
-#[derive(Debug)]
-struct Arrival {
-    /// `None`: it is small, so it is kept with those that are written beside us.
-    upload: Option<Upload>,
-    head: transfer::File,
-    /// What went wrong while octets were saved.
-    failed: Option<HomeError>,
-    repairs: u32,
-    /// The MD5 of the whole; `None` if nobody wants it, or if it is that of the only block.
-    whole: Option<Whole>,
-    /// How many octets are verified, from the first on.
-    front: u64,
 }
 
 /// Downloads: see the module.
@@ -213,9 +199,10 @@ impl<'r> Download<'r> {
         format!("{}{tail}", self.trees[tree].local)
     }
 
-    /// The folder without a name that is this tree's.
+    /// The folder without a name that is this tree's, or that of one before it that is to be in the same place.
     fn unnamed(&self, tree: usize) -> Option<&UnnamedFolder> {
-        self.unnamed.iter().find(|(number, _)| *number == tree).map(|(_, folder)| folder)
+        let same = |other: usize| other == tree || self.trees[other].path == self.trees[tree].path;
+        self.unnamed.iter().find(|(number, _)| same(*number)).map(|(_, folder)| folder)
     }
 
     fn fail(&mut self, tree: usize, tail: &str, failure: &Failure) {
@@ -305,14 +292,6 @@ impl<'r> Download<'r> {
         }
     }
 
-    /// Keeps nothing more of the file that comes than what a later attempt can build on.
-    fn drop_arrival(&mut self) {
-        self.arrival = None;
-        if let Some((_, finisher)) = &mut self.finisher {
-            finisher.forget();
-        }
-    }
-
     /// Gives up the file that comes, which goes wrong on this side.
     fn give_up(&mut self, failure: &Failure) -> Heard {
         if let Some(file) = self.pop() {
@@ -364,82 +343,6 @@ impl<'r> Download<'r> {
             None => {}
         }
         Heard::Fine
-    }
-
-    /// A file begins to come.
-    fn begin(&mut self, head: transfer::File) -> Heard {
-        let Some(Job::Get(file)) = self.under_way.front() else {
-            return Heard::GiveUp(Failure::new("the server sent a file that was not asked for"));
-        };
-        if head.offset.checked_add(head.length) != Some(head.size) {
-            return self
-                .give_up(&Failure { exit: Exit::Incomplete, message: "the server has only a part of it".into() });
-        }
-        if self.taken.1.saturating_add(head.size) > self.wish.most.octets {
-            let octets = self.wish.most.octets;
-            return Heard::GiveUp(Failure {
-                exit: Exit::NoSpace,
-                message: format!("there is more of it than the {octets} octets that may come; raise that limit"),
-            });
-        }
-        let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
-        if one_block && head.size <= SMALL && head.offset == 0 && self.trees[file.tree].recursive {
-            if let Err(failure) = self.write_beside(file.tree) {
-                return self.give_up(&failure);
-            }
-            self.arrival = Some(Arrival { upload: None, head, failed: None, repairs: 0, whole: None, front: 0 });
-            return Heard::Fine;
-        }
-        let (tree, tail) = (file.tree, file.tail.clone());
-        let arriving = self.arriving(tree, file.fresh, &head);
-        let local = self.local(tree, &tail);
-        let home = &self.trees[tree].home;
-        let upload = Path::parse(&local)
-            .map_err(|_| Failure::new(BAD_NAME))
-            .and_then(|path| home.receive(path, &arriving).map_err(|error| here(&error)));
-        let upload = match upload {
-            Ok(upload) => upload,
-            Err(failure) => return self.give_up(&failure),
-        };
-        if upload.offset() < head.offset {
-            return self.again(&Failure::new("another program removed what was here of it"));
-        }
-        let mut whole = None;
-        if self.wish.md5.is_some() && !one_block {
-            match upload.reader().and_then(Whole::of) {
-                Ok(reader) => whole = Some(reader),
-                Err(error) => return self.give_up(&Failure::new(format!("cannot hash it: {error}"))),
-            }
-        }
-        if let Some(whole) = &whole {
-            whole.read_to(head.offset);
-        }
-        if head.length > LARGE {
-            let name = local.rsplit('/').next().unwrap_or_default();
-            if self.stack.is_empty() && self.ready.is_empty() {
-                self.report.begin(name, head.offset, Some(head.size));
-            }
-        }
-        if head.offset > 0 {
-            let name = self.remote(tree, &tail);
-            self.report.detail(|| format!("{name} goes on at octet {} of {}", head.offset, head.size));
-        }
-        let (upload, front) = (Some(upload), head.offset);
-        self.arrival = Some(Arrival { upload, head, failed: None, repairs: 0, whole, front });
-        Heard::Fine
-    }
-
-    /// What a home is told of a file that comes.
-    fn arriving(&self, tree: usize, fresh: bool, head: &transfer::File) -> Arriving {
-        Arriving {
-            size: head.size,
-            mtime: head.mtime,
-            mode: head.mode,
-            stamp: head.stamp,
-            block: head.block,
-            replace: !self.wish.no_clobber || self.unnamed(tree).is_some(),
-            fresh,
-        }
     }
 }
 
