@@ -4,7 +4,7 @@
 //! it. Another processor can do that while the next files come.
 //!
 //! **Guarantees**: results come in the order in which the files were given; a file has its name once its result is there.
-//! **Memory**: 4 groups of at most [`OCTETS`] and [`TOGETHER`] files each, or of one file. **Time**: who gives more waits.
+//! **Memory**: some five groups of files, 256 KiB of octets each. **Time**: who gives more waits.
 
 use std::io;
 use std::sync::Arc;

@@ -9,7 +9,7 @@
 //!
 //! **Guarantees**: a folder has its name only when all that came is on the disk. Two programs never fill the same one. What
 //! was killed is found by the next attempt, whose KEY is the same; after a restart of this machine it is told that small
-//! files in it may have lost their octets ([`UnnamedFolder::doubtful`]). A folder that somebody else made is left alone.
+//! files in it may have lost their octets ([`UnnamedFolder::is_doubtful`]). A folder that somebody else made is left alone.
 
 use std::fs::File;
 use std::io;
@@ -92,6 +92,10 @@ impl Home {
 
     /// Writes a small file that came whole into a folder without a name: the file has its own at once.
     pub(super) fn write_unnamed(&self, path: Path<'_>, octets: &[u8], arriving: &Arriving) -> Result<(), HomeError> {
+        if octets.len() as u64 != arriving.size {
+            let reason = "not all of its octets came; send the rest";
+            return Err(HomeError::about(ErrorCode::BadRequest, RECEIVE, path.as_str(), reason));
+        }
         self.within(RECEIVE, path, |folder, name| {
             self.spend_small(&folder.dir, path.as_str(), octets.len() as u64)?;
             let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);

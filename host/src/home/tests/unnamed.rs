@@ -72,6 +72,8 @@ fn what_was_killed_goes_on_and_what_is_empty_goes() {
     unnamed.home().make_dir(path("c"), false).unwrap();
     assert_eq!(write(&unnamed, "c", b"x").unwrap_err().code, ErrorCode::IsAFolder);
     assert!(write(&unnamed, "no/such", b"x").is_err());
+    let short = unnamed.home().write_unnamed(path("d"), b"x", &arriving(2));
+    assert_eq!(short.unwrap_err().code, ErrorCode::BadRequest);
     unnamed.finish().unwrap();
     assert_eq!(names(&folder.path().join("x")), ["a", "b", "c"]);
     assert_eq!(fs::read(folder.path().join("x/b")).unwrap(), b"a whole one");
