@@ -111,7 +111,7 @@ impl<'c> Remote<'c> {
             to,
             credentials,
             retry,
-            clock: Clock::start(),
+            clock: Clock::coarse(),
             cancel,
             room: None,
             hasher: Lanes::new(),
