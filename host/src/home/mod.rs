@@ -8,14 +8,16 @@
 //!   (`RESOLVE_BENEATH`); in them, files have names of one component, and links are not followed. What a link shows
 //!   that points to somewhere in the home is shown.
 //! - A file has its name only when it is whole, verified and on the disk ([`Home::settle`]). Until then it is a *part*
-//!   beside it, which no user can name. What it replaces stays whole until then.
+//!   beside it, which no user can name. What it replaces stays whole until then. A new folder may be a part as a whole
+//!   ([`UnnamedFolder`]).
 //! - What is used and what is promised to uploads are together within the quota, at every moment, however many
 //!   connections upload.
 //! - What came before an upload broke off is there for the next attempt, as far as it was verified: after this program
 //!   was killed as it is, after the machine restarted once it is hashed again.
 //!
-//! Three names are reserved, of which users can name none: `.NAME.feige-part` for the octets of a large file,
-//! `.NAME.feige-sums` for the digests of its blocks, and `.NUMBER.feige-small` for a small file.
+//! Some names are reserved, of which users can name none: `.NAME.feige-part` for the octets of a large file,
+//! `.NAME.feige-sums` for the digests of its blocks, `.NUMBER.feige-small` for a small file, and `.NAME.KEY.feige-part`
+//! for a folder without a name.
 //!
 //! Other programs may work in the folder too. What they use is counted when the home is opened the next time.
 //!
@@ -38,12 +40,15 @@ mod survey;
 pub(crate) mod sys;
 #[cfg(test)]
 mod tests;
+mod unnamed;
 mod upload;
 
 pub use error::HomeError;
 pub use finisher::Finisher;
 pub use list::{Item, Listing};
 pub use source::Source;
+pub(crate) use survey::remove_unnamed;
+pub use unnamed::UnnamedFolder;
 pub use upload::{Arriving, Earlier, Finished, Upload};
 
 use std::sync::atomic::AtomicU64;
@@ -78,6 +83,8 @@ pub struct Home {
     /// Watches the disk for all small files together.
     watch: Mutex<space::Space>,
     modes: Modes,
+    /// It is a folder without a name: a small file in it may have its own before it is on the disk.
+    unnamed: bool,
 }
 
 /// How much room there is, in octets.
@@ -102,7 +109,24 @@ impl Home {
     pub fn open(path: &std::path::Path, quota: Option<u64>) -> Result<Arc<Self>, HomeError> {
         let dir =
             Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| HomeError::io("open", "", &error))?;
-        let home = Arc::new(Self {
+        let home = Arc::new(Self::of(dir, quota, false));
+        if quota.is_some() {
+            let home = Arc::clone(&home);
+            // Without a thread, the first one who needs it does it.
+            let _ = std::thread::Builder::new().name("survey".into()).spawn(move || {
+                home.books();
+            });
+        }
+        Ok(home)
+    }
+
+    /// A folder without a name.
+    fn unnamed(dir: Dir) -> Arc<Self> {
+        Arc::new(Self::of(dir, None, true))
+    }
+
+    fn of(dir: Dir, quota: Option<u64>, unnamed: bool) -> Self {
+        Self {
             dir,
             quota,
             ledger: OnceLock::new(),
@@ -112,15 +136,8 @@ impl Home {
             small_parts: AtomicU64::new(unguessable()),
             watch: Mutex::default(),
             modes: Modes::of_this_process(),
-        });
-        if quota.is_some() {
-            let home = Arc::clone(&home);
-            // Without a thread, the first one who needs it does it.
-            let _ = std::thread::Builder::new().name("survey".into()).spawn(move || {
-                home.books();
-            });
+            unnamed,
         }
-        Ok(home)
     }
 
     /// How much may be used; `None`: no limit but the disk.

@@ -41,6 +41,20 @@ pub(super) fn sums_name(name: &str) -> String {
     beside(name, SUMS)
 }
 
+/// `.NAME.KEY`, for a folder that has no name yet and what is kept beside it: the end is still to come. A long `NAME` is
+/// cut.
+pub(super) fn keyed(name: &str, key: u64) -> String {
+    let key = format!(".{key:016x}");
+    let room = LONGEST_NAME - 1 - key.len() - PART.len().max(SUMS.len());
+    format!(".{}{key}", shortened(name, room))
+}
+
+/// Whether `stem` is what [`keyed`] makes.
+pub(super) fn is_keyed(stem: &str) -> bool {
+    let key = stem.strip_prefix('.').and_then(|stem| stem.rsplit_once('.')).filter(|(name, _)| !name.is_empty());
+    key.is_some_and(|(_, key)| key.len() == 16 && key.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// A hidden name beside `name`. Long names are cut, and end with a digest of the whole.
 fn beside(name: &str, suffix: &str) -> String {
     if name.len() + suffix.len() < LONGEST_NAME {

@@ -23,6 +23,7 @@ pub struct Source {
     pub mode: u16,
     /// Something that changes whenever the file does, or another takes its place; never 0.
     pub stamp: u64,
+    facts: Facts,
 }
 
 impl Source {
@@ -30,7 +31,7 @@ impl Source {
     pub(crate) fn new(file: File) -> io::Result<Option<Self>> {
         let facts = Facts::of_file(&file)?;
         let Facts { kind: Kind::File, size, mode, modified: mtime, .. } = facts else { return Ok(None) };
-        Ok(Some(Self { file, size, mtime, mode, stamp: stamp(&facts) }))
+        Ok(Some(Self { file, size, mtime, mode, stamp: stamp(&facts), facts }))
     }
 
     /// Whether the file is still what it was when it was opened, although another may have its name by now.
@@ -39,7 +40,7 @@ impl Source {
         Facts::of_file(&self.file).is_ok_and(|facts| {
             // That it lost its name is a change to the system, but not of its octets.
             let replaced = facts.links == 0 && (facts.size, facts.modified) == (self.size, self.mtime);
-            replaced || stamp(&facts) == self.stamp
+            replaced || signs(&facts) == signs(&self.facts)
         })
     }
 }
@@ -81,10 +82,14 @@ impl Home {
     }
 }
 
+/// What of a file changes when its octets do.
+const fn signs(facts: &Facts) -> [u64; 5] {
+    [facts.device, facts.inode, facts.size, facts.modified.cast_unsigned(), facts.changed.cast_unsigned()]
+}
+
 fn stamp(facts: &Facts) -> u64 {
     let mut octets = [0; 40];
-    let words = [facts.device, facts.inode, facts.size, facts.modified.cast_unsigned(), facts.changed.cast_unsigned()];
-    for (place, word) in octets.chunks_exact_mut(8).zip(words) {
+    for (place, word) in octets.chunks_exact_mut(8).zip(signs(facts)) {
         place.copy_from_slice(&word.to_le_bytes());
     }
     let Digest(digest) = Digest::of(&octets);

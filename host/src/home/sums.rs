@@ -34,7 +34,7 @@ const VERSION: u8 = 1;
 /// Octets before the first digest.
 pub(super) const HEADER: usize = 64;
 /// Stands for a start that is not known.
-const UNKNOWN: [u8; 16] = [0; 16];
+pub(super) const UNKNOWN: [u8; 16] = [0; 16];
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
@@ -222,7 +222,7 @@ fn decode(header: &[u8; HEADER]) -> Option<(Identity, [u8; 16])> {
 }
 
 /// Reads until `into` is full or the file ends.
-fn read_full(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+pub(super) fn read_full(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < into.len() {
         match read_at(file, &mut into[done..], at.saturating_add(done as u64))? {
@@ -235,7 +235,7 @@ fn read_full(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
 
 /// Something that is another once the machine was restarted or the file system of `file` was taken out; zeros if it is
 /// not known.
-fn start_of(file: &File) -> [u8; 16] {
+pub(super) fn start_of(file: &File) -> [u8; 16] {
     static MACHINE: OnceLock<Digest> = OnceLock::new();
     let Digest(machine) = *MACHINE.get_or_init(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

@@ -10,6 +10,7 @@ use cap_std::fs::{Dir, File};
 use super::Home;
 use super::reserved::{PART, SMALL, SUMS, is_reserved};
 use super::sys::{self, Entries, Facts, Kind};
+use super::unnamed::Abandoned;
 use crate::store::owned::{self, Found};
 
 /// Folders inside folders that are looked into. Paths of users end earlier.
@@ -34,14 +35,18 @@ impl Home {
     pub fn sweep(&self, older_than: Duration) {
         // Before anything is removed, because what is removed is taken off it.
         let books = self.books();
-        let survey = self.survey(Some(older_than));
+        let survey = self.go_through(Some(older_than), books.is_some());
         if let Some(ledger) = books {
             ledger.removed(survey.swept);
         }
     }
 
-    /// Goes through the home, and removes parts on the way. What cannot be read is not counted.
+    /// Goes through the home, counts what is used, and removes parts on the way. What cannot be read is not counted.
     pub(super) fn survey(&self, sweep: Option<Duration>) -> Survey {
+        self.go_through(sweep, true)
+    }
+
+    fn go_through(&self, sweep: Option<Duration>, counts: bool) -> Survey {
         let mut survey = Survey::default();
         let level = |dir: Dir| Entries::of(&dir).map(|entries| (dir, entries));
         let mut levels: Vec<_> = self.dir.try_clone().and_then(level).into_iter().collect();
@@ -50,11 +55,21 @@ impl Home {
                 levels.pop();
                 continue;
             };
+            // To look at each of a million files takes seconds. Without a quota only parts are looked at.
+            let reserved = entry.file_name().to_str().is_ok_and(is_reserved);
+            if !counts && !reserved && sys::kind(&entry) == Some(Kind::File) {
+                continue;
+            }
             let Ok(facts) = Facts::look_raw(dir, entry.file_name()) else { continue };
             match facts.kind {
                 Kind::File => survey.count(dir, entry.file_name(), &facts, sweep),
                 Kind::Folder if levels.len() < DEEPEST => {
                     let Some((dir, _)) = levels.last() else { break };
+                    if let Some(older_than) = sweep
+                        && sweep_folder(dir, entry.file_name(), older_than)
+                    {
+                        continue;
+                    }
                     let name = std::path::Path::new(os_name(entry.file_name()));
                     levels.extend(dir.open_dir_nofollow(name).and_then(level));
                 }
@@ -79,6 +94,22 @@ impl Survey {
         };
         *total = total.saturating_add(size);
     }
+}
+
+/// Removes a folder without a name, with all that is in it, if nobody fills it and it is old enough; tells whether. A
+/// home with a quota has only those of other programs, which are counted at the next start.
+fn sweep_folder(dir: &Dir, name: &CStr, older_than: Duration) -> bool {
+    let Ok(name) = name.to_str() else { return false };
+    name.ends_with(PART) && remove_unnamed(dir, name, older_than).unwrap_or(false)
+}
+
+/// The same, for a name that may be that of such a folder.
+pub(crate) fn remove_unnamed(dir: &Dir, name: &str, older_than: Duration) -> io::Result<bool> {
+    let Some(abandoned) = Abandoned::claim(dir, name)? else { return Ok(false) };
+    if !is_older(&abandoned.facts()?, older_than) {
+        return Ok(false);
+    }
+    abandoned.remove().map(|()| true)
 }
 
 /// A part that nobody is at, and that nobody can take up as long as this is there.
@@ -134,17 +165,24 @@ pub(super) fn clear(dir: &Dir, mut gone: impl FnMut(u64)) -> io::Result<()> {
             _ => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
         }
     }
+    let is_folder = |facts: &Facts| facts.kind == Kind::Folder;
     let age = |name: &str| if name.ends_with(SMALL) { AT_WORK } else { Duration::ZERO };
     for name in &parts {
-        if let Some(facts) = Facts::look_for(dir, name)?
-            && idle(dir, name, &facts, age(name))?.is_none()
-        {
-            return Err(io::ErrorKind::ResourceBusy.into());
+        if let Some(facts) = Facts::look_for(dir, name)? {
+            let is_idle = if is_folder(&facts) {
+                Abandoned::claim(dir, name)?.is_some()
+            } else {
+                idle(dir, name, &facts, age(name))?.is_some()
+            };
+            if !is_idle {
+                return Err(io::ErrorKind::ResourceBusy.into());
+            }
         }
     }
     for name in &parts {
         match Facts::look_for(dir, name)? {
-            Some(facts) if sweep(dir, name, &facts, age(name))? => gone(facts.size),
+            Some(facts) if is_folder(&facts) && remove_unnamed(dir, name, Duration::ZERO)? => {}
+            Some(facts) if !is_folder(&facts) && sweep(dir, name, &facts, age(name))? => gone(facts.size),
             Some(_) => return Err(io::ErrorKind::ResourceBusy.into()),
             None => {}
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use cap_std::fs::Dir;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{ErrorCode, Path, block_len};
 
@@ -29,7 +30,7 @@ const SMALL_FILE: u64 = 64 << 10;
 const LEAST: u64 = 4096;
 
 /// How often a part that comes and goes is tried to be had.
-const ATTEMPTS: u32 = 8;
+pub(super) const ATTEMPTS: u32 = 8;
 
 /// What is done here, in the texts of errors.
 pub(super) const RECEIVE: &str = "receive";
@@ -242,6 +243,12 @@ impl Home {
         })
     }
 
+    /// Tells the watch over the disk of a small file: each is too small for a question to the file system, but not
+    /// thousands of them together.
+    pub(super) fn spend_small(&self, dir: &Dir, path: &str, size: u64) -> Result<(), HomeError> {
+        lock(&self.watch).spend(dir, size.max(LEAST)).map_err(|error| HomeError::store(RECEIVE, path, &error))
+    }
+
     /// Whether nothing has the name; an error if what has it may not be replaced.
     fn is_free(&self, folder: &Folder, path: Path<'_>, name: &str, replace: bool) -> Result<bool, HomeError> {
         let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);
@@ -260,10 +267,7 @@ impl Home {
 
 impl Slot {
     fn begin_small(&mut self, arriving: &Arriving) -> Result<(), HomeError> {
-        // Each is too small for a question to the file system, but not thousands of them together.
-        lock(&self.home.watch)
-            .spend(&self.folder.dir, self.size.max(LEAST))
-            .map_err(|error| HomeError::store(RECEIVE, &self.path, &error))?;
+        self.home.spend_small(&self.folder.dir, &self.path, self.size)?;
         self.reserve()?;
         let mode = self.home.mode_of(arriving.mode);
         for _ in 0..ATTEMPTS {
@@ -481,7 +485,7 @@ fn busy_at(path: &str) -> HomeError {
     HomeError::about(ErrorCode::Busy, RECEIVE, path, reason)
 }
 
-fn time(nanoseconds: i64) -> SystemTime {
+pub(super) fn time(nanoseconds: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
     if nanoseconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
 }

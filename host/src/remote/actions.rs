@@ -20,7 +20,7 @@ use super::question::{Answered, ask};
 use super::report::{Event, Report};
 use super::upload::{Load, Upload};
 use super::walk::joined;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::home::Home;
 
 /// A path of a server, without slashes around it, for people.
@@ -42,16 +42,21 @@ pub(crate) fn get(
     wish: Wish,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let trees = trees(paths, to, recursive)?;
+    let trees = trees(paths, to, recursive, &remote.origin())?;
     let (patience, cancel) = (Patience::new(remote.retry()), remote.cancel().clone());
     let mut download = Download::new(trees, wish, patience, cancel, report);
     let result = remote.run(&mut download);
-    download.close();
-    result
+    let kept = download.close(result.is_ok());
+    result.map_err(|failure| match failure.exit {
+        // Whoever interrupts it is told so in any case.
+        Exit::Interrupted => failure,
+        _ if !kept => failure,
+        exit => Failure { exit, message: format!("{}; what came is kept: run it again to go on", failure.message) },
+    })
 }
 
 /// Where everything is to go.
-fn trees(paths: &[String], to: &LocalPath, recursive: bool) -> Result<Vec<Tree>, Failure> {
+fn trees(paths: &[String], to: &LocalPath, recursive: bool, origin: &str) -> Result<Vec<Tree>, Failure> {
     let ends_with_slash = to.as_os_str().as_encoded_bytes().ends_with(b"/");
     let is_folder = to.is_dir();
     if !is_folder && (ends_with_slash || paths.len() > 1) {
@@ -74,7 +79,9 @@ fn trees(paths: &[String], to: &LocalPath, recursive: bool) -> Result<Vec<Tree>,
         if local.is_empty() && !recursive {
             return Err(Failure::new("/ is a folder; use -r to have it with all that is in it"));
         }
-        Ok(Tree { remote: path.clone(), home: home.clone(), local, folder: folder.to_owned(), recursive })
+        let path_here = if local.is_empty() { folder.to_owned() } else { folder.join(&local) };
+        let (home, origin) = (home.clone(), origin.into());
+        Ok(Tree { remote: path.clone(), home, local, path: path_here, recursive, origin })
     };
     paths.iter().map(tree).collect()
 }

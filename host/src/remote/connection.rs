@@ -111,7 +111,7 @@ impl<'c> Remote<'c> {
             to,
             credentials,
             retry,
-            clock: Clock::start(),
+            clock: Clock::coarse(),
             cancel,
             room: None,
             hasher: Lanes::new(),
@@ -277,6 +277,14 @@ impl<'c> Remote<'c> {
         let result = work(self);
         self.retry = retry;
         result
+    }
+
+    /// Which server it is, and who signs in to it: the same for each attempt.
+    pub(crate) fn origin(&self) -> String {
+        match self.credentials {
+            Credentials::Guest => self.name(),
+            Credentials::Account { user, .. } => format!("{user}@{}", self.name()),
+        }
     }
 
     /// What ends its errands from outside.

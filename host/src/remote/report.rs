@@ -30,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(crate) enum Event<'a> {
-    /// A file is here, whole and verified.
+    /// A file is here, whole and verified. If it belongs to a folder that is new here, its path is valid from the summary
+    /// on, when the folder has its name.
     Downloaded {
         /// Its path on the server.
         name: &'a str,

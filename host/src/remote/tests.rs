@@ -28,8 +28,8 @@ fn report() -> Report {
 
 fn tree(folder: &LocalPath, remote: &str, local: &str) -> Tree {
     let home = Home::open(folder, None).expect("a home");
-    let (remote, local, folder) = (remote.into(), local.into(), folder.into());
-    Tree { remote, home, local, folder, recursive: true }
+    let path = folder.join(local);
+    Tree { remote: remote.into(), home, local: local.into(), path, recursive: true, origin: "server".into() }
 }
 
 fn download<'r>(trees: Vec<Tree>, report: &'r mut Report) -> Download<'r> {
@@ -100,7 +100,7 @@ fn folders_come_page_by_page_and_depth_first() {
     fine(&mut errand, &entry("..", EntryKind::Folder, 0));
     fine(&mut errand, &entry("x/../../y", EntryKind::File, 3));
     fine(&mut errand, &Reply::End { cursor: 7 });
-    assert!(folder.path().join("here").is_dir());
+    assert!(!folder.path().join("here").exists(), "a name before everything is there");
     // The next page is asked for while files of this one come: what is below goes first.
     assert_eq!(next(&mut errand), "list top/sub 0");
     assert_eq!(next(&mut errand), "get top/a 0");
@@ -117,12 +117,152 @@ fn folders_come_page_by_page_and_depth_first() {
     fine(&mut errand, &error(ErrorCode::Busy));
     comes(&mut errand, b"");
     assert_eq!(next(&mut errand), "over");
-    errand.close();
+    errand.close(true);
     assert_eq!(fs::read(folder.path().join("here/a")).ok().as_deref(), Some(&b"aaa"[..]));
     assert_eq!(fs::read(folder.path().join("here/sub/b")).ok().as_deref(), Some(&b""[..]));
     assert!(!folder.path().join("y").exists());
     // Two names and a page.
     assert_eq!(report.failed(), 3);
+}
+
+/// What has no name yet below `folder`.
+fn unnamed(folder: &LocalPath) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable").file_name());
+    entries.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".feige-part")).collect()
+}
+
+/// The server lists a folder with two small files.
+fn lists_two(errand: &mut dyn Errand) {
+    assert_eq!(next(errand), "list top 0");
+    fine(errand, &entry("a", EntryKind::File, 3));
+    fine(errand, &entry("b", EntryKind::File, 3));
+    fine(errand, &Reply::End { cursor: 0 });
+}
+
+#[test]
+fn a_new_folder_has_its_name_in_the_end_and_goes_on_without() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    // Nothing of the user's is in it, so that nothing has to be kept.
+    let wish = Wish { no_clobber: true, ..Wish::default() };
+    let patience = || Patience::new(Duration::ZERO);
+    let trees = || vec![tree(folder.path(), "top", "here")];
+    let mut errand = Download::new(trees(), wish, patience(), Cancel::new(), &mut report);
+    lists_two(&mut errand);
+    assert_eq!(next(&mut errand), "get top/a 0");
+    comes(&mut errand, b"aaa");
+    // Broken off.
+    assert!(errand.close(false), "the same command goes on");
+    assert!(!folder.path().join("here").exists());
+    assert_eq!(unnamed(folder.path()).len(), 1);
+    drop(errand);
+
+    // Of another server: nothing of the first one's is mixed in.
+    let other = Tree { origin: "another".into(), local: "there".into(), ..tree(folder.path(), "top", "here") };
+    let mut errand = Download::new(vec![other], wish, patience(), Cancel::new(), &mut report);
+    lists_two(&mut errand);
+    assert_eq!(next(&mut errand), "get top/a 0");
+    assert_eq!(unnamed(folder.path()).len(), 2);
+    drop(errand);
+    assert_eq!(unnamed(folder.path()).len(), 1, "an empty one is not kept");
+
+    // Two at once: the second one is told so, and changes nothing.
+    let mut errand = Download::new(trees(), wish, patience(), Cancel::new(), &mut report);
+    assert_eq!(next(&mut errand), "list top 0");
+    fine(&mut errand, &entry("a", EntryKind::File, 3));
+    let mut second_report = self::report();
+    let mut second = Download::new(trees(), wish, patience(), Cancel::new(), &mut second_report);
+    assert_eq!(next(&mut second), "list top 0");
+    let heard = second.reply(&entry("a", EntryKind::File, 3));
+    assert!(matches!(&heard, Heard::GiveUp(why) if why.message.contains("another program")), "{heard:?}");
+    assert!(!second.close(false));
+    drop(second);
+
+    // Only what is missing comes.
+    fine(&mut errand, &entry("b", EntryKind::File, 3));
+    fine(&mut errand, &Reply::End { cursor: 0 });
+    assert_eq!(next(&mut errand), "get top/b 0");
+    // One that cannot be had does not keep the rest from its name.
+    fine(&mut errand, &error(ErrorCode::Forbidden));
+    assert_eq!(next(&mut errand), "over");
+    assert!(!errand.close(true));
+    assert_eq!(fs::read(folder.path().join("here/a")).ok().as_deref(), Some(&b"aaa"[..]));
+    assert!(unnamed(folder.path()).is_empty());
+    assert_eq!(report.failed(), 1);
+}
+
+#[test]
+fn folders_of_one_name_become_one() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let trees = ["one/top", "two/top"].map(|remote| tree(folder.path(), remote, "here"));
+    let mut errand = download(trees.into(), &mut report);
+    for (remote, file) in [("one", "a"), ("two", "b")] {
+        assert_eq!(next(&mut errand), format!("list {remote}/top 0"));
+        fine(&mut errand, &entry(file, EntryKind::File, 3));
+        fine(&mut errand, &Reply::End { cursor: 0 });
+        if remote == "one" {
+            continue;
+        }
+        for path in ["one/top/a", "two/top/b"] {
+            assert_eq!(next(&mut errand), format!("get {path} 0"));
+            comes(&mut errand, &path.as_bytes()[..3]);
+        }
+    }
+    assert_eq!(next(&mut errand), "over");
+    errand.close(true);
+    for (file, octets) in [("a", "one"), ("b", "two")] {
+        assert_eq!(fs::read_to_string(folder.path().join("here").join(file)).ok().as_deref(), Some(octets), "{file}");
+    }
+    assert_eq!(report.failed(), 0);
+}
+
+#[test]
+fn after_a_restart_of_the_machine_small_files_of_a_folder_without_a_name_come_again() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    lists_two(&mut errand);
+    assert_eq!(next(&mut errand), "get top/a 0");
+    comes(&mut errand, b"aaa");
+    assert!(errand.close(false));
+    drop(errand);
+    let part = unnamed(folder.path()).remove(0);
+    let sums = folder.path().join(part.replace("feige-part", "feige-sums"));
+    fs::write(sums, [7; 16]).expect("another start");
+    // The system has lost the octets, but not their number.
+    fs::write(folder.path().join(&part).join("a"), [0; 3]).expect("room");
+    let lost = fs::File::options().write(true).open(folder.path().join(&part).join("a")).expect("there");
+    lost.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1)).expect("set");
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    lists_two(&mut errand);
+    for octets in [b"aaa", b"bbb"] {
+        assert_eq!(next(&mut errand), format!("get top/{} 0", char::from(octets[0])));
+        comes(&mut errand, octets);
+    }
+    assert_eq!(next(&mut errand), "over");
+    assert!(!errand.close(true));
+    assert_eq!(fs::read(folder.path().join("here/a")).ok().as_deref(), Some(&b"aaa"[..]));
+}
+
+#[test]
+fn a_name_that_is_taken_meanwhile_is_told_and_nothing_is_lost() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    lists_two(&mut errand);
+    for octets in [b"aaa", b"bbb"] {
+        assert_eq!(next(&mut errand), format!("get top/{} 0", char::from(octets[0])));
+        comes(&mut errand, octets);
+    }
+    assert_eq!(next(&mut errand), "over");
+    fs::create_dir(folder.path().join("here")).expect("room");
+    errand.close(true);
+    drop(errand);
+    assert_eq!(report.failed(), 1);
+    // Its owner takes it away, and everything is there at once.
+    fs::remove_dir(folder.path().join("here")).expect("empty");
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    lists_two(&mut errand);
+    assert_eq!(next(&mut errand), "over");
+    errand.close(true);
+    assert_eq!(fs::read(folder.path().join("here/b")).ok().as_deref(), Some(&b"bbb"[..]));
 }
 
 #[test]
@@ -163,7 +303,7 @@ fn a_damaged_block_is_repaired_in_its_place() {
     errand.save(4096, &octets[4096..]);
     assert!(matches!(errand.verified(4096, 8192, &digests[1..]), Heard::Fine));
     assert!(matches!(errand.complete(digests[1]), Heard::Fine));
-    errand.close();
+    errand.close(true);
     assert!(fs::read(folder.path().join("f")).expect("there") == octets);
 }
 

@@ -123,7 +123,7 @@ impl Server {
         let per_address = (options.max_connections / 2).max(1);
         let service = Arc::new(Service {
             report: options.report.clone(),
-            clock: Clock::start(),
+            clock: Clock::coarse(),
             cancel,
             lobby,
             rooms: Rooms::default(),

@@ -76,6 +76,11 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Whether this user made an open folder.
+pub(crate) fn is_our_folder(dir: &Dir) -> io::Result<bool> {
+    Ok(is_ours(&dir.dir_metadata()?))
+}
+
 /// Whether this user made the file: in a folder that all may write to, somebody else may have.
 #[cfg(unix)]
 fn is_ours(file: &Metadata) -> bool {

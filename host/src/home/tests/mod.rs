@@ -3,6 +3,7 @@
 mod escape;
 mod quota;
 mod resume;
+mod unnamed;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -30,6 +30,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use feige_core::digest::Digest;
 
 use crate::digest::{DigestCache, file_md5};
+use crate::home::remove_unnamed;
 use crate::store::{SUFFIX, StoreError, unguessable};
 use index::Index;
 pub(super) use index::is_told;
@@ -291,7 +292,7 @@ pub(super) fn part_name() -> String {
     format!(".{:016x}{SUFFIX}", unguessable())
 }
 
-/// Removes what unpackings left that were killed.
+/// Removes what unpackings left that were killed, and downloads that nobody is going to continue.
 fn sweep(dir: &Dir) {
     let is_part = |name: &str| {
         let digits = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(SUFFIX));
@@ -303,11 +304,11 @@ fn sweep(dir: &Dir) {
             let modified = metadata.modified().map(cap_std::time::SystemTime::into_std);
             metadata.is_dir() && modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > STALE))
         };
-        if let Ok(name) = entry.file_name().into_string()
-            && is_part(&name)
-            && entry.metadata().is_ok_and(|metadata| is_old(&metadata))
-        {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if is_part(&name) && entry.metadata().is_ok_and(|metadata| is_old(&metadata)) {
             let _ = dir.remove_dir_all(name);
+        } else {
+            let _ = remove_unnamed(dir, &name, crate::home::STALE);
         }
     }
 }

@@ -62,6 +62,9 @@ fn nothing_outside_of_the_share_and_nothing_unfinished() {
     for hidden in ["a.feige-part", "B.FEIGE-PART", ".x.feige-sums", ".feige-state", "bell\u{7}"] {
         fs::write(folder.path().join(hidden), "x").unwrap();
     }
+    // A folder that is downloaded has no name until it is whole.
+    fs::create_dir(folder.path().join(".new.0123456789abcdef.feige-part")).unwrap();
+    fs::write(folder.path().join(".new.0123456789abcdef.feige-part/early"), "x").unwrap();
     rustix::fs::mknodat(
         share.dir(),
         "pipe",

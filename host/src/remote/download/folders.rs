@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use feige_core::digest::Digest;
 use feige_core::text::FileName;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
 
-use super::{Download, File, Folder, Job, here};
+use super::{BAD_NAME, Download, File, Folder, Job, here};
 use crate::exit::{Exit, Failure};
 use crate::remote::errand::Heard;
 
@@ -69,21 +70,16 @@ impl Download<'_> {
     }
 
     /// Makes the folder that is listed, before anything that is in it is asked for.
-    pub(super) fn make_folder(&mut self) {
-        let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return };
+    ///
+    /// # Errors
+    /// Another program is at it.
+    pub(super) fn make_folder(&mut self) -> Result<(), Failure> {
+        let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return Ok(()) };
         let (tree, tail) = (*tree, tail.clone());
-        let local = self.local(tree, &tail);
-        let home = Arc::clone(&self.trees[tree].home);
-        let made = match Path::parse(&local) {
-            Ok(path) => match home.make_dir(path, false) {
-                Ok(()) => Ok(true),
-                Err(error) if error.code == ErrorCode::Exists => match home.list(path) {
-                    Ok(_) => Ok(false),
-                    Err(_) => Err(Failure::new(NO_FOLDER)),
-                },
-                Err(error) => Err(here(&error)),
-            },
-            Err(_) => Err(Failure::new("the name cannot be used here, or the folders are too deep")),
+        let unnamed = if tail.is_empty() { self.begin_unnamed(tree)? } else { None };
+        let made = match unnamed {
+            Some(fresh) => Ok(fresh),
+            None => self.make_named(tree, &tail),
         };
         if let Err(failure) = &made {
             self.fail(tree, &tail, failure);
@@ -91,6 +87,56 @@ impl Download<'_> {
         if let Some(Job::List(folder)) = self.under_way.front_mut() {
             // What is in one that could not be made fails for itself, and says so.
             folder.made = Some(made.unwrap_or(false));
+        }
+        Ok(())
+    }
+
+    /// Makes a folder under its name; tells whether it was not here before.
+    fn make_named(&self, tree: usize, tail: &str) -> Result<bool, Failure> {
+        let (local, home) = (self.local(tree, tail), &self.trees[tree].home);
+        let path = Path::parse(&local).map_err(|_| Failure::new(BAD_NAME))?;
+        match home.make_dir(path, false) {
+            Ok(()) => Ok(true),
+            Err(error) if error.code == ErrorCode::Exists => match home.list(path) {
+                Ok(_) => Ok(false),
+                Err(_) => Err(Failure::new(NO_FOLDER)),
+            },
+            Err(error) => Err(here(&error)),
+        }
+    }
+
+    /// Begins a folder without a name, if it is new here and can be; tells whether nothing is in it yet.
+    fn begin_unnamed(&mut self, number: usize) -> Result<Option<bool>, Failure> {
+        if let Some(folder) = self.unnamed(number) {
+            let home = Arc::clone(folder.home());
+            let tree = &mut self.trees[number];
+            tree.home = home;
+            tree.local.clear();
+            return Ok(Some(false));
+        }
+        let tree = &mut self.trees[number];
+        let Ok(path) = Path::parse(&tree.local) else { return Ok(None) };
+        let Digest(key) = Digest::of(format!("{}/{}", tree.origin, tree.remote).as_bytes());
+        let key = key.iter().take(8).fold(0, |key, &octet| key << 8 | u64::from(octet));
+        let folder = match tree.home.unnamed_folder(path, key) {
+            Ok(Some(folder)) => folder,
+            Err(error) if error.code == ErrorCode::Busy => return Err(here(&error)),
+            // Then it is made under its name, which tells what is wrong.
+            Ok(None) | Err(_) => return Ok(None),
+        };
+        let fresh = folder.is_fresh();
+        tree.home = Arc::clone(folder.home());
+        tree.local.clear();
+        self.unnamed.push((number, folder));
+        Ok(Some(fresh))
+    }
+
+    /// Everything is in the folders without names: gives them theirs.
+    pub(super) fn name_folders(&mut self) {
+        for (tree, folder) in std::mem::take(&mut self.unnamed) {
+            if let Err(error) = folder.finish() {
+                self.fail(tree, "", &here(&error));
+            }
         }
     }
 

@@ -7,9 +7,13 @@
 //! coming: what is remembered does not grow with the number of files. Small files are asked for many at a time; nothing
 //! is asked for behind a large one, so that a damaged block of it can be asked for again.
 //!
+//! A folder that is new here is filled without a name ([`UnnamedFolder`]) and gets it in the end; one that is here is
+//! filled file by file.
+//!
 //! **Guarantees**: those of [`Home`]: names stay in the target folder, and a file has its name only when it is whole and
 //! verified. A file that cannot be had is reported, and does not keep the others from coming.
 
+mod arrival;
 mod folders;
 mod naming;
 
@@ -18,20 +22,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use feige_core::digest::Digest;
-use feige_core::wire::transfer::{self, EntryKind, ErrorCode, Get, Path, Reply, Request, block_len};
+use feige_core::wire::transfer::{EntryKind, ErrorCode, Get, Path, Reply, Request};
 
 use super::connection::{Patience, SMALL, sleep};
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
 use super::report::Report;
-use super::whole::Whole;
 use super::{Wish, same_time};
 use crate::exit::{Exit, Failure};
-use crate::home::{Arriving, Finished, Finisher, Home, HomeError, Upload};
+use crate::home::{Finished, Finisher, Home, HomeError, UnnamedFolder};
 use crate::transfer::Cancel;
+use arrival::Arrival;
 use naming::{Landed, TOGETHER};
 
 /// Nothing is asked for behind a file that is larger, in octets.
 const LARGE: u64 = 1 << 20;
+
+const BAD_NAME: &str = "the name cannot be used here, or the folders are too deep";
 
 /// How often a file is asked for that does not come well.
 const ATTEMPTS: u8 = 4;
@@ -48,10 +54,12 @@ pub(super) struct Tree {
     pub(super) home: Arc<Home>,
     /// In that folder; empty: the folder itself.
     pub(super) local: String,
-    /// The folder, as the user names it.
-    pub(super) folder: PathBuf,
+    /// Where that is, or will be, as the user names it.
+    pub(super) path: PathBuf,
     /// A folder with all that is in it.
     pub(super) recursive: bool,
+    /// Which server it is of, and for whom: what one has sent is not continued with what another sends.
+    pub(super) origin: Arc<str>,
 }
 
 /// A file to be had.
@@ -91,26 +99,14 @@ enum Asked {
     Get { offset: u64, block: u8, stamp: u64 },
 }
 
-/// The file that comes.
-#[derive(Debug)]
-struct Arrival {
-    upload: Upload,
-    head: transfer::File,
-    /// What went wrong while octets were saved.
-    failed: Option<HomeError>,
-    repairs: u32,
-    /// The MD5 of the whole; `None` if nobody wants it, or if it is that of the only block.
-    whole: Option<Whole>,
-    /// How many octets are verified, from the first on.
-    front: u64,
-}
-
 /// Downloads: see the module.
 pub(super) struct Download<'r> {
     report: &'r mut Report,
     wish: Wish,
     cancel: Cancel,
     trees: Vec<Tree>,
+    /// New folders, with the number of their tree, which get their names in the end.
+    unnamed: Vec<(usize, UnnamedFolder)>,
     stack: Vec<Folder>,
     ready: VecDeque<File>,
     /// What the server was busy with.
@@ -128,9 +124,8 @@ pub(super) struct Download<'r> {
     unsettled: u64,
     /// Entries that were listed, and octets of files that came whole.
     taken: (u64, u64),
-    /// Small files of a folder get their names beside us.
-    finisher: Option<Finisher>,
-    beside: VecDeque<Landed>,
+    /// Small files of a folder are written beside us; and which tree it is.
+    finisher: Option<(usize, Finisher<Landed>)>,
     /// The path that is asked for.
     path: String,
 }
@@ -148,6 +143,7 @@ impl<'r> Download<'r> {
             wish,
             cancel,
             trees: Vec::new(),
+            unnamed: Vec::new(),
             stack: Vec::new(),
             ready: VecDeque::new(),
             waiting: Vec::new(),
@@ -162,7 +158,6 @@ impl<'r> Download<'r> {
             unsettled: 0,
             taken: (0, 0),
             finisher: None,
-            beside: VecDeque::new(),
             path: String::new(),
         };
         for (number, tree) in trees.iter().enumerate() {
@@ -184,11 +179,16 @@ impl<'r> Download<'r> {
         download
     }
 
-    /// Gives names to what is whole. To be called in the end, however that came.
-    pub(super) fn close(&mut self) {
-        self.arrival = None;
+    /// Gives names to what is whole. To be called in the end, however that came; `over`: everything was asked for, and is
+    /// answered. Tells whether the same command would go on with folders that have no name yet.
+    pub(super) fn close(&mut self, over: bool) -> bool {
+        self.drop_arrival();
         self.wait_finished();
         self.settle();
+        if over {
+            self.name_folders();
+        }
+        !self.unnamed.is_empty()
     }
 
     fn remote(&self, tree: usize, tail: &str) -> String {
@@ -199,6 +199,12 @@ impl<'r> Download<'r> {
         format!("{}{tail}", self.trees[tree].local)
     }
 
+    /// The folder without a name that is this tree's, or that of one before it that is to be in the same place.
+    fn unnamed(&self, tree: usize) -> Option<&UnnamedFolder> {
+        let same = |other: usize| other == tree || self.trees[other].path == self.trees[tree].path;
+        self.unnamed.iter().find(|(number, _)| same(*number)).map(|(_, folder)| folder)
+    }
+
     fn fail(&mut self, tree: usize, tail: &str, failure: &Failure) {
         let name = self.remote(tree, tail);
         self.report.fail(if name.is_empty() { "/" } else { &name }, failure);
@@ -206,21 +212,28 @@ impl<'r> Download<'r> {
 
     /// What to ask about `file`, if anything. Then it is the last that is under way, and its path is in `self.path`.
     fn examine(&mut self, file: File) -> Option<Asked> {
+        let known_small = file.known.is_some_and(|(size, _)| size <= SMALL);
+        if file.fresh && known_small {
+            return Some(self.ask_for(file, Asked::Get { offset: 0, block: 0, stamp: 0 }));
+        }
         let local = self.local(file.tree, &file.tail);
         let home = Arc::clone(&self.trees[file.tree].home);
         let Ok(path) = Path::parse(&local) else {
-            let error = "the name cannot be used here, or the folders are too deep";
-            self.fail(file.tree, &file.tail, &Failure::new(error));
+            self.fail(file.tree, &file.tail, &Failure::new(BAD_NAME));
             return None;
         };
         if !file.fresh {
+            let unnamed = self.unnamed(file.tree);
+            let doubtful = known_small && unnamed.is_some_and(UnnamedFolder::is_doubtful);
+            // What is in a folder without a name is nobody's but ours.
+            let keep = self.wish.no_clobber && unnamed.is_none();
             match (home.stat(path), file.known) {
                 (Ok(item), _) if item.kind == EntryKind::Folder => {
                     let error = Failure::new(format!("{local} is a folder here; use -o with another name"));
                     self.fail(file.tree, &file.tail, &error);
                     return None;
                 }
-                (Ok(_), _) if self.wish.no_clobber => {
+                (Ok(_), _) if keep => {
                     let error = Failure::new(format!("{local} is here already (--no-clobber)"));
                     self.fail(file.tree, &file.tail, &error);
                     return None;
@@ -228,24 +241,21 @@ impl<'r> Download<'r> {
                 (Ok(item), Some((size, mtime)))
                     if item.size == size
                         && mtime.is_some_and(|mtime| same_time(item.mtime, mtime))
-                        && self.wish.md5.is_none() =>
+                        && self.wish.md5.is_none()
+                        && !doubtful =>
                 {
                     let name = self.remote(file.tree, &file.tail);
                     self.report.skip(&name, "it is here, with the same size and time");
                     return None;
                 }
-                (Ok(_), None) if self.wish.md5.is_none() => {
-                    self.set_path(&file);
-                    self.under_way.push_back(Job::Stat(file));
-                    return Some(Asked::Stat);
-                }
+                (Ok(_), None) if self.wish.md5.is_none() => return Some(self.ask_for(file, Asked::Stat)),
                 _ => {}
             }
         }
         // The server knows best which blocks suit it, unless there are some already.
         let (mut offset, mut stamp, mut block) = (0, 0, 0);
         // What is as small as a block has no parts that could be continued.
-        if file.known.is_none_or(|(size, _)| size > SMALL) {
+        if !known_small {
             match home.earlier(path) {
                 Ok(Some(earlier)) => (offset, stamp, block) = (earlier.offset, earlier.stamp, earlier.block),
                 Ok(None) => {}
@@ -256,21 +266,26 @@ impl<'r> Download<'r> {
                 }
             }
         }
-        self.large = file.known.is_none_or(|(size, _)| size > LARGE);
-        self.set_path(&file);
-        self.under_way.push_back(Job::Get(file));
-        Some(Asked::Get { offset, block, stamp })
+        Some(self.ask_for(file, Asked::Get { offset, block, stamp }))
     }
 
-    fn set_path(&mut self, file: &File) {
+    fn ask_for(&mut self, file: File, asked: Asked) -> Asked {
         self.path.clear();
         self.path.push_str(&self.trees[file.tree].remote);
         self.path.push_str(&file.tail);
+        self.under_way.push_back(match asked {
+            Asked::Stat => Job::Stat(file),
+            Asked::Get { .. } => {
+                self.large = file.known.is_none_or(|(size, _)| size > LARGE);
+                Job::Get(file)
+            }
+        });
+        asked
     }
 
     /// The file that was asked for first is done with, or given up.
     fn pop(&mut self) -> Option<File> {
-        self.arrival = None;
+        self.drop_arrival();
         match self.under_way.pop_front() {
             Some(Job::Get(file)) => Some(file),
             _ => None,
@@ -311,7 +326,7 @@ impl<'r> Download<'r> {
             }
             Some(Job::Stat(file)) => self.fail(file.tree, &file.tail, &refusal.failure()),
             Some(Job::Get(mut file)) => {
-                self.arrival = None;
+                self.drop_arrival();
                 match refusal.code {
                     ErrorCode::Busy => self.waiting.push(file),
                     ErrorCode::DigestMismatch if file.attempts + 1 < ATTEMPTS => {
@@ -327,68 +342,6 @@ impl<'r> Download<'r> {
             }
             None => {}
         }
-        Heard::Fine
-    }
-
-    /// A file begins to come.
-    fn begin(&mut self, head: transfer::File) -> Heard {
-        let Some(Job::Get(file)) = self.under_way.front() else {
-            return Heard::GiveUp(Failure::new("the server sent a file that was not asked for"));
-        };
-        let (tree, tail) = (file.tree, file.tail.clone());
-        if head.offset.checked_add(head.length) != Some(head.size) {
-            return self
-                .give_up(&Failure { exit: Exit::Incomplete, message: "the server has only a part of it".into() });
-        }
-        if self.taken.1.saturating_add(head.size) > self.wish.most.octets {
-            let octets = self.wish.most.octets;
-            return Heard::GiveUp(Failure {
-                exit: Exit::NoSpace,
-                message: format!("there is more of it than the {octets} octets that may come; raise that limit"),
-            });
-        }
-        let local = self.local(tree, &tail);
-        let home = &self.trees[tree].home;
-        let arriving = Arriving {
-            size: head.size,
-            mtime: head.mtime,
-            mode: head.mode,
-            stamp: head.stamp,
-            block: head.block,
-            replace: !self.wish.no_clobber,
-            fresh: file.fresh,
-        };
-        let upload = Path::parse(&local)
-            .map_err(|_| Failure::new("the name cannot be used here"))
-            .and_then(|path| home.receive(path, &arriving).map_err(|error| here(&error)));
-        let upload = match upload {
-            Ok(upload) => upload,
-            Err(failure) => return self.give_up(&failure),
-        };
-        if upload.offset() < head.offset {
-            return self.again(&Failure::new("another program removed what was here of it"));
-        }
-        let mut whole = None;
-        if self.wish.md5.is_some() && head.size > block_len(head.block).map_or(0, u64::from) {
-            match upload.reader().and_then(Whole::of) {
-                Ok(reader) => whole = Some(reader),
-                Err(error) => return self.give_up(&Failure::new(format!("cannot hash it: {error}"))),
-            }
-        }
-        if let Some(whole) = &whole {
-            whole.read_to(head.offset);
-        }
-        if head.length > LARGE {
-            let name = local.rsplit('/').next().unwrap_or_default();
-            if self.stack.is_empty() && self.ready.is_empty() {
-                self.report.begin(name, head.offset, Some(head.size));
-            }
-        }
-        if head.offset > 0 {
-            let name = self.remote(tree, &tail);
-            self.report.detail(|| format!("{name} goes on at octet {} of {}", head.offset, head.size));
-        }
-        self.arrival = Some(Arrival { upload, head, failed: None, repairs: 0, whole, front: head.offset });
         Heard::Fine
     }
 }
@@ -439,15 +392,17 @@ impl Errand for Download<'_> {
     fn reply(&mut self, reply: &Reply<'_>) -> Heard {
         match *reply {
             Reply::Error { code, text } => self.refused(&Refusal::new(code, text)),
-            Reply::Entry(ref entry) => {
-                self.make_folder();
-                self.entry(entry)
-            }
-            Reply::End { cursor } => {
-                self.make_folder();
-                self.end_of_page(cursor);
-                Heard::Fine
-            }
+            Reply::Entry(ref entry) => match self.make_folder() {
+                Ok(()) => self.entry(entry),
+                Err(failure) => Heard::GiveUp(failure),
+            },
+            Reply::End { cursor } => match self.make_folder() {
+                Ok(()) => {
+                    self.end_of_page(cursor);
+                    Heard::Fine
+                }
+                Err(failure) => Heard::GiveUp(failure),
+            },
             Reply::Stat(ref entry) => {
                 let Some(Job::Stat(mut file)) = self.under_way.pop_front() else {
                     return Heard::GiveUp(Failure::new("the server answered what was not asked"));
@@ -463,15 +418,17 @@ impl Errand for Download<'_> {
 
     fn save(&mut self, at: u64, octets: &[u8]) {
         let Some(arrival) = &mut self.arrival else { return };
-        if arrival.failed.is_none() {
-            arrival.failed = arrival.upload.write(at, octets).err();
+        match &mut arrival.upload {
+            None => self.finisher.iter_mut().for_each(|(_, finisher)| finisher.save(at, octets)),
+            Some(upload) if arrival.failed.is_none() => arrival.failed = upload.write(at, octets).err(),
+            Some(_) => {}
         }
         self.report.moved(octets.len() as u64);
     }
 
     fn verified(&mut self, at: u64, len: u32, digests: &[Digest]) -> Heard {
         let Some(arrival) = &mut self.arrival else { return Heard::NotWanted };
-        let failed = arrival.failed.take().or_else(|| arrival.upload.verified(at, len, digests).err());
+        let failed = arrival.failed.take().or_else(|| arrival.upload.as_mut()?.verified(at, len, digests).err());
         if let Some(error) = failed {
             return self.give_up(&here(&error));
         }
@@ -485,10 +442,15 @@ impl Errand for Download<'_> {
     }
 
     fn complete(&mut self, digest: Digest) -> Heard {
-        if let Err(failure) = self.landed(digest) {
-            return self.give_up(&failure);
+        let (Some(arrival), Some(Job::Get(file))) = (self.arrival.take(), self.under_way.pop_front()) else {
+            return Heard::GiveUp(Failure::new("the server sent a file that was not asked for"));
+        };
+        let (tree, tail) = (file.tree, file.tail.clone());
+        if let Err(failure) = self.landed(file, arrival, digest) {
+            self.finisher.iter_mut().for_each(|(_, finisher)| finisher.forget());
+            self.fail(tree, &tail, &failure);
+            return Heard::NotWanted;
         }
-        self.pop();
         self.patience.renew();
         if self.finished.len() >= TOGETHER.0 || self.unsettled >= TOGETHER.1 {
             self.settle();
@@ -524,7 +486,7 @@ impl Errand for Download<'_> {
     }
 
     fn broken(&mut self) {
-        self.arrival = None;
+        self.drop_arrival();
         self.listing = false;
         self.page.0.clear();
         self.page.1.clear();

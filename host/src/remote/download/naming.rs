@@ -1,18 +1,17 @@
 //! Files that came whole: what is checked before they get their names, and how they get them.
 //!
-//! Small files of a folder are given their names by a thread of their own, while the next ones come. Others wait for each
-//! other, because one synchronisation of the disk for many costs no more than for one.
+//! Small files of a folder are written by a thread of their own, while the next ones come. Others wait for each other,
+//! because one synchronisation of the disk for many costs no more than for one.
 
 use std::sync::Arc;
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::block_len;
 
-use super::{Arrival, Download, File, Job, here};
+use super::{Arrival, Download, File, Tree, here};
 use crate::exit::{Exit, Failure};
-use crate::home::{Finisher, HomeError};
-use crate::remote::connection::SMALL;
-use crate::remote::report::Event;
+use crate::home::{Finisher, HomeError, Upload};
+use crate::remote::report::{Event, Report};
 
 /// Files that get their names together, at most; and the octets of such files.
 pub(super) const TOGETHER: (usize, u64) = (256, 64 << 20);
@@ -29,8 +28,8 @@ pub(super) struct Landed {
 
 impl Download<'_> {
     /// What came is whole: checks what is to be checked, and puts it with those that wait for their names.
-    pub(super) fn landed(&mut self, digest: Digest) -> Result<(), Failure> {
-        let Some(Arrival { upload, head, whole, .. }) = self.arrival.take() else { return Ok(()) };
+    pub(super) fn landed(&mut self, file: File, arrival: Arrival, digest: Digest) -> Result<(), Failure> {
+        let Arrival { upload, head, whole, .. } = arrival;
         let digest = (head.offset == 0).then_some(digest);
         let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
         let md5 = match whole {
@@ -43,57 +42,55 @@ impl Download<'_> {
         if let (Some(Some(wanted)), Some(md5)) = (self.wish.md5, md5)
             && wanted != md5
         {
-            upload.discard();
+            upload.into_iter().for_each(Upload::discard);
             return Err(Failure {
                 exit: Exit::Incomplete,
                 message: format!("its MD5 is {md5} and not {wanted}: it is not kept"),
             });
         }
-        let Some(Job::Get(File { tree, tail, .. })) = self.under_way.front() else { return Ok(()) };
-        let (tree, tail) = (*tree, tail.clone());
         self.taken.1 = self.taken.1.saturating_add(head.size);
-        let landed = Landed { tree, tail, size: head.size, digest, md5 };
-        if self.trees[tree].recursive && head.size <= SMALL && self.finish_beside(tree) {
-            if let Some(finisher) = &mut self.finisher {
-                finisher.give(upload);
-                self.beside.push_back(landed);
+        let File { tree, tail, fresh, .. } = file;
+        let arriving = self.arriving(tree, fresh, &head);
+        let Self { report, trees, finisher, .. } = self;
+        match upload {
+            None => {
+                if let Some((_, finisher)) = finisher {
+                    finisher.address([&trees[tree].local, &tail]);
+                    let landed = Landed { tree, tail, size: head.size, digest, md5 };
+                    finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, result));
+                }
             }
-            self.hear_finished();
-            return Ok(());
+            Some(upload) => {
+                if self.landed.last().is_some_and(|last| last.tree != tree) {
+                    self.settle();
+                }
+                self.finished.push(upload.complete().map_err(|error| here(&error))?);
+                self.landed.push(Landed { tree, tail, size: head.size, digest, md5 });
+                self.unsettled += head.size;
+            }
         }
-        if self.landed.last().is_some_and(|last| last.tree != tree) {
-            self.settle();
-        }
-        self.finished.push(upload.complete().map_err(|error| here(&error))?);
-        self.landed.push(landed);
-        self.unsettled += head.size;
         Ok(())
     }
 
-    /// Whether small files of this tree can be finished by a thread of their own.
-    fn finish_beside(&mut self, tree: usize) -> bool {
-        if self.beside.back().is_some_and(|last| last.tree != tree) {
+    /// Has a thread that writes the small files of this tree.
+    pub(super) fn write_beside(&mut self, tree: usize) -> Result<(), Failure> {
+        if self.finisher.as_ref().is_some_and(|(of, _)| *of != tree) {
             self.wait_finished();
         }
         if self.finisher.is_none() {
-            self.finisher = Finisher::start(Arc::clone(&self.trees[tree].home));
+            let finisher = Finisher::start(Arc::clone(&self.trees[tree].home));
+            let finisher =
+                finisher.map_err(|error| Failure::new(format!("here: the system gives no thread: {error}")))?;
+            self.finisher = Some((tree, finisher));
         }
-        self.finisher.is_some()
+        Ok(())
     }
 
-    /// Tells of what was finished beside us.
-    fn hear_finished(&mut self) {
-        while let Some(result) = self.finisher.as_mut().and_then(Finisher::result) {
-            if let Some(landed) = self.beside.pop_front() {
-                self.named(landed, result);
-            }
-        }
-    }
-
+    /// Waits for all small files, and tells what became of them.
     pub(super) fn wait_finished(&mut self) {
-        let results = self.finisher.take().map(Finisher::finish).unwrap_or_default();
-        for (landed, result) in std::mem::take(&mut self.beside).into_iter().zip(results) {
-            self.named(landed, result);
+        if let Some((_, finisher)) = self.finisher.take() {
+            let Self { report, trees, .. } = &mut *self;
+            finisher.finish(|landed, result| landed.tell(report, trees, result));
         }
         self.report.flush();
     }
@@ -104,24 +101,30 @@ impl Download<'_> {
         self.unsettled = 0;
         let results = self.trees[tree].home.settle(&mut self.finished);
         for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
-            self.named(landed, result);
+            landed.tell(self.report, &self.trees, result);
         }
         self.report.flush();
     }
+}
 
-    /// A file has its name, or cannot get it.
-    fn named(&mut self, landed: Landed, result: Result<(), HomeError>) {
-        let Landed { tree, tail, size, digest, md5 } = landed;
+impl Landed {
+    /// It has its name, or cannot get it.
+    fn tell(self, report: &mut Report, trees: &[Tree], result: Result<(), HomeError>) {
+        let Self { tree, tail, size, digest, md5 } = self;
+        let Some(tree) = trees.get(tree) else { return };
+        let name = || format!("{}{tail}", tree.remote);
         match result {
             Ok(()) => {
-                self.report.moved_file();
-                if self.report.tells_each() || !self.trees[tree].recursive {
-                    let (name, path) = (self.remote(tree, &tail), self.local(tree, &tail));
-                    let path = self.trees[tree].folder.join(path);
-                    self.report.event(&Event::Downloaded { name: &name, path: &path, size, digest, md5 });
+                report.moved_file();
+                if report.tells_each() || !tree.recursive {
+                    let mut path = tree.path.clone();
+                    if !tail.is_empty() {
+                        path.push(tail.trim_start_matches('/'));
+                    }
+                    report.event(&Event::Downloaded { name: &name(), path: &path, size, digest, md5 });
                 }
             }
-            Err(error) => self.fail(tree, &tail, &here(&error)),
+            Err(error) => report.fail(&name(), &here(&error)),
         }
     }
 }

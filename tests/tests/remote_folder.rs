@@ -1,0 +1,202 @@
+//! `feige get -r` of a folder that is new here: it has its name when everything is in it, whatever happens on the way.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use feige_tests::program::{Ended, Program, SOON, command};
+use feige_tests::served::Served;
+use feige_tests::transfer::octets;
+
+const FILES: usize = 1000;
+
+/// A server with a folder `tree`: many small files, some deep, some empty, and a few that are large.
+fn served() -> Served {
+    let served = Served::start(&["--guest", "read"]);
+    for number in 0..FILES {
+        let folder = served.path("tree").join(format!("{}/{}", number % 7, number % 3));
+        fs::create_dir_all(&folder).expect("room");
+        fs::write(folder.join(format!("{number}")), octets(number * 11 % 9000, number as u64)).expect("room");
+    }
+    for size in [65_536, 65_537, 2_000_000, 9_000_000] {
+        fs::write(served.path("tree").join(format!("{size}.bin")), octets(size, 1)).expect("room");
+    }
+    fs::create_dir_all(served.path("tree/empty/inner")).expect("room");
+    served
+}
+
+fn url(served: &Served, path: &str) -> String {
+    format!("feige://{}/{path}", served.addr)
+}
+
+fn get(served: &Served, more: &[&str]) -> Program {
+    let url = url(served, "tree");
+    Program::spawn(command(&served.home, ["--json", "get", "-r", &url, "-o", "back"].iter().chain(more)))
+}
+
+/// Every file and folder below one, hidden ones too.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).expect("readable") {
+            let path = entry.expect("readable").path();
+            let below = path.strip_prefix(folder).expect("below").to_owned();
+            if path.is_dir() {
+                found.insert(below, None);
+                folders.push(path);
+            } else {
+                found.insert(below, Some(fs::read(&path).expect("readable")));
+            }
+        }
+    }
+    found
+}
+
+/// What this program keeps in the client's folder.
+fn hidden(served: &Served) -> Vec<String> {
+    let entries = fs::read_dir(served.home.path()).expect("readable");
+    let names = entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.contains(".feige-")).collect()
+}
+
+/// How many files lie in what has no name yet.
+fn kept(served: &Served) -> usize {
+    let parts = hidden(served).into_iter().filter(|name| name.ends_with(".feige-part"));
+    parts.map(|part| tree(&served.home.path().join(part)).values().flatten().count()).sum()
+}
+
+fn summary(ended: &Ended) -> (u64, u64) {
+    let summary = ended.events.iter().rfind(|event| event["event"] == "summary").expect("a summary");
+    (summary["files"].as_u64().expect("a number"), summary["skipped"].as_u64().expect("a number"))
+}
+
+#[test]
+fn killed_at_any_moment_a_name_is_that_of_a_whole_folder() {
+    let served = served();
+    let planted = tree(&served.path("tree"));
+    let back = served.home.path().join("back");
+    let (mut killed, mut whole) = (0, 0);
+    for round in 0..2 {
+        let mut random = fastrand::Rng::with_seed(round);
+        for attempt in 0.. {
+            let over = AtomicBool::new(false);
+            let mut client = get(&served, &[]);
+            let end = Instant::now() + Duration::from_micros(random.u64(1_000..90_000) * (1 + attempt / 3));
+            // Whoever looks sees nothing, or everything.
+            std::thread::scope(|threads| {
+                threads.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        if back.exists() {
+                            assert!(tree(&back) == planted, "not whole");
+                            break;
+                        }
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                });
+                while Instant::now() < end && !back.exists() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                client.kill();
+                over.store(true, Ordering::Relaxed);
+            });
+            if back.exists() {
+                break;
+            }
+            killed += 1;
+        }
+        // Killed as it was, right behind the name: what is kept beside it may be left, and goes with the next command.
+        assert!(tree(&back) == planted);
+        whole += 1;
+        fs::remove_dir_all(&back).expect("there");
+        let ended = get(&served, &[]).end(SOON);
+        assert_eq!(ended.code, Some(0), "{}", ended.said);
+        assert!(tree(&back) == planted);
+        assert!(hidden(&served).is_empty(), "{:?}", hidden(&served));
+        fs::remove_dir_all(&back).expect("there");
+    }
+    println!("{killed} killed, {whole} whole");
+    assert!(killed > whole);
+}
+
+#[test]
+fn ctrl_c_keeps_what_came_without_a_name() {
+    let served = served();
+    let planted = tree(&served.path("tree"));
+    let back = served.home.path().join("back");
+    let end = Instant::now() + SOON;
+    let client = loop {
+        let client = get(&served, &[]);
+        while kept(&served) < 100 && !back.exists() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        client.interrupt();
+        let ended = client.end(SOON);
+        if !back.exists() {
+            break ended;
+        }
+        // It was faster.
+        fs::remove_dir_all(&back).expect("there");
+        assert!(Instant::now() < end, "it is never slow enough");
+    };
+    assert_eq!(client.code, Some(130), "{}", client.said);
+    assert!(client.said.contains("goes on from there"), "{}", client.said);
+    assert!(kept(&served) >= 100);
+    // What is there is not to be replaced; but what is kept has no name, and is nobody's.
+    let ended = get(&served, &["--no-clobber"]).end(SOON);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let (files, skipped) = summary(&ended);
+    assert!(skipped > 50 && files + skipped == FILES as u64 + 4, "{files} came, {skipped} were there");
+    assert!(tree(&back) == planted && hidden(&served).is_empty());
+}
+
+#[test]
+fn a_server_that_goes_away_is_told_with_what_to_do() {
+    let mut served = served();
+    let planted = tree(&served.path("tree"));
+    let back = served.home.path().join("back");
+    let end = Instant::now() + SOON;
+    loop {
+        let client = get(&served, &["--retry", "0s"]);
+        while kept(&served) < 50 && !back.exists() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        served.restart();
+        let ended = client.end(SOON);
+        if ended.code != Some(0) {
+            assert!(ended.said.contains("run it again to go on"), "{}", ended.said);
+            break;
+        }
+        fs::remove_dir_all(&back).expect("there");
+        assert!(Instant::now() < end, "it is never slow enough");
+    }
+    assert!(!back.exists());
+    let ended = get(&served, &[]).end(SOON);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(summary(&ended).1 > 0, "{}", ended.said);
+    assert!(tree(&back) == planted && hidden(&served).is_empty());
+}
+
+#[test]
+fn two_at_once_do_not_mix() {
+    let served = served();
+    let planted = tree(&served.path("tree"));
+    // Into a folder that is here, so that whoever comes late means the same place.
+    let into = served.home.path().join("into");
+    fs::create_dir(&into).expect("room");
+    let url = url(&served, "tree");
+    let client = || Program::spawn(command(&served.home, ["--json", "get", "-r", &url, "-o", "into"]));
+    let clients: Vec<_> = (0..3).map(|_| client()).collect();
+    let ended: Vec<_> = clients.into_iter().map(|client| client.end(SOON)).collect();
+    assert!(ended.iter().any(|ended| ended.code == Some(0)), "{ended:?}");
+    for ended in ended.iter().filter(|ended| ended.code != Some(0)) {
+        assert!(ended.said.contains("another program is receiving it"), "{}", ended.said);
+    }
+    assert!(tree(&into.join("tree")) == planted);
+    let names: Vec<_> =
+        fs::read_dir(&into).expect("readable").map(|entry| entry.expect("readable").file_name()).collect();
+    assert_eq!(names, ["tree"], "nothing hidden is left");
+}
