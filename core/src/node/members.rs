@@ -263,7 +263,7 @@ impl<const N: usize> MemberTable<N> {
         }
         if let Some(index) = self.find_identity(identity, profile) {
             let Some(member) = self.members.get_mut(index) else { return Err(Full(Table::Members)) };
-            if profile.listed || now.since(member.last_seen) <= MOVE_AFTER {
+            if profile.listed || now <= member.last_seen + MOVE_AFTER {
                 return Ok((Change::Alias, Some(index)));
             }
             // R-IP-28: it is believed to have moved, and has to prove anew that it receives there.
@@ -467,7 +467,7 @@ fn key(at: SocketAddrV4) -> u64 {
 
 /// Whole seconds since the start; never [`PROVEN`].
 fn seconds(now: Instant) -> u32 {
-    u32::try_from(now.as_millis() / 1000).unwrap_or(PROVEN).min(PROVEN.wrapping_sub(1))
+    u32::try_from(now.as_secs()).unwrap_or(PROVEN).min(PROVEN.wrapping_sub(1))
 }
 
 /// Where `wanted` stands. Sixteen are compared before the first branch, which lets the compiler compare several at once.

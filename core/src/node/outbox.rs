@@ -223,17 +223,13 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         if closeness == 0 && candidates > 1 {
             return None;
         }
-        let mut taken = false;
-        self.slots.retain(|slot| {
-            let this = slot.packet_no == packet_no
+        let confirmed = self.slots.iter().position(|slot| {
+            slot.packet_no == packet_no
                 && slot.delivery == delivery
                 && slot.to == Destination::Unicast(to)
                 && slot.sent > 0
-                && !taken;
-            taken |= this;
-            !this
         });
-        self.reschedule();
+        self.take_out(confirmed?);
         Some(to)
     }
 
@@ -300,12 +296,13 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
     }
 
     fn take_out(&mut self, index: usize) {
-        let mut at = 0_usize;
-        self.slots.retain(|_| {
-            let keep = at != index;
-            at = at.saturating_add(1);
-            keep
-        });
+        // Cells, because the places overlap.
+        let cells = Cell::from_mut(self.slots.as_mut_slice()).as_slice_of_cells();
+        let behind = cells.get(index.saturating_add(1)..).unwrap_or_default();
+        for (to, from) in cells.iter().skip(index).zip(behind) {
+            to.set(from.get());
+        }
+        self.slots.pop();
         self.reschedule();
     }
 

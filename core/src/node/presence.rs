@@ -98,9 +98,9 @@ impl Presence {
         matches!(self.state, State::Online { .. })
     }
 
-    /// How long we have been there.
-    pub(super) const fn age(&self, now: Instant) -> Duration {
-        now.since(self.since)
+    /// Whether we have been there for longer than `time`.
+    pub(super) fn is_older(&self, now: Instant, time: Duration) -> bool {
+        self.is_online() && self.since + time < now
     }
 
     /// What is due at `now`; stays due until [`Presence::told`].

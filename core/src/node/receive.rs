@@ -129,7 +129,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 Ok(Some(Event::AbsenceInfo { from, text, utf8 }))
             }
             Command::BrIsGetList | Command::BrIsGetList2 => {
-                if self.presence.is_online() && self.presence.age(now) > LIST_AFTER {
+                if self.presence.is_older(now, LIST_AFTER) {
                     self.answer(now, sender, Say::Bare(Command::OkGetList));
                 }
                 Ok(None)

@@ -8,6 +8,7 @@
 //! **Memory**: views of the received list. **Time**: linear in the octets read so far; the list is walked
 //! lazily. **Protocol**: R-IP-60 to 69.
 
+use crate::time::{THOUSAND, div_rem};
 use crate::wire::{BufferTooSmall, Field, ParseError, Reader, Writer, decimal, hex};
 
 use super::{Attribute, Datagram, EscapedName, ExtendedAttributes, FileKind, Options};
@@ -182,7 +183,7 @@ fn parse_time(field: &[u8]) -> Result<Option<u64>, ParseError> {
     Ok(match hex(field).ok_or(ParseError::malformed(Field::Time))? {
         0 | u64::MAX => None,
         seconds @ ..=MOST_SECONDS => Some(seconds),
-        milliseconds => Some(milliseconds / 1000).filter(|&seconds| seconds <= MOST_SECONDS),
+        milliseconds => Some(div_rem(milliseconds, THOUSAND).0).filter(|&seconds| seconds <= MOST_SECONDS),
     })
 }
 
