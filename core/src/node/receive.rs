@@ -315,8 +315,12 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
         let list = HostList::parse(datagram.body)?;
         let mut added = 0_usize;
-        for host in list.hosts().flatten().filter(|host| !host.has_left()) {
-            let own = self.identity.names(true);
+        let own = &self.identity.utf8;
+        for host in list.hosts() {
+            let Ok(host) = host else { continue };
+            if host.has_left() {
+                continue;
+            }
             if host.user.as_bytes() == own.user.as_bytes() && host.host.as_bytes() == own.host.as_bytes() {
                 continue;
             }

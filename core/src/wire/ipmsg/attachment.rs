@@ -125,11 +125,11 @@ impl<'a> Attachment<'a> {
 
 /// Splits at the first colon that is not one of a pair; the colon belongs to neither side.
 fn split_name(fields: &[u8]) -> (&[u8], &[u8]) {
-    let mut rest = fields;
-    while let Some(at) = memchr::memchr(b':', rest) {
-        let behind = rest.get(at.saturating_add(1)..).unwrap_or_default();
+    let mut reader = Reader::new(fields);
+    while reader.until(b':').is_some() {
+        let behind = reader.rest();
         match behind.strip_prefix(b":") {
-            Some(behind) => rest = behind,
+            Some(behind) => reader = Reader::new(behind),
             None => {
                 let end = fields.len().saturating_sub(behind.len()).saturating_sub(1);
                 return (fields.get(..end).unwrap_or(fields), behind);
@@ -141,7 +141,7 @@ fn split_name(fields: &[u8]) -> (&[u8], &[u8]) {
 
 /// Cuts the last field, and the colon in front of it, off.
 pub(super) fn last_field(fields: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memrchr(b':', fields)?;
+    let at = fields.iter().rposition(|&octet| octet == b':')?;
     let (before, field) = fields.split_at_checked(at)?;
     Some((before, field.get(1..)?))
 }

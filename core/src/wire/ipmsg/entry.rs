@@ -131,17 +131,23 @@ impl<'a> Utf8Block<'a> {
         let mut block = Self::default();
         for line in octets.split(|&octet| octet == b'\n') {
             let Some((key, value)) = line.split_at_checked(3) else { continue };
-            let text = Some(Text::new(value));
-            match key {
-                b"UN:" => block.user = block.user.or(text),
-                b"HN:" => block.host = block.host.or(text),
-                b"NN:" => block.nick = block.nick.or(text),
-                b"GN:" => block.group = block.group.or(text),
-                b"VS:" => block.version = block.version.or_else(|| VersionInfo::parse(value).ok()),
-                b"PL:" => block.poll_seconds = block.poll_seconds.or_else(|| decimal(value)),
-                b"IP:" => block.dictionary = block.dictionary.or(text),
-                _ => {}
-            }
+            let text = match key {
+                b"UN:" => &mut block.user,
+                b"HN:" => &mut block.host,
+                b"NN:" => &mut block.nick,
+                b"GN:" => &mut block.group,
+                b"IP:" => &mut block.dictionary,
+                b"VS:" => {
+                    block.version = block.version.or_else(|| VersionInfo::parse(value).ok());
+                    continue;
+                }
+                b"PL:" => {
+                    block.poll_seconds = block.poll_seconds.or_else(|| decimal(value));
+                    continue;
+                }
+                _ => continue,
+            };
+            text.get_or_insert(Text::new(value));
         }
         block
     }
