@@ -216,7 +216,7 @@ impl<const N: usize> MemberTable<N> {
 
     /// The row of an address.
     pub(super) fn find(&self, at: SocketAddrV4) -> Option<usize> {
-        position(self.keys.as_slice(), key(at))
+        position::<_, N>(self.keys.as_slice(), key(at))
     }
 
     pub(super) fn row(&self, index: usize) -> Option<&Member> {
@@ -437,7 +437,7 @@ impl<const N: usize> MemberTable<N> {
         let mut from = 0_usize;
         loop {
             let rest = self.identities.get(from..)?;
-            let index = from.saturating_add(position(rest, identity)?);
+            let index = from.saturating_add(position::<_, N>(rest, identity)?);
             let member = self.members.get(index)?;
             // 32 bits are few: look twice.
             let same = |a: &Name, b: &[u8]| a.as_bytes().eq_ignore_ascii_case(cut_name(b));
@@ -470,8 +470,12 @@ fn seconds(now: Instant) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(PROVEN).min(PROVEN.wrapping_sub(1))
 }
 
-/// Where `wanted` stands. Sixteen are compared before the first branch, which lets the compiler compare several at once.
-fn position<T: Copy + PartialEq>(keys: &[T], wanted: T) -> Option<usize> {
+/// Where `wanted` stands among at most `N`. Sixteen are compared before the first branch, which lets the compiler compare
+/// several at once; where there are few, one after the other is as fast and smaller.
+fn position<T: Copy + PartialEq, const N: usize>(keys: &[T], wanted: T) -> Option<usize> {
+    if N <= 16 {
+        return keys.iter().position(|key| *key == wanted);
+    }
     let (blocks, rest) = keys.as_chunks::<16>();
     let mut before = 0_usize;
     for block in blocks {

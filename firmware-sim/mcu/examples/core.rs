@@ -10,14 +10,25 @@ use core::convert::Infallible;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
+use cortex_m::singleton;
 use cortex_m_rt::entry;
 use embedded_io::{ErrorType, Read, Write};
 use feige_core::drive::blocking::{Scratch, Transport, run};
 use feige_core::node::{Audience, Destination, Event, Identity, Message, Names, Node, Offers, Output};
-use feige_core::stream::{Announced, Entry, FileClient, Metadata, Opened, Outcome, Server, Store, Target};
+use feige_core::stream::{Announced, Entry, FileClient, Machine, Metadata, Opened, Outcome, Server, Store, Target};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{
     Attachment, Attachments, FileKind, FileRequest, Header, Options, PacketNo, PacketToken, RequestKind, RequestedId,
+};
+
+/// The vector of the modem's interrupt, which is never unmasked: the modem is asked.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [unsafe extern "C" fn(); 1] = {
+    unsafe extern "C" {
+        fn DefaultHandler();
+    }
+    [DefaultHandler]
 };
 
 /// A register of the imaginary modem.
@@ -142,18 +153,32 @@ fn send(to: Destination, octets: &[u8]) {
     put(108, 1);
 }
 
-#[entry]
-fn main() -> ! {
+/// 16 members, 8 messages of 2 KiB together that wait for a confirmation, 32 datagrams remembered.
+type Device = Node<16, 8, 2048, 32>;
+
+#[inline(never)]
+fn node() -> Option<&'static mut Device> {
     let names = || Names::new(b"device", b"board", b"Device", b"devices");
     let identity = Identity { version: "1", software: "my firmware", utf8: names(), legacy: names() };
-    let mut node = Node::<16, 8, 2048, 32>::new(identity, PacketNo(get(109)), u64::from(get(110)));
+    singleton!(: Device = Node::new(identity, PacketNo(get(109)), u64::from(get(110))))
+}
+
+#[entry]
+fn main() -> ! {
+    let (Some(node), Some(octets), Some(buffer), Some(machine)) = (
+        node(),
+        singleton!(: [u8; 1024] = [0; 1024]),
+        singleton!(: [u8; 1472] = [0; 1472]),
+        singleton!(: [u8; 512] = [0; 512]),
+    ) else {
+        cortex_m::peripheral::SCB::sys_reset()
+    };
     let mut offers = Offers::<4>::new();
-    let (mut octets, mut buffer, mut machine) = ([0; 1024], [0; 1472], [0; 512]);
     let mut len = 0;
     node.announce(now());
     loop {
         // A datagram goes in …
-        if let Some((from, length)) = datagram(&mut buffer)
+        if let Some((from, length)) = datagram(buffer)
             && let Ok(Some(Event::Message(message))) =
                 node.handle_datagram(now(), from, buffer.get(..length).unwrap_or_default())
         {
@@ -161,30 +186,29 @@ fn main() -> ! {
                 // … what it offers is fetched …
                 Some(file) => {
                     let packet_no = PacketNo(message.token().low32().unwrap_or(0));
-                    let store = Settings { octets: &mut octets, len, offers: &offers, from: *from.ip() };
-                    len = fetch(packet_no, &file, store, &mut machine);
+                    let store = Settings { octets, len, offers: &offers, from: *from.ip() };
+                    len = fetch(packet_no, &file, store, machine);
                 }
                 // … what it asks for is offered …
-                None => offer(&mut node, &mut offers, from, len as u64),
+                None => offer(node, &mut offers, from, len as u64),
             }
         }
         // … and whatever is due goes out.
-        while let Output::Transmit { to, octets } = node.poll(now(), &mut buffer) {
+        while let Output::Transmit { to, octets } = node.poll(now(), buffer) {
             send(to, octets);
         }
         // Whoever has connected is served.
         if get(111) != 0 {
             let from = Ipv4Addr::from(get(112));
-            let mut store = Settings { octets: &mut octets, len, offers: &offers, from };
-            let server = Server::new(now(), &mut machine);
-            let _ = run(server, &mut Connection(0), &mut store, &mut Scratch(&mut [0; 256]), now);
+            let mut store = Settings { octets, len, offers: &offers, from };
+            let _ = drive(&mut Server::new(now(), machine), 0, &mut store);
         }
     }
 }
 
 /// Offers the settings to whoever wrote.
 #[inline(never)]
-fn offer(node: &mut Node<16, 8, 2048, 32>, offers: &mut Offers<4>, to: SocketAddrV4, size: u64) {
+fn offer(node: &mut Device, offers: &mut Offers<4>, to: SocketAddrV4, size: u64) {
     let (packet_no, mut list) = (node.take_packet_no(), [0; 64]);
     let attachment = Attachment {
         id: 1,
@@ -218,11 +242,17 @@ fn fetch(packet_no: PacketNo, file: &Attachment<'_>, mut store: Settings<'_>, ma
     let Some(size) = file.size else { return store.len };
     let before = store.len;
     let client = FileClient::new(now(), machine, &request, Announced::Size(size), Metadata::default());
-    let Ok(client) = client else { return before };
-    match run(client, &mut Connection(4), &mut store, &mut Scratch(&mut [0; 256]), now) {
-        Ok(Outcome::Complete(_)) => store.len,
+    let Ok(mut client) = client else { return before };
+    match drive(&mut client, 4, &mut store) {
+        Some(Outcome::Complete(_)) => store.len,
         _ => 0,
     }
+}
+
+/// Runs any machine on the connection with these registers: one loop for all of them.
+#[inline(never)]
+fn drive(machine: &mut dyn Machine, registers: usize, store: &mut Settings<'_>) -> Option<Outcome> {
+    run(machine, &mut Connection(registers), store, &mut Scratch(&mut [0; 256]), now).ok()
 }
 
 #[panic_handler]
