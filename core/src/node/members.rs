@@ -171,16 +171,19 @@ impl Debt {
 }
 
 /// Up to `N` members.
+///
+/// In this order, because a processor reaches what lies at the front with one instruction.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct MemberTable<const N: usize> {
-    // Four columns of equal length, one row for each member.
-    keys: Vec<u64, N>,
-    identities: Vec<u32, N>,
-    ages: Vec<u32, N>,
-    members: Vec<Member, N>,
     seed: u64,
     /// No member is owed anything before; `None`: none is owed anything.
     soonest: Option<Instant>,
+    // Four columns of equal length, one row for each member.
+    ages: Vec<u32, N>,
+    identities: Vec<u32, N>,
+    keys: Vec<u64, N>,
+    members: Vec<Member, N>,
 }
 
 /// The age of a member that must not be pushed out.
