@@ -17,7 +17,7 @@ use core::time::Duration;
 use heapless::Vec;
 
 use super::{Full, Table, identity::Name};
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 use crate::wire::ipmsg::Options;
 
 /// An agent that moved shows up at another address; two network cards of one agent are heard within moments. Only after
@@ -123,10 +123,10 @@ pub(super) enum Change {
 }
 
 /// What a member is to be sent, and when.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Owed {
-    /// When the answer to its entry is due; `None`: it is owed none.
-    answer: Option<Instant>,
+    /// When the answer to its entry is due, if it is owed one.
+    answer: Instant,
     /// What else it is owed, now.
     bits: u8,
     /// The most octets that an answer may have (R-IP-38); entries are never longer than this type can say.
@@ -134,9 +134,11 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// When the first of it is due; `None`: nothing is owed.
-    fn due(&self) -> Option<Instant> {
-        if self.bits == 0 { self.answer } else { Some(Instant::START) }
+    const NOTHING: Self = Self { answer: Instant::NEVER, bits: 0, allow: 0 };
+
+    /// When the first of it is due.
+    fn due(&self) -> Instant {
+        if self.bits == 0 { self.answer } else { Instant::START }
     }
 }
 
@@ -177,8 +179,8 @@ impl Debt {
 #[repr(C)]
 pub struct MemberTable<const N: usize> {
     seed: u64,
-    /// No member is owed anything before; `None`: none is owed anything.
-    soonest: Option<Instant>,
+    /// No member is owed anything before.
+    soonest: Instant,
     // Four columns of equal length, one row for each member.
     ages: Vec<u32, N>,
     identities: Vec<u32, N>,
@@ -191,7 +193,7 @@ const PROVEN: u32 = u32::MAX;
 
 impl<const N: usize> MemberTable<N> {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { keys: Vec::new(), identities: Vec::new(), ages: Vec::new(), members: Vec::new(), seed, soonest: None }
+        Self { keys: Vec::new(), identities: Vec::new(), ages: Vec::new(), members: Vec::new(), seed, soonest: Instant::NEVER }
     }
 
     /// How many there are.
@@ -296,7 +298,7 @@ impl<const N: usize> MemberTable<N> {
             proven: false,
             listed: profile.listed,
             missed: 0,
-            owed: Owed::default(),
+            owed: Owed::NOTHING,
         };
         // All four have room or none has.
         let pushed = self.members.push(member).is_ok()
@@ -373,22 +375,22 @@ impl<const N: usize> MemberTable<N> {
     /// The entry of the member in this row is to be answered at `due`.
     pub(super) fn owe_answer(&mut self, index: usize, due: Instant, allow: usize) {
         if let Some(member) = self.members.get_mut(index) {
-            member.owed.answer = Some(due);
+            member.owed.answer = due;
             member.owed.allow = u16::try_from(allow).unwrap_or(u16::MAX);
-            self.soonest = earlier(self.soonest, Some(due));
+            self.soonest = self.soonest.min(due);
         }
     }
 
     /// Whether the member in this row waits for an answer already.
     pub(super) fn owes_answer(&self, index: usize) -> bool {
-        self.members.get(index).is_some_and(|member| member.owed.answer.is_some())
+        self.members.get(index).is_some_and(|member| member.owed.answer != Instant::NEVER)
     }
 
     /// The member in this row is to be sent something now.
     pub(super) fn owe(&mut self, index: usize, debt: Debt) {
         if let Some(member) = self.members.get_mut(index) {
             member.owed.bits |= debt.bit();
-            self.soonest = Some(Instant::START);
+            self.soonest = Instant::START;
         }
     }
 
@@ -396,7 +398,7 @@ impl<const N: usize> MemberTable<N> {
     pub(super) fn owe_all(&mut self, debt: Debt, wants: impl Fn(&Member) -> bool) {
         for member in self.members.iter_mut().filter(|member| wants(member)) {
             member.owed.bits |= debt.bit();
-            self.soonest = Some(Instant::START);
+            self.soonest = Instant::START;
         }
     }
 
@@ -407,19 +409,19 @@ impl<const N: usize> MemberTable<N> {
         }
     }
 
-    /// When the first debt is due, or some time before; `None`: there is none.
-    pub(super) const fn next_debt(&self) -> Option<Instant> {
+    /// When the first debt is due, or some time before.
+    pub(super) const fn next_debt(&self) -> Instant {
         self.soonest
     }
 
     /// One thing that is due at `now`; it stays due until [`MemberTable::paid`].
     pub(super) fn debt(&mut self, now: Instant) -> Option<(usize, Debt)> {
-        if self.soonest.is_none_or(|soonest| now < soonest) {
+        if now < self.soonest {
             return None;
         }
-        let due = |member: &Member| member.owed.due().is_some_and(|due| due <= now);
+        let due = |member: &Member| member.owed.due() <= now;
         let Some(index) = self.members.iter().position(due) else {
-            self.soonest = self.members.iter().filter_map(|member| member.owed.due()).min();
+            self.soonest = self.members.iter().fold(Instant::NEVER, |soonest, member| soonest.min(member.owed.due()));
             return None;
         };
         let bits = self.members.get(index)?.owed.bits;
@@ -431,7 +433,7 @@ impl<const N: usize> MemberTable<N> {
     pub(super) fn paid(&mut self, index: usize, debt: Debt) {
         let Some(member) = self.members.get_mut(index) else { return };
         match debt {
-            Debt::Answer => member.owed.answer = None,
+            Debt::Answer => member.owed.answer = Instant::NEVER,
             now => member.owed.bits &= !now.bit(),
         }
     }
