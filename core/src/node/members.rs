@@ -342,19 +342,21 @@ impl<const N: usize> MemberTable<N> {
     fn evict(&mut self) -> Option<SocketAddrV4> {
         let oldest = self.ages.iter().copied().min().filter(|&age| age != PROVEN)?;
         let index = self.ages.iter().position(|&age| age == oldest)?;
-        self.take_out(index).map(|member| member.at)
+        let at = self.members.get(index)?.at;
+        self.take_out(index);
+        Some(at)
     }
 
-    /// Forgets the member at this address, which left.
-    pub(super) fn remove(&mut self, at: SocketAddrV4) -> Option<Member> {
-        self.take_out(self.find(at)?)
+    /// Forgets the member at this address, which left; tells whether there was one.
+    pub(super) fn remove(&mut self, at: SocketAddrV4) -> bool {
+        self.find(at).map(|index| self.take_out(index)).is_some()
     }
 
-    fn take_out(&mut self, index: usize) -> Option<Member> {
+    fn take_out(&mut self, index: usize) {
         swap_out(&mut self.keys, index);
         swap_out(&mut self.identities, index);
         swap_out(&mut self.ages, index);
-        swap_out(&mut self.members, index)
+        swap_out(&mut self.members, index);
     }
 
     /// Every member on this host receives (R-IP-38).
@@ -369,7 +371,9 @@ impl<const N: usize> MemberTable<N> {
     /// Takes out one member that answered none of the last `rounds` entries, if there is one.
     pub(super) fn expire_one(&mut self, rounds: u8) -> Option<Member> {
         let index = self.members.iter().position(|member| member.missed >= rounds)?;
-        self.take_out(index)
+        let gone = self.members.get(index)?.clone();
+        self.take_out(index);
+        Some(gone)
     }
 
     /// The entry of the member in this row is to be answered at `due`.
@@ -493,18 +497,12 @@ fn position<T: Copy + PartialEq, const N: usize>(keys: &[T], wanted: T) -> Optio
     rest.iter().position(|key| *key == wanted).map(|within| before.saturating_add(within))
 }
 
-/// Takes one out and puts the last in its place.
-fn swap_out<T, const N: usize>(column: &mut Vec<T, N>, index: usize) -> Option<T> {
-    let last = column.pop()?;
-    if index == column.len() {
-        return Some(last);
+/// Takes one of the rows out: the last takes its place.
+fn swap_out<T, const N: usize>(column: &mut Vec<T, N>, index: usize) {
+    if let Some((last, others)) = column.split_last_mut()
+        && let Some(place) = others.get_mut(index)
+    {
+        core::mem::swap(place, last);
     }
-    match column.get_mut(index) {
-        Some(place) => Some(core::mem::replace(place, last)),
-        None => {
-            // There is no such row; the place that was just left is free.
-            let _ = column.push(last);
-            None
-        }
-    }
+    column.pop();
 }

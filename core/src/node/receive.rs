@@ -72,7 +72,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         };
         match header.command {
             Command::BrEntry | Command::AnsEntry | Command::BrAbsence => Ok(self.entered(now, sender, &datagram)),
-            Command::BrExit => Ok(self.members.remove(from).map(|_| {
+            Command::BrExit => Ok(self.members.remove(from).then(|| {
                 let entry = Entry::of(&datagram);
                 Event::Offline { at: from, user: entry.user().text, host: entry.host().text }
             })),

@@ -10,7 +10,6 @@ use core::convert::Infallible;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use cortex_m::singleton;
 use cortex_m_rt::entry;
 use embedded_io::{ErrorType, Read, Write};
 use feige_core::drive::blocking::{Scratch, Transport, run};
@@ -153,26 +152,25 @@ fn send(to: Destination, octets: &[u8]) {
     put(108, 1);
 }
 
-/// 16 members, 8 messages of 2 KiB together that wait for a confirmation, 32 datagrams remembered.
-type Device = Node<16, 8, 2048, 32>;
+/// 16 members, 4 messages of 1 KiB together that wait for a confirmation, 16 datagrams remembered.
+type Device = Node<16, 4, 1024, 16>;
 
-#[inline(never)]
-fn node() -> Option<&'static mut Device> {
-    let names = || Names::new(b"device", b"board", b"Device", b"devices");
-    let identity = Identity { version: "1", software: "my firmware", utf8: names(), legacy: names() };
-    singleton!(: Device = Node::new(identity, PacketNo(get(109)), u64::from(get(110))))
-}
-
+/// All RAM that is needed for long is in this frame. A static would be built here, too, and then copied.
 #[entry]
 fn main() -> ! {
-    let (Some(node), Some(octets), Some(buffer), Some(machine)) = (
-        node(),
-        singleton!(: [u8; 1024] = [0; 1024]),
-        singleton!(: [u8; 1472] = [0; 1472]),
-        singleton!(: [u8; 512] = [0; 512]),
-    ) else {
-        cortex_m::peripheral::SCB::sys_reset()
-    };
+    serve(&mut Node::new(identity(), PacketNo(get(109)), u64::from(get(110))), &mut [0; 1472], &mut [0; 1024])
+}
+
+/// In a frame of its own, because names are copied several times.
+#[inline(never)]
+fn identity() -> Identity {
+    let names = || Names::new(b"device", b"board", b"Device", b"devices");
+    Identity { version: "1", software: "my firmware", utf8: names(), legacy: names() }
+}
+
+/// Datagrams and the machines of file transfer take turns with one buffer.
+#[inline(never)]
+fn serve(node: &mut Device, buffer: &mut [u8], octets: &mut [u8; 1024]) -> ! {
     let mut offers = Offers::<4>::new();
     let mut len = 0;
     node.announce(now());
@@ -186,8 +184,10 @@ fn main() -> ! {
                 // … what it offers is fetched …
                 Some(file) => {
                     let packet_no = PacketNo(message.token().low32().unwrap_or(0));
-                    let store = Settings { octets, len, offers: &offers, from: *from.ip() };
-                    len = fetch(packet_no, &file, store, machine);
+                    if let Some((request, size)) = request(packet_no, &file) {
+                        let store = Settings { octets, len, offers: &offers, from: *from.ip() };
+                        len = fetch(&request, size, store, buffer);
+                    }
                 }
                 // … what it asks for is offered …
                 None => offer(node, &mut offers, from, len as u64),
@@ -199,9 +199,8 @@ fn main() -> ! {
         }
         // Whoever has connected is served.
         if get(111) != 0 {
-            let from = Ipv4Addr::from(get(112));
-            let mut store = Settings { octets, len, offers: &offers, from };
-            let _ = drive(&mut Server::new(now(), machine), 0, &mut store);
+            let mut store = Settings { octets, len, offers: &offers, from: Ipv4Addr::from(get(112)) };
+            let _ = drive(&mut Server::new(now(), buffer), 0, &mut store);
         }
     }
 }
@@ -226,9 +225,8 @@ fn offer(node: &mut Device, offers: &mut Offers<4>, to: SocketAddrV4, size: u64)
     }
 }
 
-/// Fetches a file; returns how long the settings are now.
-#[inline(never)]
-fn fetch(packet_no: PacketNo, file: &Attachment<'_>, mut store: Settings<'_>, machine: &mut [u8]) -> usize {
+/// The request for a file that was offered, and the file's size.
+fn request(packet_no: PacketNo, file: &Attachment<'_>) -> Option<(FileRequest<'static>, u64)> {
     let header = Header {
         version: "1".into(),
         packet_no: PacketToken("1".into()),
@@ -237,12 +235,15 @@ fn fetch(packet_no: PacketNo, file: &Attachment<'_>, mut store: Settings<'_>, ma
         command: RequestKind::File.command(),
         options: Options::NONE,
     };
-    let kind = RequestKind::File;
-    let request = FileRequest { header, kind, packet_no, id: RequestedId::of(file.id), offset: 0 };
-    let Some(size) = file.size else { return store.len };
-    let before = store.len;
-    let client = FileClient::new(now(), machine, &request, Announced::Size(size), Metadata::default());
-    let Ok(mut client) = client else { return before };
+    let request = FileRequest { header, kind: RequestKind::File, packet_no, id: RequestedId::of(file.id), offset: 0 };
+    Some((request, file.size?))
+}
+
+/// Fetches a file; returns how long the settings are now.
+#[inline(never)]
+fn fetch(request: &FileRequest<'_>, size: u64, mut store: Settings<'_>, buffer: &mut [u8]) -> usize {
+    let client = FileClient::new(now(), buffer, request, Announced::Size(size), Metadata::default());
+    let Ok(mut client) = client else { return store.len };
     match drive(&mut client, 4, &mut store) {
         Some(Outcome::Complete(_)) => store.len,
         _ => 0,
