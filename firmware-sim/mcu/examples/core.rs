@@ -168,40 +168,60 @@ fn identity() -> Identity {
     Identity { version: "1", software: "my firmware", utf8: names(), legacy: names() }
 }
 
-/// Datagrams and the machines of file transfer take turns with one buffer.
+/// Datagrams and the machines of file transfer take turns with one buffer, and with the stack.
 #[inline(never)]
 fn serve(node: &mut Device, buffer: &mut [u8], octets: &mut [u8; 1024]) -> ! {
     let mut offers = Offers::<4>::new();
     let mut len = 0;
     node.announce(now());
     loop {
-        // A datagram goes in …
-        if let Some((from, length)) = datagram(buffer)
-            && let Ok(Some(Event::Message(message))) =
-                node.handle_datagram(now(), from, buffer.get(..length).unwrap_or_default())
-        {
-            match Attachments::new(message.attachments).flatten().next() {
-                // … what it offers is fetched …
-                Some(file) => {
-                    let packet_no = PacketNo(message.token().low32().unwrap_or(0));
-                    if let Some((request, size)) = request(packet_no, &file) {
-                        let store = Settings { octets, len, offers: &offers, from: *from.ip() };
-                        len = fetch(&request, size, store, buffer);
-                    }
-                }
-                // … what it asks for is offered …
-                None => offer(node, &mut offers, from, len as u64),
-            }
+        // A datagram goes in: what it offers is fetched …
+        if let Some((from, request, size)) = listen(node, &mut offers, buffer, len) {
+            let store = Settings { octets, len, offers: &offers, from };
+            len = fetch(&request, size, store, buffer);
         }
         // … and whatever is due goes out.
-        while let Output::Transmit { to, octets } = node.poll(now(), buffer) {
-            send(to, octets);
-        }
+        speak(node, buffer);
         // Whoever has connected is served.
         if get(111) != 0 {
             let mut store = Settings { octets, len, offers: &offers, from: Ipv4Addr::from(get(112)) };
             let _ = drive(&mut Server::new(now(), buffer), 0, &mut store);
         }
+    }
+}
+
+/// Takes in a datagram, if there is one. A message with a file is worth a request; any other is answered with an offer.
+#[inline(never)]
+fn listen(
+    node: &mut Device,
+    offers: &mut Offers<4>,
+    buffer: &mut [u8],
+    len: usize,
+) -> Option<(Ipv4Addr, FileRequest<'static>, u64)> {
+    let (from, length) = datagram(buffer)?;
+    let octets = buffer.get(..length).unwrap_or_default();
+    let Ok(Some(Event::Message(message))) = node.handle_datagram(now(), from, octets) else { return None };
+    let Some(file) = Attachments::new(message.attachments).flatten().next() else {
+        offer(node, offers, from, len as u64);
+        return None;
+    };
+    let header = Header {
+        version: "1".into(),
+        packet_no: PacketToken("1".into()),
+        user: "device".into(),
+        host: "board".into(),
+        command: RequestKind::File.command(),
+        options: Options::NONE,
+    };
+    let (packet_no, id) = (PacketNo(message.token().low32()?), RequestedId::of(file.id));
+    Some((*from.ip(), FileRequest { header, kind: RequestKind::File, packet_no, id, offset: 0 }, file.size?))
+}
+
+/// Sends what is due.
+#[inline(never)]
+fn speak(node: &mut Device, buffer: &mut [u8]) {
+    while let Output::Transmit { to, octets } = node.poll(now(), buffer) {
+        send(to, octets);
     }
 }
 
@@ -223,20 +243,6 @@ fn offer(node: &mut Device, offers: &mut Offers<4>, to: SocketAddrV4, size: u64)
         // If there is no room, the peer asks again.
         let _ = node.send(now(), to, &Message { attachments, packet_no: Some(packet_no), ..Message::default() });
     }
-}
-
-/// The request for a file that was offered, and the file's size.
-fn request(packet_no: PacketNo, file: &Attachment<'_>) -> Option<(FileRequest<'static>, u64)> {
-    let header = Header {
-        version: "1".into(),
-        packet_no: PacketToken("1".into()),
-        user: "device".into(),
-        host: "board".into(),
-        command: RequestKind::File.command(),
-        options: Options::NONE,
-    };
-    let request = FileRequest { header, kind: RequestKind::File, packet_no, id: RequestedId::of(file.id), offset: 0 };
-    Some((request, file.size?))
 }
 
 /// Fetches a file; returns how long the settings are now.
