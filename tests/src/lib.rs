@@ -20,8 +20,9 @@ pub mod peer;
 pub mod program;
 #[cfg(target_os = "linux")]
 pub mod served;
-pub mod terminal;
 #[cfg(target_os = "linux")]
+pub mod stack;
+pub mod terminal;
 pub mod transfer;
 
 use std::fmt;

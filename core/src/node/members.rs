@@ -193,7 +193,14 @@ const PROVEN: u32 = u32::MAX;
 
 impl<const N: usize> MemberTable<N> {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { keys: Vec::new(), identities: Vec::new(), ages: Vec::new(), members: Vec::new(), seed, soonest: Instant::NEVER }
+        Self {
+            keys: Vec::new(),
+            identities: Vec::new(),
+            ages: Vec::new(),
+            members: Vec::new(),
+            seed,
+            soonest: Instant::NEVER,
+        }
     }
 
     /// How many there are.

@@ -15,6 +15,7 @@ mod reader;
 pub mod transfer;
 mod writer;
 
+pub(crate) use reader::find;
 pub use reader::{Reader, decimal, hex, leading_decimal};
 pub use writer::Writer;
 
