@@ -23,6 +23,7 @@ pub mod served;
 #[cfg(target_os = "linux")]
 pub mod stack;
 pub mod terminal;
+#[cfg(target_os = "linux")]
 pub mod transfer;
 
 use std::fmt;
