@@ -185,13 +185,15 @@ impl Digits {
     pub fn decimal(number: u64) -> Self {
         Self::filled(number, |left| {
             let (left, digit) = div_rem(left, const { NonZeroU32::new(10).unwrap() });
-            (left, b'0'.wrapping_add(digit.to_le_bytes()[0]))
+            let [digit, ..] = digit.to_le_bytes();
+            (left, b'0'.wrapping_add(digit))
         })
     }
 
     fn hex(number: u64) -> Self {
         Self::filled(number, |left| {
-            let digit = left.to_le_bytes()[0] & 0xf;
+            let [low, ..] = left.to_le_bytes();
+            let digit = low & 0xf;
             (left >> 4, digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 }))
         })
     }
