@@ -173,10 +173,7 @@ impl Debt {
 }
 
 /// Up to `N` members.
-///
-/// In this order, because a processor reaches what lies at the front with one instruction.
 #[derive(Clone, Debug)]
-#[repr(C)]
 pub struct MemberTable<const N: usize> {
     seed: u64,
     /// No member is owed anything before.
