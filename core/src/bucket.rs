@@ -9,7 +9,7 @@ use crate::time::Instant;
 pub(crate) struct Rate {
     /// Tokens that come in a minute.
     pub(crate) per_minute: usize,
-    /// Tokens that it holds.
+    /// Tokens that it holds, 71,000 at most.
     pub(crate) burst: usize,
 }
 
@@ -17,24 +17,26 @@ pub(crate) struct Rate {
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     /// In parts of a token, [`PARTS`] of which are one.
-    level: u64,
+    level: u32,
     filled: Instant,
 }
 
 /// Milliseconds in a minute, so that nothing is lost to rounding.
-const PARTS: u64 = 60_000;
+const PARTS: u32 = 60_000;
 
 impl Bucket {
     /// A bucket that is full.
     pub(crate) const fn full() -> Self {
-        Self { level: u64::MAX, filled: Instant::START }
+        Self { level: u32::MAX, filled: Instant::START }
     }
 
     /// Takes a token, if there is one.
+    #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
+        // What saturates has filled any bucket.
         let passed = now.as_millis().saturating_sub(self.filled.as_millis());
-        let new = passed.saturating_mul(wide(rate.per_minute));
-        self.level = self.level.saturating_add(new).min(PARTS.saturating_mul(wide(rate.burst)));
+        let new = u32::try_from(passed).unwrap_or(u32::MAX).saturating_mul(narrow(rate.per_minute));
+        self.level = self.level.saturating_add(new).min(PARTS.saturating_mul(narrow(rate.burst)));
         self.filled = self.filled.max(now);
         match self.level.checked_sub(PARTS) {
             Some(left) => {
@@ -46,8 +48,8 @@ impl Bucket {
     }
 }
 
-fn wide(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -21,19 +21,20 @@ impl Hash {
     }
 
     pub(crate) fn octets(self, octets: &[u8]) -> Self {
-        self.mapped(octets, |octet| octet)
+        self.mixed(octets, false)
     }
 
     /// As if all ASCII letters were small.
     pub(crate) fn folded(self, octets: &[u8]) -> Self {
-        self.mapped(octets, |octet| octet.to_ascii_lowercase())
+        self.mixed(octets, true)
     }
 
-    fn mapped(self, octets: &[u8], map: impl Fn(u8) -> u8) -> Self {
+    fn mixed(self, octets: &[u8], fold: bool) -> Self {
+        let map = |octet: u8| if fold { octet.to_ascii_lowercase() } else { octet };
         let (eights, rest) = octets.as_chunks::<8>();
         let mut hash = self;
         for eight in eights {
-            hash = hash.number(u64::from_le_bytes(eight.map(&map)));
+            hash = hash.number(u64::from_le_bytes(eight.map(map)));
         }
         let mut last = [0_u8; 8];
         for (to, &from) in last.iter_mut().zip(rest) {

@@ -4,6 +4,7 @@
 //! of its own choice (boot, program start, the begin of a simulation) and passes the present
 //! [`Instant`] as the first argument of every call.
 
+use core::num::NonZeroU32;
 use core::ops::Add;
 use core::time::Duration;
 
@@ -17,6 +18,15 @@ impl Instant {
     /// The start of the caller's clock.
     pub const START: Self = Self(0);
 
+    /// Later than everything: the deadline of what is not due at all. A machine keeps it in place of an
+    /// `Option<Instant>`, which takes twice the octets and more code to compare.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// A deadline as callers see it.
+    pub(crate) fn unless_never(self) -> Option<Self> {
+        (self != Self::NEVER).then_some(self)
+    }
+
     /// The instant `millis` milliseconds after the start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
@@ -27,6 +37,18 @@ impl Instant {
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
+    }
+
+    /// Whole seconds since the start.
+    pub(crate) fn as_secs(self) -> u64 {
+        div_rem(self.0, THOUSAND).0
+    }
+
+    /// The time from `now` to `self`, for what limits a wait: zero if it has passed, and at most 49 days.
+    pub(crate) fn limit(self, now: Instant) -> Duration {
+        let millis = u32::try_from(self.0.saturating_sub(now.0)).unwrap_or(u32::MAX);
+        // The compiler sees that it can divide 32 bits.
+        Duration::from_millis(u64::from(millis))
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is in fact later.
@@ -46,11 +68,54 @@ impl Add<Duration> for Instant {
     }
 }
 
+/// A second in milliseconds.
+pub(crate) const THOUSAND: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+/// Quotient and remainder of a division by a number below 2^16.
+///
+/// Almost always the number has 32 bits, for which processors have an instruction. A microcontroller has none for 64, and
+/// the library's division takes 900 octets of flash: so 16 bits at a time, as on paper.
+pub(crate) fn div_rem(number: u64, by: NonZeroU32) -> (u64, u32) {
+    if let Ok(number) = u32::try_from(number) {
+        return (u64::from(number / by), number % by);
+    }
+    let (mut quotient, mut rest) = (0_u64, 0_u32);
+    for &pair in number.to_be_bytes().as_chunks().0 {
+        let part = rest << 16 | u32::from(u16::from_be_bytes(pair));
+        quotient = quotient << 16 | u64::from(part / by);
+        rest = part % by;
+    }
+    (quotient, rest)
+}
+
 /// The earlier of two deadlines, where `None` means "none".
 #[must_use]
 pub fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divides_as_the_processor_does() {
+        for number in [0, 9, 10, 999, 0xffff_ffff, 0x1_0000_0000, 1_700_000_000_123, u64::MAX - 1, u64::MAX] {
+            for by in [1, 10, 1000, 0xffff] {
+                let (quotient, rest) = div_rem(number, NonZeroU32::new(by).unwrap());
+                assert_eq!((quotient, u64::from(rest)), (number / u64::from(by), number % u64::from(by)));
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_never_negative() {
+        let at = Instant::from_millis;
+        assert_eq!(at(2500).limit(at(1000)), Duration::from_millis(1500));
+        assert_eq!(at(1000).limit(at(2500)), Duration::ZERO);
+        assert_eq!(at(u64::MAX).limit(at(0)), Duration::from_millis(u64::from(u32::MAX)));
     }
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use feige_core::wire::ipmsg::key::{Methods, PublicKey};
-use feige_core::wire::ipmsg::{Client, Command, Datagram, Entry, Options};
+use feige_core::wire::ipmsg::{Client, Command, Datagram, Entry, Options, VersionInfo};
 
 /// The address of the test script; every other one is the program's.
 const SCRIPT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
@@ -142,7 +142,8 @@ fn coming_online() {
         }
         if let Some(block) = entry.block {
             assert_eq!(block.user, Some(datagram.header.user), "{program}");
-            assert_eq!(block.version.map(|version| (version.major, version.minor)), Some((4, 99)), "{program}");
+            let version = VersionInfo::parse(block.version.unwrap().as_bytes()).unwrap();
+            assert_eq!((version.major, version.minor), (4, 99), "{program}");
         }
     }
 }
@@ -160,7 +161,8 @@ fn newcomers_are_answered() {
         assert_eq!(Entry::of(&answer).nick().text.is_empty(), program == "ipmsgrs", "{program}");
         if program == "official" {
             let block = Entry::of(&answer).block.unwrap();
-            assert_eq!((block.nick, block.version.unwrap().revision), (None, 103));
+            let version = VersionInfo::parse(block.version.unwrap().as_bytes()).unwrap();
+            assert_eq!((block.nick, version.revision), (None, 103));
             assert!(Entry::of(&answer).nick().utf8);
         }
     }

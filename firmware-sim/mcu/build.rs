@@ -27,6 +27,8 @@ fn main() {
     let board = if env::var_os("CARGO_FEATURE_MPS2_AN385").is_some() { MPS2_AN385 } else { LM3S6965 };
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("memory.x"), board).expect("a target folder that can be written to");
+    // The linker script of cortex-m-rt wants the names of the board's interrupts here: nothing handles any.
+    fs::write(out.join("device.x"), "").expect("a target folder that can be written to");
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed=build.rs");
 }

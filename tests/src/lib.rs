@@ -20,6 +20,8 @@ pub mod peer;
 pub mod program;
 #[cfg(target_os = "linux")]
 pub mod served;
+#[cfg(target_os = "linux")]
+pub mod stack;
 pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod transfer;

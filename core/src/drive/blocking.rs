@@ -132,7 +132,7 @@ pub fn step<M: Machine, T: Transport, S: Store>(
             machine.expire(now);
             return Ok(None);
         }
-        transport.limit(Some(deadline.since(now))).map_err(DriveError::Transport)?;
+        transport.limit(Some(deadline.limit(now))).map_err(DriveError::Transport)?;
     }
     let moved = match machine.want() {
         Want::Read(room) => read(transport, room),

@@ -17,7 +17,7 @@ use core::time::Duration;
 use heapless::Vec;
 
 use super::{Full, Table, identity::Name};
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 use crate::wire::ipmsg::Options;
 
 /// An agent that moved shows up at another address; two network cards of one agent are heard within moments. Only after
@@ -123,10 +123,10 @@ pub(super) enum Change {
 }
 
 /// What a member is to be sent, and when.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Owed {
-    /// When the answer to its entry is due; `None`: it is owed none.
-    answer: Option<Instant>,
+    /// When the answer to its entry is due, if it is owed one.
+    answer: Instant,
     /// What else it is owed, now.
     bits: u8,
     /// The most octets that an answer may have (R-IP-38); entries are never longer than this type can say.
@@ -134,9 +134,11 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    /// When the first of it is due; `None`: nothing is owed.
-    fn due(&self) -> Option<Instant> {
-        if self.bits == 0 { self.answer } else { Some(Instant::START) }
+    const NOTHING: Self = Self { answer: Instant::NEVER, bits: 0, allow: 0 };
+
+    /// When the first of it is due.
+    fn due(&self) -> Instant {
+        if self.bits == 0 { self.answer } else { Instant::START }
     }
 }
 
@@ -173,14 +175,14 @@ impl Debt {
 /// Up to `N` members.
 #[derive(Clone, Debug)]
 pub struct MemberTable<const N: usize> {
-    // Four columns of equal length, one row for each member.
-    keys: Vec<u64, N>,
-    identities: Vec<u32, N>,
-    ages: Vec<u32, N>,
-    members: Vec<Member, N>,
     seed: u64,
-    /// No member is owed anything before; `None`: none is owed anything.
-    soonest: Option<Instant>,
+    /// No member is owed anything before.
+    soonest: Instant,
+    // Four columns of equal length, one row for each member.
+    ages: Vec<u32, N>,
+    identities: Vec<u32, N>,
+    keys: Vec<u64, N>,
+    members: Vec<Member, N>,
 }
 
 /// The age of a member that must not be pushed out.
@@ -188,7 +190,14 @@ const PROVEN: u32 = u32::MAX;
 
 impl<const N: usize> MemberTable<N> {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { keys: Vec::new(), identities: Vec::new(), ages: Vec::new(), members: Vec::new(), seed, soonest: None }
+        Self {
+            keys: Vec::new(),
+            identities: Vec::new(),
+            ages: Vec::new(),
+            members: Vec::new(),
+            seed,
+            soonest: Instant::NEVER,
+        }
     }
 
     /// How many there are.
@@ -216,7 +225,7 @@ impl<const N: usize> MemberTable<N> {
 
     /// The row of an address.
     pub(super) fn find(&self, at: SocketAddrV4) -> Option<usize> {
-        position(self.keys.as_slice(), key(at))
+        position::<_, N>(self.keys.as_slice(), key(at))
     }
 
     pub(super) fn row(&self, index: usize) -> Option<&Member> {
@@ -263,7 +272,7 @@ impl<const N: usize> MemberTable<N> {
         }
         if let Some(index) = self.find_identity(identity, profile) {
             let Some(member) = self.members.get_mut(index) else { return Err(Full(Table::Members)) };
-            if profile.listed || now.since(member.last_seen) <= MOVE_AFTER {
+            if profile.listed || now <= member.last_seen + MOVE_AFTER {
                 return Ok((Change::Alias, Some(index)));
             }
             // R-IP-28: it is believed to have moved, and has to prove anew that it receives there.
@@ -293,7 +302,7 @@ impl<const N: usize> MemberTable<N> {
             proven: false,
             listed: profile.listed,
             missed: 0,
-            owed: Owed::default(),
+            owed: Owed::NOTHING,
         };
         // All four have room or none has.
         let pushed = self.members.push(member).is_ok()
@@ -337,19 +346,21 @@ impl<const N: usize> MemberTable<N> {
     fn evict(&mut self) -> Option<SocketAddrV4> {
         let oldest = self.ages.iter().copied().min().filter(|&age| age != PROVEN)?;
         let index = self.ages.iter().position(|&age| age == oldest)?;
-        self.take_out(index).map(|member| member.at)
+        let at = self.members.get(index)?.at;
+        self.take_out(index);
+        Some(at)
     }
 
-    /// Forgets the member at this address, which left.
-    pub(super) fn remove(&mut self, at: SocketAddrV4) -> Option<Member> {
-        self.take_out(self.find(at)?)
+    /// Forgets the member at this address, which left; tells whether there was one.
+    pub(super) fn remove(&mut self, at: SocketAddrV4) -> bool {
+        self.find(at).map(|index| self.take_out(index)).is_some()
     }
 
-    fn take_out(&mut self, index: usize) -> Option<Member> {
+    fn take_out(&mut self, index: usize) {
         swap_out(&mut self.keys, index);
         swap_out(&mut self.identities, index);
         swap_out(&mut self.ages, index);
-        swap_out(&mut self.members, index)
+        swap_out(&mut self.members, index);
     }
 
     /// Every member on this host receives (R-IP-38).
@@ -364,28 +375,30 @@ impl<const N: usize> MemberTable<N> {
     /// Takes out one member that answered none of the last `rounds` entries, if there is one.
     pub(super) fn expire_one(&mut self, rounds: u8) -> Option<Member> {
         let index = self.members.iter().position(|member| member.missed >= rounds)?;
-        self.take_out(index)
+        let gone = self.members.get(index)?.clone();
+        self.take_out(index);
+        Some(gone)
     }
 
     /// The entry of the member in this row is to be answered at `due`.
     pub(super) fn owe_answer(&mut self, index: usize, due: Instant, allow: usize) {
         if let Some(member) = self.members.get_mut(index) {
-            member.owed.answer = Some(due);
+            member.owed.answer = due;
             member.owed.allow = u16::try_from(allow).unwrap_or(u16::MAX);
-            self.soonest = earlier(self.soonest, Some(due));
+            self.soonest = self.soonest.min(due);
         }
     }
 
     /// Whether the member in this row waits for an answer already.
     pub(super) fn owes_answer(&self, index: usize) -> bool {
-        self.members.get(index).is_some_and(|member| member.owed.answer.is_some())
+        self.members.get(index).is_some_and(|member| member.owed.answer != Instant::NEVER)
     }
 
     /// The member in this row is to be sent something now.
     pub(super) fn owe(&mut self, index: usize, debt: Debt) {
         if let Some(member) = self.members.get_mut(index) {
             member.owed.bits |= debt.bit();
-            self.soonest = Some(Instant::START);
+            self.soonest = Instant::START;
         }
     }
 
@@ -393,7 +406,7 @@ impl<const N: usize> MemberTable<N> {
     pub(super) fn owe_all(&mut self, debt: Debt, wants: impl Fn(&Member) -> bool) {
         for member in self.members.iter_mut().filter(|member| wants(member)) {
             member.owed.bits |= debt.bit();
-            self.soonest = Some(Instant::START);
+            self.soonest = Instant::START;
         }
     }
 
@@ -404,19 +417,19 @@ impl<const N: usize> MemberTable<N> {
         }
     }
 
-    /// When the first debt is due, or some time before; `None`: there is none.
-    pub(super) const fn next_debt(&self) -> Option<Instant> {
+    /// When the first debt is due, or some time before.
+    pub(super) const fn next_debt(&self) -> Instant {
         self.soonest
     }
 
     /// One thing that is due at `now`; it stays due until [`MemberTable::paid`].
     pub(super) fn debt(&mut self, now: Instant) -> Option<(usize, Debt)> {
-        if self.soonest.is_none_or(|soonest| now < soonest) {
+        if now < self.soonest {
             return None;
         }
-        let due = |member: &Member| member.owed.due().is_some_and(|due| due <= now);
+        let due = |member: &Member| member.owed.due() <= now;
         let Some(index) = self.members.iter().position(due) else {
-            self.soonest = self.members.iter().filter_map(|member| member.owed.due()).min();
+            self.soonest = self.members.iter().fold(Instant::NEVER, |soonest, member| soonest.min(member.owed.due()));
             return None;
         };
         let bits = self.members.get(index)?.owed.bits;
@@ -428,7 +441,7 @@ impl<const N: usize> MemberTable<N> {
     pub(super) fn paid(&mut self, index: usize, debt: Debt) {
         let Some(member) = self.members.get_mut(index) else { return };
         match debt {
-            Debt::Answer => member.owed.answer = None,
+            Debt::Answer => member.owed.answer = Instant::NEVER,
             now => member.owed.bits &= !now.bit(),
         }
     }
@@ -437,7 +450,7 @@ impl<const N: usize> MemberTable<N> {
         let mut from = 0_usize;
         loop {
             let rest = self.identities.get(from..)?;
-            let index = from.saturating_add(position(rest, identity)?);
+            let index = from.saturating_add(position::<_, N>(rest, identity)?);
             let member = self.members.get(index)?;
             // 32 bits are few: look twice.
             let same = |a: &Name, b: &[u8]| a.as_bytes().eq_ignore_ascii_case(cut_name(b));
@@ -467,11 +480,15 @@ fn key(at: SocketAddrV4) -> u64 {
 
 /// Whole seconds since the start; never [`PROVEN`].
 fn seconds(now: Instant) -> u32 {
-    u32::try_from(now.as_millis() / 1000).unwrap_or(PROVEN).min(PROVEN.wrapping_sub(1))
+    u32::try_from(now.as_secs()).unwrap_or(PROVEN).min(PROVEN.wrapping_sub(1))
 }
 
-/// Where `wanted` stands. Sixteen are compared before the first branch, which lets the compiler compare several at once.
-fn position<T: Copy + PartialEq>(keys: &[T], wanted: T) -> Option<usize> {
+/// Where `wanted` stands among at most `N`. Sixteen are compared before the first branch, which lets the compiler compare
+/// several at once; where there are few, one after the other is as fast and smaller.
+fn position<T: Copy + PartialEq, const N: usize>(keys: &[T], wanted: T) -> Option<usize> {
+    if N <= 16 {
+        return keys.iter().position(|key| *key == wanted);
+    }
     let (blocks, rest) = keys.as_chunks::<16>();
     let mut before = 0_usize;
     for block in blocks {
@@ -484,18 +501,12 @@ fn position<T: Copy + PartialEq>(keys: &[T], wanted: T) -> Option<usize> {
     rest.iter().position(|key| *key == wanted).map(|within| before.saturating_add(within))
 }
 
-/// Takes one out and puts the last in its place.
-fn swap_out<T, const N: usize>(column: &mut Vec<T, N>, index: usize) -> Option<T> {
-    let last = column.pop()?;
-    if index == column.len() {
-        return Some(last);
+/// Takes one of the rows out: the last takes its place.
+fn swap_out<T, const N: usize>(column: &mut Vec<T, N>, index: usize) {
+    if let Some((last, others)) = column.split_last_mut()
+        && let Some(place) = others.get_mut(index)
+    {
+        core::mem::swap(place, last);
     }
-    match column.get_mut(index) {
-        Some(place) => Some(core::mem::replace(place, last)),
-        None => {
-            // There is no such row; the place that was just left is free.
-            let _ = column.push(last);
-            None
-        }
-    }
+    column.pop();
 }

@@ -73,7 +73,7 @@ use list::ListClient;
 use members::Debt;
 use presence::{Presence, Round};
 
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 use crate::wire::ipmsg::{Command, Options, PacketNo, PacketToken};
 use crate::wire::{BufferTooSmall, Writer};
 
@@ -127,7 +127,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             seen: Seen::new(),
             answers: Answers::default(),
             bucket: Bucket::full(),
-            presence: Presence::default(),
+            presence: Presence::SILENT,
             greeted: Greeted::new(),
             greeting: usize::MAX,
             list: ListClient::default(),
@@ -365,7 +365,8 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if self.answers.first().is_some() || self.greeting < self.greeted.len() {
             return Some(Instant::START);
         }
-        earlier(earlier(self.presence.next_deadline(), self.members.next_debt()), self.outbox.next_deadline())
+        let own = self.presence.next_deadline().min(self.members.next_debt());
+        own.min(self.outbox.next_deadline().unwrap_or(Instant::NEVER)).unless_never()
     }
 
     /// What to do next; to be called until it waits, after everything else that was called.
@@ -423,11 +424,11 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             }
             Some(Due::GaveUp { to: Destination::Broadcast, .. }) | None => {}
         }
-        if self.presence.expiry.is_some_and(|expiry| expiry <= now) {
+        if self.presence.expiry <= now {
             if let Some(gone) = self.members.expire_one(ROUNDS) {
                 return Ok(Step::Alarm(Alarm::Expired(gone)));
             }
-            self.presence.expiry = None;
+            self.presence.expiry = Instant::NEVER;
         }
         Ok(Step::Wait)
     }

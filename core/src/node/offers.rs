@@ -112,23 +112,32 @@ impl<const N: usize> Offers<N> {
     /// # Errors
     /// [`Refused`]: close the connection without a word; the protocol has none.
     pub fn authorise(&self, now: Instant, from: Ipv4Addr, request: &FileRequest<'_>) -> Result<Offer, Refused> {
-        let of_message = || self.offers.iter().filter(|o| o.packet_no == request.packet_no && o.until > now);
-        if of_message().next().is_none() {
-            return Err(Refused::NotOffered);
-        }
-        // R-IP-53: only the address that it was offered to.
-        let theirs = || of_message().filter(|offer| may_fetch(offer.to, from));
-        if theirs().next().is_none() {
-            return Err(Refused::NotToYou);
-        }
+        let mut why = Refused::NotOffered;
         // R-IP-73: the id in hexadecimal; in decimal; the place in the list. The same file may have been offered to
         // several by the same message, so places are counted among those that this host may fetch.
-        let index = usize::try_from(request.id.hex).unwrap_or(usize::MAX);
-        let offer = theirs()
-            .find(|offer| offer.file_id == request.id.hex)
-            .or_else(|| theirs().find(|offer| Some(offer.file_id) == request.id.decimal))
-            .or_else(|| theirs().nth(index))
-            .ok_or(Refused::NotOffered)?;
+        let [mut by_hex, mut by_decimal, mut by_place] = [None; 3];
+        let mut place = 0_u32;
+        for offer in self.offers.iter().filter(|o| o.packet_no == request.packet_no && o.until > now) {
+            // R-IP-53: only the address that it was offered to.
+            if !may_fetch(offer.to, from) {
+                if place == 0 {
+                    why = Refused::NotToYou;
+                }
+                continue;
+            }
+            why = Refused::NotOffered;
+            for (matches, found) in [
+                (offer.file_id == request.id.hex, &mut by_hex),
+                (Some(offer.file_id) == request.id.decimal, &mut by_decimal),
+                (place == request.id.hex, &mut by_place),
+            ] {
+                if matches && found.is_none() {
+                    *found = Some(offer);
+                }
+            }
+            place = place.saturating_add(1);
+        }
+        let offer = by_hex.or(by_decimal).or(by_place).ok_or(why)?;
         // The other way round is legal: a file as a folder stream (R-IP-90).
         if offer.kind == FileKind::Folder && request.kind == RequestKind::File {
             return Err(Refused::WrongKind);

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 
 /// The first entry may have been lost, or a switch was still learning: once more (R-IP-32).
 pub const SECOND_ENTRY: Duration = Duration::from_secs(5);
@@ -33,21 +33,20 @@ pub(super) enum Round {
 }
 
 /// Whether we are there, and what is due when.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Presence {
     state: State,
-    /// A change of absence is to be told.
-    status: Option<Instant>,
+    /// When a change of absence is to be told.
+    status: Instant,
     /// When those who did not answer are forgotten.
-    pub(super) expiry: Option<Instant>,
+    pub(super) expiry: Instant,
     /// Since when we are there.
     since: Instant,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// Nobody was told of us.
-    #[default]
     Silent,
     Online {
         next: Instant,
@@ -60,6 +59,10 @@ enum State {
 }
 
 impl Presence {
+    /// Nobody knows of us.
+    pub(super) const SILENT: Self =
+        Self { state: State::Silent, status: Instant::NEVER, expiry: Instant::NEVER, since: Instant::START };
+
     pub(super) fn announce(&mut self, now: Instant) {
         if !self.is_online() {
             self.since = now;
@@ -80,13 +83,13 @@ impl Presence {
         if self.is_online() {
             self.state = State::Leaving { next: now, left: 2 };
         }
-        self.status = None;
-        self.expiry = None;
+        self.status = Instant::NEVER;
+        self.expiry = Instant::NEVER;
     }
 
     pub(super) fn tell_status(&mut self, now: Instant) {
         if self.is_online() {
-            self.status = Some(now);
+            self.status = now;
         }
     }
 
@@ -98,9 +101,9 @@ impl Presence {
         matches!(self.state, State::Online { .. })
     }
 
-    /// How long we have been there.
-    pub(super) const fn age(&self, now: Instant) -> Duration {
-        now.since(self.since)
+    /// Whether we have been there for longer than `time`.
+    pub(super) fn is_older(&self, now: Instant, time: Duration) -> bool {
+        self.is_online() && self.since + time < now
     }
 
     /// What is due at `now`; stays due until [`Presence::told`].
@@ -108,7 +111,7 @@ impl Presence {
         match self.state {
             State::Online { next, .. } if next <= now => Some(Round::Entry),
             State::Leaving { next, .. } if next <= now => Some(Round::Exit),
-            _ => self.status.filter(|&due| due <= now).map(|_| Round::Status),
+            _ => (self.status <= now).then_some(Round::Status),
         }
     }
 
@@ -121,8 +124,8 @@ impl Presence {
                 *next = now + if counts { NEXT_ENTRY } else { SECOND_ENTRY };
                 *rounds = rounds.saturating_add(1);
                 // The entry tells the status too.
-                self.status = None;
-                self.expiry = Some(now + ANSWERS_WITHIN);
+                self.status = Instant::NEVER;
+                self.expiry = now + ANSWERS_WITHIN;
                 return counts;
             }
             (State::Leaving { next, left }, Round::Exit) => {
@@ -132,16 +135,16 @@ impl Presence {
                     self.state = State::Silent;
                 }
             }
-            _ => self.status = None,
+            _ => self.status = Instant::NEVER,
         }
         false
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Instant {
         let state = match self.state {
-            State::Silent => None,
-            State::Online { next, .. } | State::Leaving { next, .. } => Some(next),
+            State::Silent => Instant::NEVER,
+            State::Online { next, .. } | State::Leaving { next, .. } => next,
         };
-        earlier(earlier(state, self.status), self.expiry)
+        state.min(self.status).min(self.expiry)
     }
 }

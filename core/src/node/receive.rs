@@ -72,7 +72,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         };
         match header.command {
             Command::BrEntry | Command::AnsEntry | Command::BrAbsence => Ok(self.entered(now, sender, &datagram)),
-            Command::BrExit => Ok(self.members.remove(from).map(|_| {
+            Command::BrExit => Ok(self.members.remove(from).then(|| {
                 let entry = Entry::of(&datagram);
                 Event::Offline { at: from, user: entry.user().text, host: entry.host().text }
             })),
@@ -129,7 +129,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 Ok(Some(Event::AbsenceInfo { from, text, utf8 }))
             }
             Command::BrIsGetList | Command::BrIsGetList2 => {
-                if self.presence.is_online() && self.presence.age(now) > LIST_AFTER {
+                if self.presence.is_older(now, LIST_AFTER) {
                     self.answer(now, sender, Say::Bare(Command::OkGetList));
                 }
                 Ok(None)
@@ -315,8 +315,12 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
         let list = HostList::parse(datagram.body)?;
         let mut added = 0_usize;
-        for host in list.hosts().flatten().filter(|host| !host.has_left()) {
-            let own = self.identity.names(true);
+        let own = &self.identity.utf8;
+        for host in list.hosts() {
+            let Ok(host) = host else { continue };
+            if host.has_left() {
+                continue;
+            }
             if host.user.as_bytes() == own.user.as_bytes() && host.host.as_bytes() == own.host.as_bytes() {
                 continue;
             }

@@ -93,7 +93,7 @@ const _: () = assert!(RETENTION.as_secs() == 600);
 
 /// Whole seconds since the start; 32 bits of them last for 136 years.
 fn seconds(now: Instant) -> u32 {
-    u32::try_from(now.as_millis() / 1000).unwrap_or(u32::MAX)
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub struct Server<'b> {
     /// The buffer is being written out.
     flushing: bool,
     stage: Stage,
+    /// How it ends, from [`Stage::Closing`] on.
+    result: Result<Outcome, ProtocolError>,
     /// When the peer last did something, or, while the request is read, when the connection was accepted.
     since: Instant,
     /// When the last octet of the request came.
@@ -64,11 +66,11 @@ enum Stage {
     /// The open file goes to the peer.
     Sending { at: u64, left: u64 },
     /// All is written.
-    Closing(Outcome),
+    Closing,
     /// Waiting for the peer to close.
-    Draining { outcome: Outcome, left: u64 },
+    Draining { left: u64 },
     /// Over.
-    Over(Result<Outcome, ProtocolError>),
+    Over,
 }
 
 impl<'b> Server<'b> {
@@ -78,17 +80,14 @@ impl<'b> Server<'b> {
     /// some 64 KiB on, thousands of small files take few writes.
     pub fn new(now: Instant, buffer: &'b mut [u8]) -> Self {
         // Asking to read into no room would look like the end of the stream.
-        let stage = if buffer.is_empty() {
-            Stage::Over(Err(ProtocolError::RequestTooLong))
-        } else {
-            Stage::Reading { silence: false }
-        };
+        let stage = if buffer.is_empty() { Stage::Over } else { Stage::Reading { silence: false } };
         Self {
             buffer,
             filled: 0,
             sent: 0,
             flushing: false,
             stage,
+            result: Err(ProtocolError::RequestTooLong),
             since: now,
             heard: now,
             depth: 0,
@@ -274,17 +273,22 @@ impl<'b> Server<'b> {
     }
 
     fn close(&mut self, outcome: Outcome) {
-        self.stage = Stage::Closing(outcome);
+        self.result = Ok(outcome);
+        self.stage = Stage::Closing;
     }
 
     fn abort(&mut self, cause: Abort) {
-        self.flushing = false;
-        self.stage = Stage::Over(Ok(Outcome::Aborted(cause)));
+        self.end(Ok(Outcome::Aborted(cause)));
     }
 
     fn fail(&mut self, error: ProtocolError) {
+        self.end(Err(error));
+    }
+
+    fn end(&mut self, result: Result<Outcome, ProtocolError>) {
         self.flushing = false;
-        self.stage = Stage::Over(Err(error));
+        self.result = result;
+        self.stage = Stage::Over;
     }
 }
 
@@ -309,9 +313,9 @@ impl Machine for Server<'_> {
                 Want::Load { at, into: room.get_mut(..left).unwrap_or_default() }
             }
             Stage::Sending { at, left } => Want::Send { at, len: left },
-            Stage::Closing(_) => Want::Shutdown,
+            Stage::Closing => Want::Shutdown,
             Stage::Draining { .. } => Want::Drain(self.buffer),
-            Stage::Over(result) => Want::Done(result),
+            Stage::Over => Want::Done(self.result),
         }
     }
 
@@ -355,13 +359,12 @@ impl Machine for Server<'_> {
                 self.stage = Stage::Sending { at: at.saturating_add(n), left: left.saturating_sub(n) };
                 self.settle();
             }
-            Stage::Closing(outcome) => self.stage = Stage::Draining { outcome, left: DRAIN_MOST },
-            Stage::Draining { outcome, left } => {
+            Stage::Closing => self.stage = Stage::Draining { left: DRAIN_MOST },
+            Stage::Draining { left } => {
                 let left = left.saturating_sub(n);
-                let over = n == 0 || left == 0;
-                self.stage = if over { Stage::Over(Ok(outcome)) } else { Stage::Draining { outcome, left } };
+                self.stage = if n == 0 || left == 0 { Stage::Over } else { Stage::Draining { left } };
             }
-            Stage::Asking { .. } | Stage::Next | Stage::Over(_) => {}
+            Stage::Asking { .. } | Stage::Next | Stage::Over => {}
         }
     }
 
@@ -387,9 +390,9 @@ impl Machine for Server<'_> {
             _ if self.flushing => Some(self.since + STALL_TIME),
             Stage::Reading { silence: false } => Some(self.since + REQUEST_TIME),
             Stage::Reading { silence: true } => Some((self.heard + REQUEST_SILENCE).min(self.since + REQUEST_TIME)),
-            Stage::Sending { .. } | Stage::Closing(_) => Some(self.since + STALL_TIME),
+            Stage::Sending { .. } | Stage::Closing => Some(self.since + STALL_TIME),
             Stage::Draining { .. } => Some(self.since + LINGER_TIME),
-            Stage::Asking { .. } | Stage::Next | Stage::Loading { .. } | Stage::Over(_) => None,
+            Stage::Asking { .. } | Stage::Next | Stage::Loading { .. } | Stage::Over => None,
         }
     }
 
@@ -405,7 +408,7 @@ impl Machine for Server<'_> {
                 self.ask();
             }
             // The octets are out; only the peer's farewell is missing.
-            Stage::Draining { outcome, .. } => self.stage = Stage::Over(Ok(outcome)),
+            Stage::Draining { .. } => self.stage = Stage::Over,
             _ => self.fail(ProtocolError::TimedOut),
         }
     }

@@ -15,11 +15,14 @@ mod reader;
 pub mod transfer;
 mod writer;
 
+pub(crate) use reader::find;
 pub use reader::{Reader, decimal, hex, leading_decimal};
 pub use writer::Writer;
 
 use core::fmt;
-use core::num::NonZeroU64;
+use core::num::NonZeroU32;
+
+use crate::time::div_rem;
 
 /// Received octets do not follow the grammar: the peer is at fault, the caller drops them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,24 +183,29 @@ impl Digits {
     /// Writes `number` out in base 10.
     #[must_use]
     pub fn decimal(number: u64) -> Self {
-        Self::new::<10>(number)
+        Self::filled(number, |left| {
+            let (left, digit) = div_rem(left, const { NonZeroU32::new(10).unwrap() });
+            let [digit, ..] = digit.to_le_bytes();
+            (left, b'0'.wrapping_add(digit))
+        })
     }
 
     fn hex(number: u64) -> Self {
-        Self::new::<16>(number)
+        Self::filled(number, |left| {
+            let [low, ..] = left.to_le_bytes();
+            let digit = low & 0xf;
+            (left >> 4, digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 }))
+        })
     }
 
-    /// The base is a constant so that the compiler need not divide.
-    fn new<const RADIX: u64>(number: u64) -> Self {
-        let radix = const { NonZeroU64::new(RADIX).unwrap() };
+    /// `split` takes the last digit off a number.
+    fn filled(number: u64, split: impl Fn(u64) -> (u64, u8)) -> Self {
         let mut octets = [b'0'; Self::MOST];
         let mut first = Self::MOST;
         let mut left = number;
         for octet in octets.iter_mut().rev() {
-            let digit = u8::try_from(left % radix).unwrap_or(0);
-            *octet = if digit < 10 { b'0'.wrapping_add(digit) } else { b'a'.wrapping_add(digit.wrapping_sub(10)) };
+            (left, *octet) = split(left);
             first = first.saturating_sub(1);
-            left /= radix;
             if left == 0 {
                 break;
             }

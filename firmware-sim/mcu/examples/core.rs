@@ -14,10 +14,20 @@ use cortex_m_rt::entry;
 use embedded_io::{ErrorType, Read, Write};
 use feige_core::drive::blocking::{Scratch, Transport, run};
 use feige_core::node::{Audience, Destination, Event, Identity, Message, Names, Node, Offers, Output};
-use feige_core::stream::{Announced, Entry, FileClient, Metadata, Opened, Outcome, Server, Store, Target};
+use feige_core::stream::{Announced, Entry, FileClient, Machine, Metadata, Opened, Outcome, Server, Store, Target};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{
     Attachment, Attachments, FileKind, FileRequest, Header, Options, PacketNo, PacketToken, RequestKind, RequestedId,
+};
+
+/// The vector of the modem's interrupt, which is never unmasked: the modem is asked.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [unsafe extern "C" fn(); 1] = {
+    unsafe extern "C" {
+        fn DefaultHandler();
+    }
+    [DefaultHandler]
 };
 
 /// A register of the imaginary modem.
@@ -142,49 +152,82 @@ fn send(to: Destination, octets: &[u8]) {
     put(108, 1);
 }
 
+/// 16 members, 4 messages of 1 KiB together that wait for a confirmation, 16 datagrams remembered.
+type Device = Node<16, 4, 1024, 16>;
+
+/// All RAM that is needed for long is in this frame. A static would be built here, too, and then copied.
 #[entry]
 fn main() -> ! {
+    serve(&mut Node::new(identity(), PacketNo(get(109)), u64::from(get(110))), &mut [0; 1472], &mut [0; 1024])
+}
+
+/// In a frame of its own, because names are copied several times.
+#[inline(never)]
+fn identity() -> Identity {
     let names = || Names::new(b"device", b"board", b"Device", b"devices");
-    let identity = Identity { version: "1", software: "my firmware", utf8: names(), legacy: names() };
-    let mut node = Node::<16, 8, 2048, 32>::new(identity, PacketNo(get(109)), u64::from(get(110)));
+    Identity { version: "1", software: "my firmware", utf8: names(), legacy: names() }
+}
+
+/// Datagrams and the machines of file transfer take turns with one buffer, and with the stack.
+#[inline(never)]
+fn serve(node: &mut Device, buffer: &mut [u8], octets: &mut [u8; 1024]) -> ! {
     let mut offers = Offers::<4>::new();
-    let (mut octets, mut buffer, mut machine) = ([0; 1024], [0; 1472], [0; 512]);
     let mut len = 0;
     node.announce(now());
     loop {
-        // A datagram goes in …
-        if let Some((from, length)) = datagram(&mut buffer)
-            && let Ok(Some(Event::Message(message))) =
-                node.handle_datagram(now(), from, buffer.get(..length).unwrap_or_default())
-        {
-            match Attachments::new(message.attachments).flatten().next() {
-                // … what it offers is fetched …
-                Some(file) => {
-                    let packet_no = PacketNo(message.token().low32().unwrap_or(0));
-                    let store = Settings { octets: &mut octets, len, offers: &offers, from: *from.ip() };
-                    len = fetch(packet_no, &file, store, &mut machine);
-                }
-                // … what it asks for is offered …
-                None => offer(&mut node, &mut offers, from, len as u64),
-            }
+        // A datagram goes in: what it offers is fetched …
+        if let Some((from, request, size)) = listen(node, &mut offers, buffer, len) {
+            let store = Settings { octets, len, offers: &offers, from };
+            len = fetch(&request, size, store, buffer);
         }
         // … and whatever is due goes out.
-        while let Output::Transmit { to, octets } = node.poll(now(), &mut buffer) {
-            send(to, octets);
-        }
+        speak(node, buffer);
         // Whoever has connected is served.
         if get(111) != 0 {
-            let from = Ipv4Addr::from(get(112));
-            let mut store = Settings { octets: &mut octets, len, offers: &offers, from };
-            let server = Server::new(now(), &mut machine);
-            let _ = run(server, &mut Connection(0), &mut store, &mut Scratch(&mut [0; 256]), now);
+            let mut store = Settings { octets, len, offers: &offers, from: Ipv4Addr::from(get(112)) };
+            let _ = drive(&mut Server::new(now(), buffer), 0, &mut store);
         }
+    }
+}
+
+/// Takes in a datagram, if there is one. A message with a file is worth a request; any other is answered with an offer.
+#[inline(never)]
+fn listen(
+    node: &mut Device,
+    offers: &mut Offers<4>,
+    buffer: &mut [u8],
+    len: usize,
+) -> Option<(Ipv4Addr, FileRequest<'static>, u64)> {
+    let (from, length) = datagram(buffer)?;
+    let octets = buffer.get(..length).unwrap_or_default();
+    let Ok(Some(Event::Message(message))) = node.handle_datagram(now(), from, octets) else { return None };
+    let Some(file) = Attachments::new(message.attachments).flatten().next() else {
+        offer(node, offers, from, len as u64);
+        return None;
+    };
+    let header = Header {
+        version: "1".into(),
+        packet_no: PacketToken("1".into()),
+        user: "device".into(),
+        host: "board".into(),
+        command: RequestKind::File.command(),
+        options: Options::NONE,
+    };
+    let (packet_no, id) = (PacketNo(message.token().low32()?), RequestedId::of(file.id));
+    Some((*from.ip(), FileRequest { header, kind: RequestKind::File, packet_no, id, offset: 0 }, file.size?))
+}
+
+/// Sends what is due.
+#[inline(never)]
+fn speak(node: &mut Device, buffer: &mut [u8]) {
+    while let Output::Transmit { to, octets } = node.poll(now(), buffer) {
+        send(to, octets);
     }
 }
 
 /// Offers the settings to whoever wrote.
 #[inline(never)]
-fn offer(node: &mut Node<16, 8, 2048, 32>, offers: &mut Offers<4>, to: SocketAddrV4, size: u64) {
+fn offer(node: &mut Device, offers: &mut Offers<4>, to: SocketAddrV4, size: u64) {
     let (packet_no, mut list) = (node.take_packet_no(), [0; 64]);
     let attachment = Attachment {
         id: 1,
@@ -204,25 +247,19 @@ fn offer(node: &mut Node<16, 8, 2048, 32>, offers: &mut Offers<4>, to: SocketAdd
 
 /// Fetches a file; returns how long the settings are now.
 #[inline(never)]
-fn fetch(packet_no: PacketNo, file: &Attachment<'_>, mut store: Settings<'_>, machine: &mut [u8]) -> usize {
-    let header = Header {
-        version: "1".into(),
-        packet_no: PacketToken("1".into()),
-        user: "device".into(),
-        host: "board".into(),
-        command: RequestKind::File.command(),
-        options: Options::NONE,
-    };
-    let kind = RequestKind::File;
-    let request = FileRequest { header, kind, packet_no, id: RequestedId::of(file.id), offset: 0 };
-    let Some(size) = file.size else { return store.len };
-    let before = store.len;
-    let client = FileClient::new(now(), machine, &request, Announced::Size(size), Metadata::default());
-    let Ok(client) = client else { return before };
-    match run(client, &mut Connection(4), &mut store, &mut Scratch(&mut [0; 256]), now) {
-        Ok(Outcome::Complete(_)) => store.len,
+fn fetch(request: &FileRequest<'_>, size: u64, mut store: Settings<'_>, buffer: &mut [u8]) -> usize {
+    let client = FileClient::new(now(), buffer, request, Announced::Size(size), Metadata::default());
+    let Ok(mut client) = client else { return store.len };
+    match drive(&mut client, 4, &mut store) {
+        Some(Outcome::Complete(_)) => store.len,
         _ => 0,
     }
+}
+
+/// Runs any machine on the connection with these registers: one loop for all of them.
+#[inline(never)]
+fn drive(machine: &mut dyn Machine, registers: usize, store: &mut Settings<'_>) -> Option<Outcome> {
+    run(machine, &mut Connection(registers), store, &mut Scratch(&mut [0; 256]), now).ok()
 }
 
 #[panic_handler]

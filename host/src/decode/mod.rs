@@ -239,7 +239,7 @@ impl Explainer {
                     utf8.push((name, self.label(Label { text, utf8: true })));
                 }
             }
-            if let Some(version) = block.version {
+            if let Some(version) = block.version.and_then(|text| VersionInfo::parse(text.as_bytes()).ok()) {
                 utf8.push(("version", Tree::text(official(version))));
             }
             if let Some(seconds) = block.poll_seconds {

@@ -8,6 +8,7 @@
 //! **Memory**: views of the received list. **Time**: linear in the octets read so far; the list is walked
 //! lazily. **Protocol**: R-IP-60 to 69.
 
+use crate::time::{THOUSAND, div_rem};
 use crate::wire::{BufferTooSmall, Field, ParseError, Reader, Writer, decimal, hex};
 
 use super::{Attribute, Datagram, EscapedName, ExtendedAttributes, FileKind, Options};
@@ -124,11 +125,11 @@ impl<'a> Attachment<'a> {
 
 /// Splits at the first colon that is not one of a pair; the colon belongs to neither side.
 fn split_name(fields: &[u8]) -> (&[u8], &[u8]) {
-    let mut rest = fields;
-    while let Some(at) = memchr::memchr(b':', rest) {
-        let behind = rest.get(at.saturating_add(1)..).unwrap_or_default();
+    let mut reader = Reader::new(fields);
+    while reader.until(b':').is_some() {
+        let behind = reader.rest();
         match behind.strip_prefix(b":") {
-            Some(behind) => rest = behind,
+            Some(behind) => reader = Reader::new(behind),
             None => {
                 let end = fields.len().saturating_sub(behind.len()).saturating_sub(1);
                 return (fields.get(..end).unwrap_or(fields), behind);
@@ -140,7 +141,7 @@ fn split_name(fields: &[u8]) -> (&[u8], &[u8]) {
 
 /// Cuts the last field, and the colon in front of it, off.
 pub(super) fn last_field(fields: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memrchr(b':', fields)?;
+    let at = fields.iter().rposition(|&octet| octet == b':')?;
     let (before, field) = fields.split_at_checked(at)?;
     Some((before, field.get(1..)?))
 }
@@ -182,7 +183,7 @@ fn parse_time(field: &[u8]) -> Result<Option<u64>, ParseError> {
     Ok(match hex(field).ok_or(ParseError::malformed(Field::Time))? {
         0 | u64::MAX => None,
         seconds @ ..=MOST_SECONDS => Some(seconds),
-        milliseconds => Some(milliseconds / 1000).filter(|&seconds| seconds <= MOST_SECONDS),
+        milliseconds => Some(div_rem(milliseconds, THOUSAND).0).filter(|&seconds| seconds <= MOST_SECONDS),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::wire::{Writer, hex};
+use crate::wire::{Reader, Writer, hex};
 
 /// What an offered or transferred object is: the low 8 bits of an [`Attribute`] (R-IP-64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,16 +164,22 @@ impl<'a> ExtendedAttributes<'a> {
     /// The attributes one by one. What is not of the form is left out, and so is id 0, which only FeiQ
     /// sends and by mistake (R-IP-66).
     pub fn iter(&self) -> impl Iterator<Item = ExtendedAttribute<'a>> + Clone + use<'a> {
-        let own = |id, number: Option<u64>| number.map(|number| ExtendedAttribute { id, value: Value::Number(number) });
-        let own = [
-            own(ExtendedAttribute::MODIFIED, self.modified),
-            own(ExtendedAttribute::CREATED, self.created),
-            own(ExtendedAttribute::PERMISSIONS, self.permissions.map(u64::from)),
-        ];
-        self.received
-            .split(|&octet| octet == b':')
-            .filter_map(ExtendedAttribute::parse)
-            .chain(own.into_iter().flatten())
+        let own = |(id, number): (u32, Option<u64>)| Some(ExtendedAttribute { id, value: Value::Number(number?) });
+        self.read().chain(self.own().into_iter().filter_map(own))
+    }
+
+    /// Those that were received.
+    fn read(&self) -> impl Iterator<Item = ExtendedAttribute<'a>> + Clone + use<'a> {
+        self.received.split(|&octet| octet == b':').filter_map(ExtendedAttribute::parse)
+    }
+
+    /// Those that are to be sent.
+    fn own(&self) -> [(u32, Option<u64>); 3] {
+        [
+            (ExtendedAttribute::MODIFIED, self.modified),
+            (ExtendedAttribute::CREATED, self.created),
+            (ExtendedAttribute::PERMISSIONS, self.permissions.map(u64::from)),
+        ]
     }
 
     /// The time of the last change in seconds since 1970.
@@ -200,13 +206,14 @@ impl<'a> ExtendedAttributes<'a> {
 
     /// Writes every attribute, each ended by a colon.
     pub fn write(&self, writer: &mut Writer<'_>) {
-        for attribute in self.iter() {
+        for attribute in self.read() {
             writer.hex(u64::from(attribute.id)).octet(b'=');
-            match attribute.value {
-                Value::Received(octets) => writer.octets(octets),
-                Value::Number(number) => writer.hex(number),
-            };
-            writer.octet(b':');
+            writer.octets(attribute.octets().unwrap_or_default()).octet(b':');
+        }
+        for (id, number) in self.own() {
+            if let Some(number) = number {
+                writer.hex(u64::from(id)).octet(b'=').hex(number).octet(b':');
+            }
         }
     }
 }
@@ -240,10 +247,9 @@ impl<'a> ExtendedAttribute<'a> {
     pub const CREATED: u32 = 0x16;
 
     fn parse(field: &'a [u8]) -> Option<Self> {
-        let equals = memchr::memchr(b'=', field)?;
-        let (id, value) = field.split_at_checked(equals)?;
-        let id = u32::try_from(hex(id)?).ok().filter(|&id| id != 0)?;
-        Some(Self { id, value: Value::Received(value.get(1..)?) })
+        let mut reader = Reader::new(field);
+        let id = u32::try_from(hex(reader.until(b'=')?)?).ok().filter(|&id| id != 0)?;
+        Some(Self { id, value: Value::Received(reader.rest()) })
     }
 
     /// The first value as a number; `None` if it is text, or negative.

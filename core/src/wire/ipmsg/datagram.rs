@@ -2,7 +2,7 @@
 //! `version ':' packet number ':' user ':' host ':' command ':' body [NUL tail]`.
 
 use crate::text::Text;
-use crate::wire::{BufferTooSmall, Digits, Field, ParseError, Reader, Writer, decimal, leading_decimal};
+use crate::wire::{BufferTooSmall, Digits, Field, ParseError, Reader, Writer, decimal, find, leading_decimal};
 
 use super::{Command, Options};
 
@@ -163,7 +163,7 @@ impl<'a> Datagram<'a> {
     /// [`ParseError`] if it is not of the family; drop it.
     pub fn parse(octets: &'a [u8]) -> Result<Self, ParseError> {
         let (header, rest) = Header::parse(octets)?;
-        let (body, tail) = match memchr::memchr(0, rest) {
+        let (body, tail) = match find(0, rest) {
             None => (rest, None),
             Some(end) => {
                 let (body, tail) = rest.split_at_checked(end).unwrap_or_default();

@@ -6,7 +6,7 @@
 use crate::text::Text;
 use crate::wire::{BufferTooSmall, Writer, decimal};
 
-use super::{Client, Datagram, Header, Options, VersionInfo};
+use super::{Client, Datagram, Header, Options};
 
 /// An entry datagram: who somebody is. Every datagram can be looked at as one; whether it is one, its
 /// command says ([`super::Command::is_entry`]).
@@ -116,8 +116,8 @@ pub struct Utf8Block<'a> {
     pub nick: Option<Text<'a>>,
     /// `GN:` the group.
     pub group: Option<Text<'a>>,
-    /// `VS:` the version of an official program.
-    pub version: Option<VersionInfo>,
+    /// `VS:` the version of an official program, to be read by [`super::VersionInfo::parse`].
+    pub version: Option<Text<'a>>,
     /// `PL:` every how many seconds the sender asks its member master.
     pub poll_seconds: Option<u64>,
     /// `IP:` a dictionary in base64.
@@ -131,17 +131,20 @@ impl<'a> Utf8Block<'a> {
         let mut block = Self::default();
         for line in octets.split(|&octet| octet == b'\n') {
             let Some((key, value)) = line.split_at_checked(3) else { continue };
-            let text = Some(Text::new(value));
-            match key {
-                b"UN:" => block.user = block.user.or(text),
-                b"HN:" => block.host = block.host.or(text),
-                b"NN:" => block.nick = block.nick.or(text),
-                b"GN:" => block.group = block.group.or(text),
-                b"VS:" => block.version = block.version.or_else(|| VersionInfo::parse(value).ok()),
-                b"PL:" => block.poll_seconds = block.poll_seconds.or_else(|| decimal(value)),
-                b"IP:" => block.dictionary = block.dictionary.or(text),
-                _ => {}
-            }
+            let text = match key {
+                b"UN:" => &mut block.user,
+                b"HN:" => &mut block.host,
+                b"NN:" => &mut block.nick,
+                b"GN:" => &mut block.group,
+                b"IP:" => &mut block.dictionary,
+                b"VS:" => &mut block.version,
+                b"PL:" => {
+                    block.poll_seconds = block.poll_seconds.or_else(|| decimal(value));
+                    continue;
+                }
+                _ => continue,
+            };
+            text.get_or_insert(Text::new(value));
         }
         block
     }

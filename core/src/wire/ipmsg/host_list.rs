@@ -97,9 +97,8 @@ impl<'a> ListedHost<'a> {
         let [user, host, status, address, port, nick, group] = fields;
         let malformed = ParseError::malformed(Field::HostList);
         let status = decimal(status).and_then(|status| u32::try_from(status).ok()).ok_or(malformed)?;
-        let address = core::str::from_utf8(address).ok().and_then(|address| address.parse().ok());
         let port = decimal(port).and_then(|port| u16::try_from(port).ok()).ok_or(malformed)?;
-        let address = SocketAddrV4::new(address.ok_or(malformed)?, port_from_wire(port));
+        let address = SocketAddrV4::new(parse_address(address).ok_or(malformed)?, port_from_wire(port));
         let text = |field: &'a [u8]| Text::new(if field == EMPTY { &[] } else { field });
         Ok(Self { user: text(user), host: text(host), status, address, nick: text(nick), group: text(group) })
     }
@@ -124,6 +123,16 @@ impl<'a> ListedHost<'a> {
 const fn port_from_wire(port: u16) -> u16 {
     let swapped = port.swap_bytes();
     if swapped == PORT || (port != PORT && swapped >= 1024) { swapped } else { port }
+}
+
+/// Four decimal numbers with dots in between. The library's parser would take 800 octets of flash.
+fn parse_address(field: &[u8]) -> Option<Ipv4Addr> {
+    let mut reader = Reader::new(field);
+    let mut octets = [0; 4];
+    for octet in &mut octets {
+        *octet = u8::try_from(decimal(reader.until_or_rest(b'.'))?).ok()?;
+    }
+    reader.is_empty().then_some(Ipv4Addr::from(octets))
 }
 
 fn write_address(writer: &mut Writer<'_>, address: Ipv4Addr) {
@@ -220,6 +229,14 @@ mod tests {
         assert_eq!(port_from_wire(8080_u16.swap_bytes()), 8080);
         assert_eq!(port_from_wire(0x0010), 0x1000);
         assert_eq!(port_from_wire(0x1000), 0x1000, "0x0010 is no port of a member");
+    }
+
+    #[test]
+    fn addresses_have_four_numbers() {
+        assert_eq!(parse_address(b"192.168.1.5"), Some(Ipv4Addr::new(192, 168, 1, 5)));
+        for wrong in [&b""[..], b"1.2.3", b"1.2.3.4.5", b"1.2.3.256", b"1..3.4", b"a.b.c.d", b"1.2.3.4 "] {
+            assert_eq!(parse_address(wrong), None);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::slice;
 
-use crate::wire::Writer;
+use crate::wire::{Writer, find};
 
 /// The octets of a file name together with the way they are written: with `::` for `:` (R-IP-61) or not.
 ///
@@ -44,7 +44,7 @@ impl<'a> EscapedName<'a> {
     /// The octets of the name itself, if they stand on the wire as they are: almost always.
     #[must_use]
     pub fn as_plain(self) -> Option<&'a [u8]> {
-        if self.escaped && memchr::memchr(b':', self.octets).is_some() { None } else { Some(self.octets) }
+        if self.escaped && find(b':', self.octets).is_some() { None } else { Some(self.octets) }
     }
 
     /// Copies the name itself, un-escaped, to the front of `buffer` and returns what of `buffer` it fills:

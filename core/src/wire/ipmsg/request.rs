@@ -91,8 +91,8 @@ impl<'a> FileRequest<'a> {
     #[must_use]
     pub fn scan(octets: &[u8]) -> RequestScan {
         let considered = octets.get(..MAX_REQUEST).unwrap_or(octets);
-        if let Some(end) = memchr::memchr(0, considered) {
-            return RequestScan::Complete { len: end.saturating_add(1) };
+        if let Some(request) = Reader::new(considered).until(0) {
+            return RequestScan::Complete { len: request.len().saturating_add(1) };
         }
         match Header::parse(considered) {
             Ok((header, body)) if !header.options.contains(Options::ENCRYPT) => {

@@ -201,7 +201,7 @@ fn entries_of_official_programs() {
             .with(Options::CAP_FILE_ENC)
             .with(Options::CAP_IPDICT);
         assert_eq!(options, want);
-        let version = Entry::of(datagram).block.unwrap().version.unwrap();
+        let version = VersionInfo::parse(Entry::of(datagram).block.unwrap().version.unwrap().as_bytes()).unwrap();
         assert_eq!((version.platform, version.minor, version.revision), (Platform::Windows64, 99, 103));
     });
     datagram("V03", |datagram| {

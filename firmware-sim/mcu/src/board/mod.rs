@@ -35,6 +35,16 @@ unsafe impl cortex_m::interrupt::InterruptNumber for Interrupt {
     }
 }
 
+/// The vectors of the interrupts up to that one, instead of the 240 that cortex-m-rt would put into flash.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [unsafe extern "C" fn(); NUMBER as usize + 1] = {
+    unsafe extern "C" {
+        fn DefaultHandler();
+    }
+    [DefaultHandler; NUMBER as usize + 1]
+};
+
 /// A frame with all that belongs to it: addresses, type, 1,500 octets.
 const FRAME: usize = 1514;
 

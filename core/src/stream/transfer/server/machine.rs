@@ -151,7 +151,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 self.say(&reply);
             }
             (_, Stage::Working(told)) => match reply {
-                Reply::Working if now.since(*told) < WORKING_TIME => return,
+                Reply::Working if now < *told + WORKING_TIME => return,
                 Reply::Working => {
                     *told = now;
                     self.say(&reply);

@@ -122,7 +122,7 @@ impl<H: Hasher> Server<'_, '_, H> {
     /// To settle takes time. The peer is told so if that is due, and if it can be told there.
     pub(super) fn working(&mut self, now: Instant) {
         let told = self.session.told.get_or_insert(now);
-        if now.since(*told) >= WORKING_TIME && !self.session.begins_within {
+        if now >= *told + WORKING_TIME && !self.session.begins_within {
             *told = now;
             self.session.link.out = Out::Telling(0);
             self.session.link.progress();
