@@ -233,12 +233,9 @@ fn figures_are_those_of_the_documentation() {
         bench.run_for(Duration::from_millis(300));
         busy(&bench, busy_at) - before
     };
-    let median = |mut costs: Vec<u64>| {
-        costs.sort_unstable();
-        costs[costs.len() / 2]
-    };
-    let short = median((0..3).map(|_| cost(1_000)).collect());
-    let long = median((0..3).map(|_| cost(6_000)).collect());
+    // The least of some, because a busy machine only adds: what comes in more pieces is handled more often.
+    let mut least = |len| (0..4).map(|_| cost(len)).min().unwrap_or(0);
+    let (short, long) = (least(1_000), least(6_000));
     // SysTick counts at 50 MHz, and an instruction takes a nanosecond: 20 for each count.
     let received = (long.saturating_sub(short) * 20).div_ceil(5_000);
 
