@@ -139,6 +139,15 @@ fn lists_two(errand: &mut dyn Errand) {
     fine(errand, &Reply::End { cursor: 0 });
 }
 
+/// Both of them are asked for, and come.
+fn both_come(errand: &mut dyn Errand) {
+    for octets in [b"aaa", b"bbb"] {
+        assert_eq!(next(errand), format!("get top/{} 0", char::from(octets[0])));
+        comes(errand, octets);
+    }
+    assert_eq!(next(errand), "over");
+}
+
 #[test]
 fn a_new_folder_has_its_name_in_the_end_and_goes_on_without() {
     let (folder, mut report) = (TempDir::new().expect("a folder"), report());
@@ -233,11 +242,7 @@ fn after_a_restart_of_the_machine_small_files_of_a_folder_without_a_name_come_ag
     lost.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1)).expect("set");
     let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
     lists_two(&mut errand);
-    for octets in [b"aaa", b"bbb"] {
-        assert_eq!(next(&mut errand), format!("get top/{} 0", char::from(octets[0])));
-        comes(&mut errand, octets);
-    }
-    assert_eq!(next(&mut errand), "over");
+    both_come(&mut errand);
     assert!(!errand.close(true));
     assert_eq!(fs::read(folder.path().join("here/a")).ok().as_deref(), Some(&b"aaa"[..]));
 }
@@ -247,11 +252,7 @@ fn a_name_that_is_taken_meanwhile_is_told_and_nothing_is_lost() {
     let (folder, mut report) = (TempDir::new().expect("a folder"), report());
     let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
     lists_two(&mut errand);
-    for octets in [b"aaa", b"bbb"] {
-        assert_eq!(next(&mut errand), format!("get top/{} 0", char::from(octets[0])));
-        comes(&mut errand, octets);
-    }
-    assert_eq!(next(&mut errand), "over");
+    both_come(&mut errand);
     fs::create_dir(folder.path().join("here")).expect("room");
     errand.close(true);
     drop(errand);

@@ -211,14 +211,20 @@ fn a_copy_that_overtakes_with_a_low_ttl_does_no_harm() {
     }
 }
 
+/// Peers in a row, whose filters exclude nothing.
+fn unfiltered(count: usize) -> Net {
+    let mut net = Net::new(count, &row(count));
+    for peer in &mut net.peers {
+        peer.set_names(net.now, NameFilter::ALL);
+    }
+    net.run(50);
+    net
+}
+
 /// proves: R-FL-50, R-FL-51
 #[test]
 fn rings_stop_at_the_first_hit() {
-    let mut net = Net::new(8, &row(8));
-    for peer in 0..8 {
-        net.peers[peer].set_names(net.now, NameFilter::ALL);
-    }
-    net.run(50);
+    let mut net = unfiltered(8);
     net.names[2].push("x");
     net.search(0, 7, "x", Plan::First, 7);
     net.run(1000);
@@ -238,11 +244,7 @@ fn rings_stop_at_the_first_hit() {
 /// proves: R-FL-50
 #[test]
 fn rings_end_where_the_network_does() {
-    let mut net = Net::new(6, &row(6));
-    for peer in 0..6 {
-        net.peers[peer].set_names(net.now, NameFilter::ALL);
-    }
-    net.run(50);
+    let mut net = unfiltered(6);
     // What peer 1 passes on for peer 2 comes over one link.
     for id in 1..=16 {
         net.search(2, id, "y", Plan::All, 7);
