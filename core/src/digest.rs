@@ -28,6 +28,13 @@ impl Digest {
         Self(Md5::digest(octets).into())
     }
 
+    /// Its first eight octets as a number, the first one highest: a key that the same input always has.
+    #[must_use]
+    pub const fn key(&self) -> u64 {
+        let Self([a, b, c, d, e, f, g, h, ..]) = *self;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// Reads 32 hexadecimal digits, of either case.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
@@ -172,6 +179,7 @@ mod tests {
         ] {
             let digest = Digest::of(input.as_bytes());
             assert_eq!(digest.to_string(), expected);
+            assert_eq!(u64::from_str_radix(&expected[..16], 16), Ok(digest.key()));
             assert_eq!(Digest::from_hex(expected), Some(digest));
             assert_eq!(Digest::from_hex(&expected.to_uppercase()), Some(digest));
             let mut running = Running::new();

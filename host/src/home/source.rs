@@ -92,8 +92,6 @@ fn stamp(facts: &Facts) -> u64 {
     for (place, word) in octets.chunks_exact_mut(8).zip(signs(facts)) {
         place.copy_from_slice(&word.to_le_bytes());
     }
-    let Digest(digest) = Digest::of(&octets);
-    let stamp = digest.iter().take(8).fold(0, |stamp, &octet| stamp << 8 | u64::from(octet));
     // 0 stands for "no earlier attempt" on the wire.
-    stamp.max(1)
+    Digest::of(&octets).key().max(1)
 }

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, File};
+use feige_core::digest::Running;
 use feige_core::text::FileName;
-use md5::{Digest, Md5};
 
 use super::StoreError;
 use super::owned::{self, Found};
@@ -212,12 +212,12 @@ fn part_name(name: &str, key: u64) -> String {
 
 /// What the part of this file is called: the same for every attempt, and not to be brought about by another sender.
 fn key(name: &str, origin: Origin) -> u64 {
-    let mut digest = Md5::new();
-    digest.update(origin.from.octets());
-    digest.update(origin.size.to_be_bytes());
-    digest.update(origin.mtime.to_be_bytes());
+    let mut digest = Running::new();
+    digest.update(&origin.from.octets());
+    digest.update(&origin.size.to_be_bytes());
+    digest.update(&origin.mtime.to_be_bytes());
     digest.update(name.as_bytes());
-    digest.finalize().iter().take(8).fold(0, |key, &octet| key << 8 | u64::from(octet))
+    digest.finish().key()
 }
 
 /// A number that nobody can foresee: the standard library seeds its hash maps with such.

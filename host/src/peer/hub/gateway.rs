@@ -138,8 +138,8 @@ fn id_of(name: &str, asker: Asker, now: SystemTime) -> QueryId {
     // A clock before 1970 is in step with nobody's.
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let text = format!("{form} {name} {} {} {}", asker.at.ip(), asker.at.port(), seconds / PERIOD);
-    let number = Digest::of(text.as_bytes()).0.first_chunk().map_or(0, |octets| u64::from_le_bytes(*octets));
-    QueryId::new(number.max(1))
+    // In the order of octets in which ids are sent.
+    QueryId::new(Digest::of(text.as_bytes()).key().swap_bytes().max(1))
 }
 
 impl<K: Hash + Eq> Table<K, u32> {

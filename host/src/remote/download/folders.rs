@@ -116,8 +116,7 @@ impl Download<'_> {
         }
         let tree = &mut self.trees[number];
         let Ok(path) = Path::parse(&tree.local) else { return Ok(None) };
-        let Digest(key) = Digest::of(format!("{}/{}", tree.origin, tree.remote).as_bytes());
-        let key = key.iter().take(8).fold(0, |key, &octet| key << 8 | u64::from(octet));
+        let key = Digest::of(format!("{}/{}", tree.origin, tree.remote).as_bytes()).key();
         let folder = match tree.home.unnamed_folder(path, key) {
             Ok(Some(folder)) => folder,
             Err(error) if error.code == ErrorCode::Busy => return Err(here(&error)),
