@@ -105,8 +105,8 @@ pub fn put(path: &str, size: u64) -> Put<'_> {
 #[must_use]
 pub fn run(at: u64, octets: &[u8], block: u8) -> Vec<u8> {
     let mut message = message(&Request::Data(Data { at, len: u32::try_from(octets.len()).expect("a run") }));
-    message.extend_from_slice(octets);
     message.extend(octets.chunks(length(block)).flat_map(|block| Digest::of(block).0));
+    message.extend_from_slice(octets);
     message
 }
 
@@ -402,11 +402,11 @@ impl Caller {
             let Reply::Data(data) = answer.reply() else { panic!("{answer:?} instead of data") };
             assert_eq!(data.at, file.offset + octets.len() as u64, "out of order");
             let mut run = vec![0; usize::try_from(data.len).expect("a run")];
+            let mut digests = vec![0; run.len().div_ceil(length(file.block)) * Digest::LEN];
+            self.stream.read_exact(&mut digests).expect("digests");
             self.stream.read_exact(&mut run).expect("octets");
-            for block in run.chunks(length(file.block)) {
-                let mut digest = Digest::default();
-                self.stream.read_exact(&mut digest.0).expect("digests");
-                assert_eq!(digest, Digest::of(block), "damaged");
+            for (block, digest) in run.chunks(length(file.block)).zip(digests.chunks(Digest::LEN)) {
+                assert_eq!(digest, Digest::of(block).0, "damaged");
             }
             octets.extend(run);
         }
@@ -472,9 +472,9 @@ pub const fn get(path: &str) -> Request<'_> {
 #[must_use]
 pub fn small(path: &str, octets: &[u8]) -> Vec<u8> {
     let mut message = message(&Request::Put(Put { inline: true, ..put(path, octets.len() as u64) }));
-    message.extend(octets);
     if !octets.is_empty() {
         message.extend(Digest::of(octets).0);
     }
+    message.extend(octets);
     message
 }

@@ -132,14 +132,14 @@ fn received(mut got: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     while (file.len() as u64) < length {
         let Some((Reply::Data(data), len)) = first(got) else { panic!("no data") };
-        let (run, rest) = got[len..].split_at(usize::try_from(data.len).expect("small"));
+        let run = usize::try_from(data.len).expect("small");
+        let (digests, rest) = got[len..].split_at(run.div_ceil(block) * Digest::LEN);
+        let (run, rest) = rest.split_at(run);
+        for (block, digest) in run.chunks(block).zip(digests.chunks(Digest::LEN)) {
+            assert_eq!(digest, Digest::of(block).0);
+        }
         file.extend_from_slice(run);
         got = rest;
-        for block in run.chunks(block) {
-            let (digest, rest) = got.split_at(Digest::LEN);
-            assert_eq!(digest, Digest::of(block).0);
-            got = rest;
-        }
     }
     assert!(got.is_empty());
     file

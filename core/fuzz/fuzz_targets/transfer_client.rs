@@ -22,7 +22,7 @@ fn say(reply: &Reply<'_>, body: &[u8]) -> Vec<u8> {
 fn phrases() -> Vec<Vec<u8>> {
     let hello = Hello { version: 1, features: 0, max_header: 512, window: 90_000, max_block: 16, software: "x" };
     let file = File { size: 10, mtime: None, mode: None, stamp: 1, block: 12, offset: 0, length: 10 };
-    let block = [&[b'x'; 10][..], &Digest::of(&[b'x'; 10]).0].concat();
+    let block = [&Digest::of(&[b'x'; 10]).0, &[b'x'; 10][..]].concat();
     vec![
         say(&Reply::Hello(hello), &[]),
         say(&Reply::Done, &[]),

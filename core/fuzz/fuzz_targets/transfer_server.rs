@@ -22,7 +22,7 @@ fn say(request: &Request<'_>, body: &[u8]) -> Vec<u8> {
 fn phrases() -> Vec<Vec<u8>> {
     let hello = Hello { version: 1, features: 0, max_header: 512, window: 9000, max_block: 16, software: "x" };
     let put = Put { path: "f", size: 10, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: true };
-    let block = [&[b'x'; 10][..], &Digest::of(&[b'x'; 10]).0].concat();
+    let block = [&Digest::of(&[b'x'; 10]).0, &[b'x'; 10][..]].concat();
     vec![
         say(&Request::Hello(hello), &[]),
         say(&Request::Guest, &[]),

@@ -115,7 +115,12 @@ pub async fn step<M: Machine, T: Transport, S: Store>(
         Some(Ok(n)) => machine.done(timer.now(), n),
         None => machine.expire(timer.now()),
         Some(Err(DriveError::Transport(error))) if error.kind() == ErrorKind::Interrupted => {}
-        Some(Err(error)) => return Err(error),
+        Some(Err(error)) => {
+            if let DriveError::Transport(_) = error {
+                super::salvage(machine, store, || timer.now());
+            }
+            return Err(error);
+        }
     }
     Ok(None)
 }

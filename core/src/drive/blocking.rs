@@ -162,7 +162,12 @@ pub fn step<M: Machine, T: Transport, S: Store>(
         Ok(n) => machine.done(clock(), n),
         // Either the deadline has passed, and the machine acts on it, or the next step waits for the rest.
         Err(DriveError::Transport(error)) if is_temporary(&error) => machine.expire(clock()),
-        Err(error) => return Err(error),
+        Err(error) => {
+            if let DriveError::Transport(_) = error {
+                super::salvage(machine, store, clock);
+            }
+            return Err(error);
+        }
     }
     Ok(None)
 }

@@ -15,7 +15,8 @@ pub(crate) mod tests;
 
 use core::fmt;
 
-use crate::stream::ProtocolError;
+use crate::stream::{Machine, ProtocolError, Store, Want};
+use crate::time::Instant;
 
 /// Why a transfer ended that did not come to an [`Outcome`](crate::stream::Outcome).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,27 @@ where
             Self::Protocol(error) => Some(error),
             Self::WriteZero => None,
         }
+    }
+}
+
+/// Lets `machine` keep what has come and is of use, although the connection is over: broken, or not wanted any more.
+///
+/// The drivers do so when their transport fails; a caller that stops in between, because its user has had enough, does it
+/// before it drops the machine. What the store says against it does not matter any more.
+pub fn salvage<S: Store>(machine: &mut impl Machine, store: &mut S, mut clock: impl FnMut() -> Instant) {
+    machine.broken(clock());
+    loop {
+        let saved = match machine.want() {
+            Want::Open(target) => {
+                let Ok(answer) = store.open(target) else { return };
+                machine.opened(clock(), answer);
+                continue;
+            }
+            Want::Save { at, octets } => store.save(at, octets).map(|()| count(octets.len())),
+            _ => return,
+        };
+        let Ok(saved) = saved else { return };
+        machine.done(clock(), saved);
     }
 }
 

@@ -355,6 +355,10 @@ pub trait Machine {
 
     /// Tells the machine the time. Nothing happens before its [`deadline`](Self::deadline).
     fn expire(&mut self, now: Instant);
+
+    /// Nothing more will be read or written. What has come and is of use may still be wanted to be kept: see
+    /// [`drive::salvage`](crate::drive::salvage).
+    fn broken(&mut self, _now: Instant) {}
 }
 
 impl<M: Machine + ?Sized> Machine for &mut M {
@@ -376,6 +380,10 @@ impl<M: Machine + ?Sized> Machine for &mut M {
 
     fn expire(&mut self, now: Instant) {
         M::expire(self, now);
+    }
+
+    fn broken(&mut self, now: Instant) {
+        M::broken(self, now);
     }
 }
 

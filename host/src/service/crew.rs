@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use feige_core::drive::DriveError;
 use feige_core::drive::blocking::{Scratch, step};
+use feige_core::drive::{DriveError, salvage};
 use feige_core::stream::{Machine, Outcome, ProtocolError};
 
 use super::event::Event;
@@ -202,6 +202,7 @@ impl Crew {
                 _ => {}
             }
             if service.cancel.is_cancelled() {
+                salvage(&mut machine, desk, clock);
                 return Left::Over(Ok(Outcome::Refused));
             }
         }

@@ -40,7 +40,7 @@ impl Head {
 pub(super) enum Body {
     /// None.
     Empty,
-    /// One block of so many octets, and its digest.
+    /// The digest of one block, and its octets: so many.
     Block(usize),
     /// Something else: looking ahead ends here.
     Other,
@@ -163,7 +163,7 @@ fn together(
         if blocks.push(block).is_err() || places.push(place).is_err() {
             break;
         }
-        let mut next = place.saturating_add(len).saturating_add(Digest::LEN);
+        let mut next = place.saturating_add(len);
         let found = loop {
             let rest = unread.get(next..).unwrap_or_default();
             let Ok(Prefix::Header(header)) = prefix(rest, rest.len()) else { break None };
@@ -176,7 +176,7 @@ fn together(
             }
         };
         let Some(found) = found else { break };
-        (place, len) = (next, found);
+        (place, len) = (next.saturating_add(Digest::LEN), found);
     }
     (blocks, places)
 }

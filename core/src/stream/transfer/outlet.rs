@@ -29,6 +29,11 @@ struct Block {
     digest: usize,
 }
 
+/// Octets of the digests of blocks of `block` octets, `len` in all.
+fn digests_len(len: usize, block: u32) -> usize {
+    len.div_ceil(usize::try_from(block.max(1)).unwrap_or(usize::MAX)).saturating_mul(Digest::LEN)
+}
+
 impl Outlet {
     /// Whether there is nothing to write.
     pub(super) const fn is_empty(&self) -> bool {
@@ -76,16 +81,21 @@ impl Outlet {
         self.end = self.end.saturating_add(count).min(output.len());
     }
 
-    /// The `len` octets before the end are blocks: appends room for the digest of each.
-    pub(super) fn blocks(&mut self, output: &[u8], len: usize, block: usize) {
-        let mut from = self.end.saturating_sub(len);
-        let end = self.end;
+    /// Appends room for the digests of blocks of `block` octets, `len` in all, which are going to follow.
+    pub(super) fn make_room(&mut self, output: &[u8], len: usize, block: u32) {
+        self.grown(output, digests_len(len, block));
+    }
+
+    /// The `len` octets before the end are blocks, and before these is room for the digest of each.
+    pub(super) fn blocks(&mut self, len: usize, block: u32) {
+        let (mut from, end) = (self.end.saturating_sub(len), self.end);
+        let mut digest = from.saturating_sub(digests_len(len, block));
+        let block = usize::try_from(block.max(1)).unwrap_or(usize::MAX);
         while from < end {
-            let to = from.saturating_add(block.max(1)).min(end);
+            let to = from.saturating_add(block).min(end);
             // The sender has asked whether it fits.
-            let _ = self.blocks.push(Block { from, to, digest: self.end });
-            self.grown(output, Digest::LEN);
-            from = to;
+            let _ = self.blocks.push(Block { from, to, digest });
+            (from, digest) = (to, digest.saturating_add(Digest::LEN));
         }
     }
 
@@ -93,7 +103,7 @@ impl Outlet {
     pub(super) fn cut(&mut self, to: usize) {
         // Not `clamp`, which panics if the start is behind the end.
         self.end = to.max(self.start).min(self.end);
-        while self.blocks.last().is_some_and(|block| block.digest >= self.end) {
+        while self.blocks.last().is_some_and(|block| block.to > self.end) {
             self.blocks.pop();
         }
     }

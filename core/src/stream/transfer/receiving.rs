@@ -1,10 +1,13 @@
 //! A file that comes in runs of blocks with their digests.
 
+use core::time::Duration;
+
 use heapless::Vec;
 
 use super::{BLOCKS, Buffers};
 use crate::digest::{BlockDigest, Digest, Hasher, Running};
 use crate::stream::transfer::intake::{Body, Intake};
+use crate::time::Instant;
 use crate::wire::transfer::{Data, body_len};
 
 /// Damaged blocks that are remembered; with more, the connection is not worth repairing.
@@ -12,6 +15,10 @@ const DAMAGED: usize = 16;
 
 /// How often blocks are asked for again in one file.
 const REPAIRS: u8 = 32;
+
+/// How long a whole block waits for others, to be hashed together with them. On a slow link that is too long: whoever is
+/// killed meanwhile would have to send them again.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A file, or a range of one, that is received.
 #[derive(Debug)]
@@ -76,23 +83,14 @@ impl Receiving {
         (due && (whole || last) && blocks <= BLOCKS && len > 0).then(|| Segment::new(data, self.block))
     }
 
-    /// What became of the blocks of `segment`, whose digests were to be `claimed`.
-    fn judge(&mut self, segment: &mut Segment, claimed: impl Iterator<Item = Digest>) {
-        let repaired = self.awaited.take().is_some();
-        for ((index, computed), claimed) in segment.computed.iter().take(segment.blocks).enumerate().zip(claimed) {
-            let sound = *computed == claimed;
-            if let Some(place) = segment.sound.get_mut(index) {
-                *place = sound;
-            }
-            if !repaired {
-                self.digest.push(&claimed);
-            }
-            if !sound && self.damaged.push(segment.block_at(index)).is_err() {
-                self.hopeless = true;
-            }
+    /// A block of `len` octets from `at` on has come, of which `claimed` was told; whether it is `sound`.
+    fn judge(&mut self, (at, len): (u64, u32), claimed: &Digest, sound: bool) {
+        if self.awaited.take().is_none() {
+            self.digest.push(claimed);
+            self.next = at.saturating_add(u64::from(len));
         }
-        if !repaired {
-            self.next = segment.at.saturating_add(u64::from(segment.len));
+        if !sound && self.damaged.push((at, len)).is_err() {
+            self.hopeless = true;
         }
     }
 
@@ -118,30 +116,44 @@ impl Receiving {
     }
 }
 
-/// A run of blocks that is being received.
+/// A run of blocks that is being received: their digests first, then, as many at a time as the buffer holds, the blocks.
+///
+/// Nothing waits for the rest of a run for longer than [`PATIENCE`], and nothing is given up because the rest of it does
+/// not come: whatever is a whole block is verified and reported (R-VT-35).
 #[derive(Debug)]
 pub(super) struct Segment {
     at: u64,
     len: u32,
     block: u32,
-    blocks: usize,
-    /// Octets saved.
+    /// Octets saved, and taken from the intake.
     saved: u32,
-    computed: [Digest; BLOCKS],
+    /// Octets verified, or found to be damaged.
+    judged: u32,
+    /// Octets of the blocks that the store has heard of, or will never hear of.
+    told: u32,
+    /// What the blocks should be.
+    claimed: [Digest; BLOCKS],
+    /// What they are.
     sound: [bool; BLOCKS],
-    /// The block that is hashed piece by piece, if the run does not fit the buffer.
+    /// The block that is hashed piece by piece, if it does not fit the buffer.
     running: Option<Running>,
     step: Step,
+    /// Since when there may be a whole block that waits for others.
+    since: Option<Instant>,
+    /// Whole blocks are not to wait for the others.
+    hurried: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// The octets are to be saved. `hashed`: they are all in the buffer, and hashed.
-    Save { hashed: bool },
-    /// The digests are to be compared.
-    Compare,
-    /// The store is to be told of the blocks from this one on.
-    Report(usize),
+    /// The digests are to come.
+    Claim,
+    /// Blocks are to come.
+    Gather,
+    /// They are to be saved.
+    Save,
+    /// The store is to be told of them.
+    Report,
 }
 
 /// What a segment needs to go on.
@@ -163,43 +175,75 @@ impl Segment {
             at: data.at,
             len: data.len,
             block,
-            blocks: usize::try_from(data.len.div_ceil(block.max(1))).unwrap_or(BLOCKS).min(BLOCKS),
             saved: 0,
-            computed: [Digest::default(); BLOCKS],
+            judged: 0,
+            told: 0,
+            claimed: [Digest::default(); BLOCKS],
             sound: [false; BLOCKS],
             running: None,
-            step: Step::Save { hashed: false },
+            step: Step::Claim,
+            since: None,
+            hurried: false,
         }
     }
 
     /// Octets that have not been taken from the intake yet.
     pub(super) fn left(&self) -> u64 {
-        let body = body_len(self.len, self.block);
         match self.step {
-            Step::Save { hashed: true } => body,
-            Step::Save { hashed: false } => body.saturating_sub(u64::from(self.saved)),
-            Step::Compare => body.saturating_sub(u64::from(self.len)),
-            Step::Report(_) => 0,
+            Step::Claim => body_len(self.len, self.block),
+            Step::Gather | Step::Save | Step::Report => self.len.saturating_sub(self.saved).into(),
         }
     }
 
     fn digests_len(&self) -> usize {
-        self.blocks.saturating_mul(Digest::LEN)
+        self.count(self.len).saturating_mul(Digest::LEN)
     }
 
-    /// Position and length of a block.
-    fn block_at(&self, index: usize) -> (u64, u32) {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        let from = index.saturating_mul(self.block);
-        (self.at.saturating_add(u64::from(from)), self.len.saturating_sub(from).min(self.block))
+    /// The number of the block that an octet of the run belongs to.
+    fn index(&self, octet: u32) -> usize {
+        octet.checked_div(self.block).and_then(|index| usize::try_from(index).ok()).unwrap_or(BLOCKS)
     }
 
-    /// Blocks from `from` on that are sound, without a gap: where they begin and end.
-    fn sound_run(&self, from: usize) -> Option<(usize, usize)> {
-        let sound = self.sound.get(..self.blocks).unwrap_or_default();
-        let first = sound.iter().skip(from).position(|&sound| sound)?.saturating_add(from);
-        let len = sound.iter().skip(first).take_while(|&&sound| sound).count();
-        Some((first, first.saturating_add(len)))
+    /// How many blocks the first `octets` octets are, if they end with one.
+    fn count(&self, octets: u32) -> usize {
+        usize::try_from(octets.div_ceil(self.block.max(1))).unwrap_or(BLOCKS).min(BLOCKS)
+    }
+
+    /// Where in the run a block begins and ends.
+    fn bounds(&self, index: usize) -> (u32, u32) {
+        let from = u32::try_from(index).unwrap_or(u32::MAX).saturating_mul(self.block).min(self.len);
+        (from, from.saturating_add(self.block).min(self.len))
+    }
+
+    /// Whether a block fits the input buffer: then it is not saved before it is verified.
+    fn fits(&self, buffers: &Buffers<'_>) -> bool {
+        usize::try_from(self.block.min(self.len)).is_ok_and(|block| block <= buffers.input.len())
+    }
+
+    /// How many octets of blocks are waited for, at most: as many as are missing, or as the buffer holds.
+    fn awaited(&self, buffers: &Buffers<'_>) -> u32 {
+        let missing = self.len.saturating_sub(self.saved);
+        let room = u32::try_from(buffers.input.len()).unwrap_or(u32::MAX);
+        if missing <= room { missing } else { self.whole(room) }
+    }
+
+    /// How many of `octets` at the front of what is missing are whole blocks.
+    fn whole(&self, octets: u32) -> u32 {
+        let missing = self.len.saturating_sub(self.saved);
+        if octets >= missing {
+            return missing;
+        }
+        octets.saturating_sub(octets.checked_rem(self.block).unwrap_or(octets))
+    }
+
+    /// Blocks from the octet `from` on that are sound, without a gap: the octets where they begin and end.
+    fn sound_run(&self, from: u32) -> Option<(u32, u32)> {
+        let judged = self.sound.get(..self.count(self.judged)).unwrap_or_default();
+        let from = self.count(from);
+        let first = from.saturating_add(judged.iter().skip(from).position(|&sound| sound)?);
+        let len = judged.iter().skip(first).take_while(|&&sound| sound).count();
+        let (_, end) = self.bounds(first.saturating_add(len).saturating_sub(1));
+        Some((self.bounds(first).0, end))
     }
 
     /// Does what can be done with the octets that are there.
@@ -211,69 +255,91 @@ impl Segment {
         file: &mut Receiving,
         body: impl FnMut(&[u8]) -> Body,
     ) {
-        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
-        if self.step == (Step::Save { hashed: false }) && self.saved == 0 && self.fits(buffers) {
-            if intake.len() < len.saturating_add(self.digests_len()) {
-                return;
-            }
-            let block = usize::try_from(self.block).unwrap_or(usize::MAX);
-            intake.hash(buffers, len, block, &mut self.computed, hasher, body);
-            self.step = Step::Save { hashed: true };
-        }
-        if matches!(self.step, Step::Save { .. }) && self.saved >= self.len {
-            if self.step == (Step::Save { hashed: true }) {
-                intake.take(len);
-            }
-            self.step = Step::Compare;
-        }
-        if self.step == Step::Compare && intake.len() >= self.digests_len() {
+        if self.step == Step::Claim && intake.len() >= self.digests_len() {
             let claimed = intake.unread(buffers.input).get(..self.digests_len()).unwrap_or_default();
             let (claimed, _) = claimed.as_chunks::<{ Digest::LEN }>();
-            file.judge(self, claimed.iter().map(|&octets| Digest(octets)));
+            for (place, octets) in self.claimed.iter_mut().zip(claimed) {
+                *place = Digest(*octets);
+            }
             intake.take(self.digests_len());
-            self.step = Step::Report(0);
+            self.step = Step::Gather;
+        }
+        if self.step == Step::Gather && self.fits(buffers) {
+            let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
+            let whole = self.whole(there);
+            if whole > 0 && (self.hurried || there >= self.awaited(buffers)) {
+                self.verify(whole, intake, buffers, hasher, file, body);
+                (self.step, self.since, self.hurried) = (Step::Save, None, false);
+            }
+        }
+        let judged = self.saved >= self.judged && self.told < self.judged;
+        if judged && self.sound_run(self.told).is_some() {
+            self.step = Step::Report;
+        } else if judged {
+            (self.step, self.told) = (Step::Gather, self.judged);
         }
     }
 
-    /// Whether the run, with its digests, fits the input buffer.
-    fn fits(&self, buffers: &Buffers<'_>) -> bool {
-        usize::try_from(body_len(self.len, self.block)).is_ok_and(|body| body <= buffers.input.len())
+    /// Hashes the next `len` octets, which are whole blocks in the buffer, all at once.
+    fn verify(
+        &mut self,
+        len: u32,
+        intake: &mut Intake,
+        buffers: &Buffers<'_>,
+        hasher: &mut impl Hasher,
+        file: &mut Receiving,
+        mut body: impl FnMut(&[u8]) -> Body,
+    ) {
+        let octets = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let mut digests = [Digest::default(); BLOCKS];
+        let end = self.judged.saturating_add(len);
+        // Within a run no message follows.
+        let body = |header: &[u8]| if end < self.len { Body::Other } else { body(header) };
+        intake.hash(buffers, octets(len), octets(self.block), &mut digests, hasher, body);
+        for digest in &digests {
+            if self.judged >= end {
+                break;
+            }
+            self.judge(digest, file);
+        }
+    }
+
+    /// The next block has this digest.
+    fn judge(&mut self, computed: &Digest, file: &mut Receiving) {
+        let index = self.index(self.judged);
+        let (from, to) = self.bounds(index);
+        let Some((claimed, place)) = self.claimed.get(index).zip(self.sound.get_mut(index)) else { return };
+        *place = computed == claimed;
+        file.judge((self.at.saturating_add(u64::from(from)), to.saturating_sub(from)), claimed, *place);
+        self.judged = to;
     }
 
     /// What is needed next. To be asked after [`Self::advance`].
     pub(super) fn need<'a>(&'a self, intake: &Intake, buffers: &'a Buffers<'_>) -> Need<'a> {
-        let unread = intake.unread(buffers.input);
-        let saved = usize::try_from(self.saved).unwrap_or(usize::MAX);
         let at = self.at.saturating_add(u64::from(self.saved));
+        let save = |to: u32| {
+            let most = usize::try_from(to.saturating_sub(self.saved)).unwrap_or(usize::MAX);
+            let unread = intake.unread(buffers.input);
+            match unread.get(..most.min(unread.len())) {
+                None | Some([]) => Need::Octets(1),
+                Some(octets) => Need::Save { at, octets },
+            }
+        };
         match self.step {
-            Step::Save { hashed: true } => {
-                let len = usize::try_from(self.len).unwrap_or(usize::MAX);
-                Need::Save { at, octets: unread.get(saved..len).unwrap_or_default() }
+            Step::Claim => Need::Octets(self.digests_len()),
+            Step::Gather if self.saved >= self.len => Need::Nothing,
+            Step::Gather if self.fits(buffers) => {
+                Need::Octets(usize::try_from(self.awaited(buffers)).unwrap_or(usize::MAX))
             }
-            Step::Save { hashed: false } if self.saved == 0 && self.fits(buffers) => {
-                Need::Octets(usize::try_from(body_len(self.len, self.block)).unwrap_or(usize::MAX))
-            }
-            Step::Save { hashed: false } => {
-                let in_block = self.block.saturating_sub(self.saved.checked_rem(self.block).unwrap_or(0));
-                let most = in_block.min(self.len.saturating_sub(self.saved));
-                let most = usize::try_from(most).unwrap_or(usize::MAX).min(unread.len());
-                match unread.get(..most) {
-                    None | Some([]) => Need::Octets(1),
-                    Some(octets) => Need::Save { at, octets },
-                }
-            }
-            Step::Compare => Need::Octets(self.digests_len()),
-            Step::Report(from) => match self.sound_run(from) {
-                Some((first, end)) => {
-                    let (at, _) = self.block_at(first);
-                    let to = self.block_at(end.saturating_sub(1));
-                    let end_at = to.0.saturating_add(u64::from(to.1));
-                    Need::Report {
-                        at,
-                        len: u32::try_from(end_at.saturating_sub(at)).unwrap_or(u32::MAX),
-                        digests: self.computed.get(first..end).unwrap_or_default(),
-                    }
-                }
+            // Piece by piece, to the end of the block.
+            Step::Gather => save(self.bounds(self.index(self.saved)).1),
+            Step::Save => save(self.judged),
+            Step::Report => match self.sound_run(self.told) {
+                Some((from, to)) => Need::Report {
+                    at: self.at.saturating_add(u64::from(from)),
+                    len: to.saturating_sub(from),
+                    digests: self.claimed.get(self.count(from)..self.count(to)).unwrap_or_default(),
+                },
                 None => Need::Nothing,
             },
         }
@@ -285,37 +351,65 @@ impl Segment {
     }
 
     /// Octets, `count` or as many as there were, were saved. Returns how many.
-    pub(super) fn saved(&mut self, intake: &mut Intake, buffers: &Buffers<'_>, count: u64) -> u64 {
+    pub(super) fn saved(
+        &mut self,
+        intake: &mut Intake,
+        buffers: &Buffers<'_>,
+        file: Option<&mut Receiving>,
+        count: u64,
+    ) -> u64 {
         let Need::Save { octets, .. } = self.need(intake, buffers) else { return 0 };
-        let most = u32::try_from(octets.len()).unwrap_or(u32::MAX);
-        let count = u32::try_from(count).unwrap_or(u32::MAX).min(most);
-        if self.step == (Step::Save { hashed: false }) {
-            let taken = usize::try_from(count).unwrap_or(usize::MAX);
+        let taken = usize::try_from(count).unwrap_or(usize::MAX).min(octets.len());
+        if self.step == Step::Gather {
             let octets = intake.unread(buffers.input).get(..taken).unwrap_or_default();
             self.running.get_or_insert_default().update(octets);
-            intake.take(taken);
         }
-        let before = self.saved;
-        self.saved = self.saved.saturating_add(count);
-        let complete = self.saved.checked_rem(self.block) == Some(0) || self.saved == self.len;
-        if complete && let Some(running) = self.running.take() {
-            let index = before.checked_div(self.block).and_then(|index| usize::try_from(index).ok());
-            if let Some(place) = index.and_then(|index| self.computed.get_mut(index)) {
-                *place = running.finish();
-            }
+        intake.take(taken);
+        self.saved = self.saved.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+        if self.step == Step::Gather
+            && self.saved >= self.bounds(self.index(self.judged)).1
+            && let Some((running, file)) = self.running.take().zip(file)
+        {
+            self.judge(&running.finish(), file);
         }
-        count.into()
+        u64::try_from(taken).unwrap_or(u64::MAX)
+    }
+
+    /// Octets came: at `now`. Who waited for the rest of the run for too long waits no more.
+    pub(super) fn came(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        self.hurried |= now >= since + PATIENCE;
+    }
+
+    /// Until when whole blocks may wait for others; `None` if none does.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.since.filter(|_| self.step == Step::Gather && !self.hurried).map(|since| since + PATIENCE)
+    }
+
+    /// Whole blocks wait no more for others. False if there are none.
+    pub(super) fn hurry(&mut self, intake: &Intake, buffers: &Buffers<'_>) -> bool {
+        self.hurried = true;
+        let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
+        self.step == Step::Gather && self.fits(buffers) && self.whole(there) > 0
+    }
+
+    /// Whether it is busy with what has come, and waits for nobody.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.step, Step::Save | Step::Report)
     }
 
     /// Whether the store is told of blocks that are sound.
     pub(super) fn reports(&self) -> bool {
-        matches!(self.step, Step::Report(from) if self.sound_run(from).is_some())
+        self.step == Step::Report
     }
 
     /// The store has heard.
     pub(super) fn reported(&mut self) {
-        if let Step::Report(from) = self.step {
-            self.step = Step::Report(self.sound_run(from).map_or(BLOCKS, |(_, end)| end));
+        if let Some((_, end)) = self.sound_run(self.told).filter(|_| self.reports()) {
+            self.told = end;
+            if self.sound_run(end).is_none() {
+                (self.step, self.told) = (Step::Gather, self.judged);
+            }
         }
     }
 }

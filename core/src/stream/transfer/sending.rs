@@ -1,7 +1,7 @@
 //! A file that goes out in runs of blocks with their digests.
 
 use super::{BLOCKS, Buffers};
-use crate::digest::{Digest, Running};
+use crate::digest::Running;
 use crate::stream::transfer::outlet::Outlet;
 use crate::wire::transfer::{Data, Reply, Request, body_len};
 
@@ -35,8 +35,11 @@ enum Run {
     None,
     /// A run that fits the buffer: so much of it is missing.
     Whole { head: usize, len: usize, missing: usize },
-    /// A block that does not: so much of it is missing.
-    Piece { missing: u32, running: Running },
+    /// A block that does not is loaded twice, because its digest goes before it. This is the first time: so much of its
+    /// `len` octets is not hashed yet.
+    Hashing { len: u32, missing: u32, running: Running },
+    /// And this the second: so much of it is missing.
+    Piece { missing: u32 },
 }
 
 /// What the sender needs to go on.
@@ -44,7 +47,7 @@ enum Run {
 pub(super) enum Need {
     /// That the buffer is written.
     Flush,
-    /// That so many octets are loaded behind the end of the buffer.
+    /// That so many octets, or some of them, are loaded behind the end of the buffer.
     Load { at: u64, len: usize },
     /// That the store is asked whether the file is still what it was; then [`Sending::sealed`].
     Ask,
@@ -110,66 +113,86 @@ impl Sending {
             }
             Run::Whole { missing: 0, .. } => Need::Ask,
             Run::Whole { missing, .. } => Need::Load { at: self.at, len: *missing },
-            Run::Piece { missing: 0, .. } if outlet.room(buffers.output) < Digest::LEN => Need::Flush,
-            Run::Piece { missing: 0, .. } => Need::Ask,
-            Run::Piece { missing, .. } => {
-                let room = outlet.room(buffers.output);
-                if room == 0 {
-                    return Need::Flush;
-                }
-                Need::Load { at: self.at, len: usize::try_from(*missing).unwrap_or(usize::MAX).min(room) }
+            Run::Hashing { missing: 0, .. } => Need::Ask,
+            Run::Hashing { len, missing, .. } => {
+                let at = self.at.saturating_add(u64::from(len.saturating_sub(*missing)));
+                self.load(at, *missing, outlet.room(buffers.output))
             }
+            Run::Piece { missing: 0 } => {
+                self.run = Run::None;
+                self.next(outlet, buffers)
+            }
+            Run::Piece { missing } => self.load(self.at, *missing, outlet.room(buffers.output)),
         }
     }
 
+    fn load(&self, at: u64, missing: u32, room: usize) -> Need {
+        if room == 0 {
+            return Need::Flush;
+        }
+        Need::Load { at, len: usize::try_from(missing).unwrap_or(usize::MAX).min(room) }
+    }
+
     fn begin(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, fitting: u64) -> Need {
+        if fitting == 0 {
+            let len = u32::try_from(self.left).unwrap_or(u32::MAX).min(self.block);
+            self.run = Run::Hashing { len, missing: len, running: Running::new() };
+            return self.next(outlet, buffers);
+        }
         let head = outlet.end();
-        let len = if fitting == 0 { self.left.min(u64::from(self.block)) } else { fitting };
+        // Sessions refuse buffers that cannot hold a header.
+        if !self.announce(outlet, buffers, fitting) {
+            return Need::Flush;
+        }
+        let len = usize::try_from(fitting).unwrap_or(usize::MAX);
+        outlet.make_room(buffers.output, len, self.block);
+        self.run = Run::Whole { head, len, missing: len };
+        self.next(outlet, buffers)
+    }
+
+    /// Appends the header of a run of `len` octets, if it fits.
+    fn announce(&self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, len: u64) -> bool {
         let data = Data { at: self.at, len: u32::try_from(len).unwrap_or(u32::MAX) };
         let written = match self.direction {
             Direction::Down => outlet.header(buffers.output, &Reply::Data(data)),
             Direction::Up => outlet.header(buffers.output, &Request::Data(data)),
         };
-        // Sessions refuse buffers that cannot hold a header.
-        if written.is_err() {
-            return Need::Flush;
-        }
-        let whole = usize::try_from(len).unwrap_or(usize::MAX);
-        self.run = if fitting == 0 {
-            Run::Piece { missing: data.len, running: Running::new() }
-        } else {
-            Run::Whole { head, len: whole, missing: whole }
-        };
-        self.next(outlet, buffers)
+        written.is_ok()
     }
 
     /// Where in the buffer the present run begins, if it fits the buffer.
     pub(super) const fn head(&self) -> usize {
         match self.run {
             Run::Whole { head, .. } => head,
-            Run::None | Run::Piece { .. } => 0,
+            Run::None | Run::Hashing { .. } | Run::Piece { .. } => 0,
         }
     }
 
-    /// Octets, `count` or as many as are needed, were loaded behind the end of the buffer. Returns how many: none if
-    /// there are no more although there should be.
-    pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: u64) -> u64 {
-        let Need::Load { len, .. } = self.need else { return 0 };
+    /// Octets, `count` or as many as are needed, were loaded behind the end of the buffer. Returns how many of them are
+    /// going to leave; `None` if there are no more although there should be.
+    pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: u64) -> Option<u64> {
+        let Need::Load { len, .. } = self.need else { return None };
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);
+        if count == 0 {
+            return None;
+        }
+        let short = u32::try_from(count).unwrap_or(u32::MAX);
         match &mut self.run {
-            Run::None => return 0,
+            Run::None => return None,
             Run::Whole { missing, .. } => *missing = missing.saturating_sub(count),
-            Run::Piece { missing, running } => {
+            Run::Hashing { missing, running, .. } => {
                 let octets = buffers.output.get(outlet.end()..).and_then(|octets| octets.get(..count));
                 running.update(octets.unwrap_or_default());
-                *missing = missing.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+                *missing = missing.saturating_sub(short);
+                return Some(0);
             }
+            Run::Piece { missing } => *missing = missing.saturating_sub(short),
         }
         outlet.grown(buffers.output, count);
         let octets = u64::try_from(count).unwrap_or(u64::MAX);
         self.at = self.at.saturating_add(octets);
         self.left = self.left.saturating_sub(octets);
-        octets
+        Some(octets)
     }
 
     /// Whether what is going to be appended next belongs to a run that has begun to leave.
@@ -178,11 +201,14 @@ impl Sending {
     }
 
     /// Whether the run that is complete is the last.
-    pub(super) const fn is_last(&self) -> bool {
-        self.left == 0
+    pub(super) fn is_last(&self) -> bool {
+        match self.run {
+            Run::Hashing { len, .. } => self.left <= u64::from(len),
+            Run::None | Run::Whole { .. } | Run::Piece { .. } => self.left == 0,
+        }
     }
 
-    /// The run is complete and may leave: its digests follow.
+    /// The octets of the run are all known and may leave behind their digests.
     pub(super) fn seal(
         &mut self,
         outlet: &mut Outlet,
@@ -191,17 +217,18 @@ impl Sending {
     ) {
         match core::mem::replace(&mut self.run, Run::None) {
             Run::None => {}
-            Run::Whole { len, .. } => {
-                let block = usize::try_from(self.block).unwrap_or(usize::MAX);
-                outlet.blocks(buffers.output, len, block);
-            }
-            Run::Piece { running, .. } => {
+            Run::Whole { len, .. } => outlet.blocks(len, self.block),
+            Run::Hashing { len, running, .. } => {
                 let digest = running.finish();
                 if let Some(file) = file {
                     file.push(&digest);
                 }
+                // The buffer is empty: there is room.
+                self.announce(outlet, buffers, len.into());
                 outlet.octets(buffers.output, &digest.0);
+                self.run = Run::Piece { missing: len };
             }
+            run @ Run::Piece { .. } => self.run = run,
         }
     }
 
@@ -212,7 +239,7 @@ impl Sending {
                 outlet.cut(head);
                 true
             }
-            Run::None => true,
+            Run::None | Run::Hashing { .. } => true,
             Run::Piece { .. } => false,
         }
     }

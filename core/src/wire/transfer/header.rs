@@ -221,7 +221,7 @@ pub struct Put<'a> {
     pub inline: bool,
 }
 
-/// A run of octets, in the body of the message; their digests, one for each block, follow them (R-VT-31).
+/// A run of octets, in the body of the message, behind the digest of each of their blocks (R-VT-31).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Data {
     /// Where in the file they belong; a multiple of the block.

@@ -39,7 +39,7 @@ pub fn block_len(log2: u8) -> Option<u32> {
     if BLOCK_LOG2.contains(&log2) { 1_u32.checked_shl(u32::from(log2)) } else { None }
 }
 
-/// How many octets of body belong to `data` in blocks of `block` octets: the data, and a digest for each block
+/// How many octets of body belong to `data` in blocks of `block` octets: a digest for each block, and the data
 /// (R-VT-31).
 #[must_use]
 pub fn body_len(data: u32, block: u32) -> u64 {

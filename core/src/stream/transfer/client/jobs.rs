@@ -29,6 +29,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 let room = self.session.link.outlet.room(self.buffers.output);
                 match block {
                     Some(block) if len.saturating_add(Digest::LEN) <= room => {
+                        self.session.link.outlet.make_room(self.buffers.output, len, block);
                         let sending = Sending::inline(head, len, block);
                         self.session.stage = Stage::Sending { sending, inline: true };
                     }

@@ -61,7 +61,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        let ClientSession { link, stage, totals, .. } = &mut *self.session;
+        let ClientSession { link, stage, incoming, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
             (_, Stage::Over(_)) | (Out::Settling | Out::Telling(_), _) => return,
             (Out::Writing, _) => link.wrote(now, n),
@@ -71,17 +71,21 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                 }
                 link.store_took_until(now);
                 match sending.loaded(&mut link.outlet, &self.buffers, n) {
-                    0 => self.shrunk(),
-                    count => totals.add_octets(count),
+                    None => self.shrunk(),
+                    Some(count) => totals.add_octets(count),
                 }
             }
             (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
                 receiving::Need::Save { .. } => {
                     link.store_took_until(now);
-                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, n));
+                    let file = incoming.as_mut().map(|incoming| &mut incoming.file);
+                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, file, n));
                 }
-                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(),
-                receiving::Need::Octets(_) => link.read(now, n),
+                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(now),
+                receiving::Need::Octets(_) => {
+                    link.read(now, n);
+                    segment.came(now);
+                }
                 receiving::Need::Report { .. } | receiving::Need::Nothing => return,
             },
             (_, Stage::Closing(outcome)) => {
@@ -106,7 +110,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                 | Stage::Leaving,
             ) => {
                 if n == 0 {
-                    self.end_of_stream();
+                    self.end_of_stream(now);
                 } else {
                     link.read(now, n);
                 }
@@ -166,7 +170,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                     let left = segment.left();
                     self.session.stage = Stage::Skipping(left);
                     let rest = self.session.incoming.as_ref().map_or(0, |incoming| incoming.file.left());
-                    self.unwanted(rest);
+                    self.unwanted(rest.saturating_sub(left));
                 } else {
                     segment.reported();
                 }
@@ -198,8 +202,14 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
         self.session.deadline()
     }
 
+    fn broken(&mut self, now: Instant) {
+        self.salvage(now);
+    }
+
     fn expire(&mut self, now: Instant) {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
+        let is_early = |machine: &Self| machine.deadline().is_none_or(|deadline| now < deadline);
+        // Blocks that have waited for others for long enough are all that may be due.
+        if is_early(self) || self.salvage(now) || is_early(self) {
             return;
         }
         self.session.stage = Stage::Over(match self.session.stage {
@@ -211,8 +221,25 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
 }
 
 impl<H: Hasher> Client<'_, '_, '_, H> {
+    /// Turns to the blocks that came whole although their run will not, if there are any (R-VT-35).
+    fn salvage(&mut self, now: Instant) -> bool {
+        let ClientSession { link, stage, .. } = &mut *self.session;
+        let hurried = match stage {
+            Stage::Receiving(segment) if link.out == Out::Filling => segment.hurry(&link.intake, &self.buffers),
+            _ => false,
+        };
+        if hurried {
+            link.at(now);
+            self.advance();
+        }
+        hurried
+    }
+
     /// The peer will send nothing more.
-    fn end_of_stream(&mut self) {
+    fn end_of_stream(&mut self, now: Instant) {
+        if self.salvage(now) {
+            return;
+        }
         let over = match self.session.stage {
             Stage::Leaving => Ok(Outcome::Complete(self.session.totals)),
             _ => Err(ProtocolError::Truncated { missing: 1 }),

@@ -14,7 +14,7 @@ use super::sending::{self, Sending};
 use super::{Buffers, PROGRESS_TIME, Settings};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request};
 
 /// After its last word a client reads no more than this before it drops the connection (R-VT-74).
@@ -316,9 +316,14 @@ impl<'c> ClientSession<'c> {
                 Out::Filling,
             )
             | (Stage::Over(_), _) => return None,
+            (Stage::Receiving(segment), Out::Filling) if segment.is_busy() => return None,
             _ => PROGRESS_TIME,
         };
-        Some(self.link.since + patience)
+        let due = Some(self.link.since + patience);
+        match &self.stage {
+            Stage::Receiving(segment) => earlier(due, segment.deadline()),
+            _ => due,
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        let ServerSession { link, stage, totals, .. } = &mut *self.session;
+        let ServerSession { link, stage, upload, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
             (_, Stage::Over(_)) | (Out::Settling, _) => return,
             (Out::Writing, _) => link.wrote(now, n),
@@ -79,7 +79,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 link.out = if told < WORKING.len() { Out::Telling(told) } else { Out::Settling };
                 return;
             }
-            (_, Stage::Head | Stage::Skipping(_)) if n == 0 => self.end_of_stream(),
+            (_, Stage::Head | Stage::Skipping(_)) if n == 0 => self.end_of_stream(now),
             (_, Stage::Head | Stage::Skipping(_)) => link.read(now, n),
             (_, Stage::Sending(sending)) => {
                 if !matches!(sending.need(), sending::Need::Load { .. }) {
@@ -87,17 +87,24 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 }
                 link.store_took_until(now);
                 match sending.loaded(&mut link.outlet, &self.buffers, n) {
-                    0 => self.shrunk(ErrorCode::Internal, "the file became shorter while it was sent"),
-                    count => totals.add_octets(count),
+                    None => self.shrunk(ErrorCode::Internal, "the file became shorter while it was sent"),
+                    Some(count) => totals.add_octets(count),
                 }
             }
             (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
                 receiving::Need::Save { .. } => {
                     link.store_took_until(now);
-                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, n));
+                    let file = match upload {
+                        Some(Upload::Open { file, .. }) => Some(file),
+                        _ => None,
+                    };
+                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, file, n));
                 }
-                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(),
-                receiving::Need::Octets(_) => link.read(now, n),
+                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(now),
+                receiving::Need::Octets(_) => {
+                    link.read(now, n);
+                    segment.came(now);
+                }
                 receiving::Need::Report { .. } | receiving::Need::Nothing => return,
             },
             (_, Stage::Closing) => {
@@ -197,8 +204,14 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
         self.session.deadline()
     }
 
+    fn broken(&mut self, now: Instant) {
+        self.salvage(now);
+    }
+
     fn expire(&mut self, now: Instant) {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
+        let is_early = |machine: &Self| machine.deadline().is_none_or(|deadline| now < deadline);
+        // Blocks that have waited for others for long enough are all that may be due.
+        if is_early(self) || self.salvage(now) || is_early(self) {
             return;
         }
         let ServerSession { link, stage, totals, .. } = &mut *self.session;
@@ -216,8 +229,25 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
 }
 
 impl<H: Hasher> Server<'_, '_, H> {
+    /// Turns to the blocks that came whole although their run will not, if there are any (R-VT-35).
+    fn salvage(&mut self, now: Instant) -> bool {
+        let ServerSession { link, stage, .. } = &mut *self.session;
+        let hurried = match stage {
+            Stage::Receiving(segment) if link.out == Out::Filling => segment.hurry(&link.intake, &self.buffers),
+            _ => false,
+        };
+        if hurried {
+            link.at(now);
+            self.advance();
+        }
+        hurried
+    }
+
     /// The peer will send nothing more.
-    fn end_of_stream(&mut self) {
+    fn end_of_stream(&mut self, now: Instant) {
+        if self.salvage(now) {
+            return;
+        }
         let ServerSession { link, stage, upload, totals, .. } = &mut *self.session;
         let between = matches!(stage, Stage::Head) && link.intake.len() == 0 && upload.is_none();
         *stage = Stage::Over(if between {

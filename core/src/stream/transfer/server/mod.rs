@@ -12,7 +12,7 @@ use super::sending::{self, Sending};
 use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings};
 use crate::digest::Hasher;
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 
 /// After its last octet a server reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
@@ -165,11 +165,16 @@ impl ServerSession {
                     IDLE_TIME
                 }
             }
+            (Stage::Receiving(segment), _) if segment.is_busy() => return None,
             (Stage::Skipping(_) | Stage::Receiving(_) | Stage::Closing, _) => PROGRESS_TIME,
             (Stage::Draining(_), _) => LINGER_TIME,
             _ => return None,
         };
-        Some(self.link.since + patience)
+        let due = Some(self.link.since + patience);
+        match &self.stage {
+            Stage::Receiving(segment) => earlier(due, segment.deadline()),
+            _ => due,
+        }
     }
 }
 

@@ -47,7 +47,7 @@ fn message(text: &mut String, who: char, said: &mut &[u8], of: fn(&[u8]) -> (u64
     writeln!(text, "# {words}").unwrap();
     octets(text, who, &[length, header].concat());
     if !body.is_empty() {
-        writeln!(text, "# its body: {} octets, and their MD5", body.len() - 16).unwrap();
+        writeln!(text, "# its body: the MD5 of {} octets, and these", body.len() - 16).unwrap();
         octets(text, who, body);
     }
     *said = rest;

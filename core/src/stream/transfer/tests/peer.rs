@@ -187,9 +187,9 @@ pub(super) fn say(header: &impl Serialize) -> Vec<u8> {
     buffer
 }
 
-/// The octets of a body: data, then the digest of each block.
+/// The octets of a body: the digest of each block, then data.
 pub(super) fn body(octets: &[u8], block: usize) -> Vec<u8> {
-    octets.iter().copied().chain(octets.chunks(block).flat_map(|block| Digest::of(block).0)).collect()
+    octets.chunks(block).flat_map(|block| Digest::of(block).0).chain(octets.iter().copied()).collect()
 }
 
 /// A run of blocks of 4 KiB that a client sends.
