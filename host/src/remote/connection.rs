@@ -7,11 +7,11 @@
 //! **Memory**: two buffers of half a MiB, which the system gives page by page as they are used. **Protocol**: R-VT-10 to 19
 //! and 70 to 73.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use feige_core::drive::DriveError;
 use feige_core::drive::blocking::{Scratch, step};
+use feige_core::drive::{DriveError, salvage};
 use feige_core::stream::transfer::{ClientSession, Credentials, Settings};
 use feige_core::stream::{Abort, Outcome, ProtocolError};
 use feige_core::wire::transfer::{LENGTH, MAX_HEADER_HOST};
@@ -76,10 +76,15 @@ struct Line<'c> {
 impl Line<'_> {
     /// Whether nothing has come while nothing was asked. What would come is the server's farewell.
     fn is_quiet(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(self.socket.stream(), PollFlags::IN)];
-        matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+        is_quiet(self.socket.stream())
     }
+}
+
+/// Whether nothing can be read, and the peer has not closed.
+fn is_quiet(stream: &TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(stream, PollFlags::IN)];
+    matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
 }
 
 /// Why a connection did not bring an errand to its end.
@@ -161,7 +166,16 @@ impl<'c> Remote<'c> {
             Some(line) => line,
             None => self.connect()?,
         };
-        let mut desk = Desk { errand, takes: &mut line.takes, let_in: &mut line.let_in, refusal: None, moved: false };
+        // Without a handle of its own it hears what the server says in the end.
+        let ear = line.socket.stream().try_clone().ok();
+        let mut desk = Desk {
+            errand,
+            takes: &mut line.takes,
+            let_in: &mut line.let_in,
+            refusal: None,
+            moved: false,
+            hears: &|| ear.as_ref().is_some_and(|ear| !is_quiet(ear)),
+        };
         let room = self.room.get_or_insert_with(|| Room::new(BUFFER));
         let mut client = line.session.with(room.buffers(), &mut self.hasher);
         let clock = self.clock;
@@ -170,6 +184,7 @@ impl<'c> Remote<'c> {
         let mut mover = Scratch(&mut []);
         let ending = loop {
             if self.cancel.is_cancelled() {
+                salvage(&mut client, &mut desk, now);
                 break Err(DriveError::Store(Halt::Cancelled));
             }
             match step(&mut client, &mut line.socket, &mut desk, &mut mover, &mut now) {

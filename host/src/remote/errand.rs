@@ -62,6 +62,12 @@ pub(crate) trait Errand {
         0
     }
 
+    /// Whether the file that is sent has the connection for itself: until all of it has left, the server says nothing but
+    /// that it does not want it any more.
+    fn sends_alone(&self) -> bool {
+        false
+    }
+
     /// Whether the file that is sent is still what it was.
     fn is_unchanged(&mut self) -> bool {
         false
@@ -158,6 +164,8 @@ pub(crate) struct Desk<'d> {
     pub(crate) refusal: Option<Refusal>,
     /// Something came of it.
     pub(crate) moved: bool,
+    /// Whether the server has said something that was not read yet.
+    pub(crate) hears: &'d dyn Fn() -> bool,
 }
 
 impl Desk<'_> {
@@ -233,6 +241,10 @@ impl Store for Desk<'_> {
     }
 
     fn load(&mut self, at: u64, into: &mut [u8]) -> Result<usize, Halt> {
+        // A file that the server has given up is not sent to its end (R-VT-66): the session says that this was all of it.
+        if self.errand.sends_alone() && (self.hears)() {
+            return Ok(0);
+        }
         // What is sent is no progress yet: only what is answered cannot be lost.
         Ok(self.errand.load(at, into))
     }

@@ -71,6 +71,8 @@ struct Open {
     whole: Option<Hashing>,
     changed: bool,
     loaded: u64,
+    /// It goes with its announcement.
+    inline: bool,
 }
 
 /// A file whose MD5 is computed while it is sent.
@@ -238,7 +240,7 @@ impl<'r> Upload<'r> {
         }
         self.path.clone_from(&file.remote);
         let (size, mtime, mode, stamp) = (source.size, source.mtime, source.mode, source.stamp);
-        self.open = Some(Open { source, whole, changed: false, loaded: 0 });
+        self.open = Some(Open { source, whole, changed: false, loaded: 0, inline });
         self.under_way.push_back(Job::Put(Sent { file, size, md5, given_up: false }));
         Announcement::Made(Announced { size, mtime, mode, stamp, block, inline })
     }
@@ -449,6 +451,10 @@ impl Errand for Upload<'_> {
                 0
             }
         }
+    }
+
+    fn sends_alone(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.inline)
     }
 
     fn is_unchanged(&mut self) -> bool {
