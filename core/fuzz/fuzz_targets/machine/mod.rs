@@ -38,6 +38,7 @@ pub fn exercise(machine: &mut impl Machine, phrases: &[impl AsRef<[u8]>], input:
                 machine.expire(now);
                 assert!(due || before == summary(&machine.want()), "nothing happens before the deadline");
             }
+            3 => machine.broken(now),
             _ => step(machine, now, phrases, input, &mut saved, &mut promised, &mut range)?,
         }
         assert!(!over || matches!(machine.want(), Want::Done(_)), "over is over");
