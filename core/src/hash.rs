@@ -14,6 +14,8 @@ impl Hash {
         Self(seed ^ SPREAD)
     }
 
+    // Three multiplications where there is none of 64 bits.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) const fn number(self, number: u64) -> Self {
         let product = (self.0 ^ number).wrapping_mul(0xd6e8_feb8_6659_fd93);
         // The low bits of a product know nothing of the high bits of its factors.

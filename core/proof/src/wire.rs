@@ -100,7 +100,7 @@ fn entry(octets: &[u8]) {
         keep(entry);
     }
     keep(Utf8Block::new(octets));
-    let name = black_box("name");
+    let name = black_box(&b"name"[..]);
     let utf8 = Utf8Names { user: name, host: name, nick: name, group: name };
     let mut buffer = [0; 128];
     shown(EntryBody { nick: octets, group: octets, utf8: black_box(Some(utf8)) }.emit(&mut buffer));

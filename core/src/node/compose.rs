@@ -9,7 +9,7 @@ use heapless::Vec;
 
 use super::Node;
 use super::answers::{Answer, Say};
-use super::identity::{Identity, NAME_MAX, TITLE_MAX, cut};
+use super::identity::{Identity, NAME_MAX, TITLE_MAX, cut, whole_utf8};
 use crate::text::Text;
 use crate::wire::ipmsg::host_list::{HostList, ListedHost};
 use crate::wire::ipmsg::{Command, EntryBody, Header, MAX_DATAGRAM, Options, PacketNo, PacketToken, Utf8Names};
@@ -127,7 +127,7 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
                 nick: &nick,
                 group: group(names.group.as_bytes()),
                 utf8: (with_block && short < Short::NoBlock)
-                    .then_some(Utf8Names { group: if short == Short::Full { block.group } else { "" }, ..block }),
+                    .then_some(Utf8Names { group: if short == Short::Full { block.group } else { b"" }, ..block }),
             };
             let written = fit(allow, buffer, |writer| {
                 let options = if options { self.entry_options() } else { Options::NONE };
@@ -322,6 +322,6 @@ fn fit(allow: usize, buffer: &mut [u8], write: impl Fn(&mut Writer<'_>)) -> Resu
 }
 
 /// Our own UTF-8 names came from the application, which may have made a mistake.
-fn text(octets: &[u8]) -> &str {
-    Text::new(octets).as_utf8().unwrap_or("?")
+fn text(octets: &[u8]) -> &[u8] {
+    whole_utf8(octets).filter(|&len| len == octets.len()).map_or(b"?", |_| octets)
 }

@@ -63,11 +63,9 @@ pub fn cut(octets: &[u8], most: usize) -> &[u8] {
     let Some(front) = octets.get(..most).filter(|front| front.len() < octets.len()) else {
         return octets;
     };
-    let len = match core::str::from_utf8(front) {
-        Ok(_) => front.len(),
-        // Only the last character is incomplete.
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        Err(_) => {
+    let len = match whole_utf8(front) {
+        Some(len) => len,
+        None => {
             let mut whole = 0_usize;
             let mut rest = front.iter();
             while let Some(&lead) = rest.next() {
@@ -81,6 +79,39 @@ pub fn cut(octets: &[u8], most: usize) -> &[u8] {
         }
     };
     front.get(..len).unwrap_or(front)
+}
+
+/// How many octets at the front are whole characters of UTF-8; `None` if it is something else, whatever may follow.
+///
+/// The library's validation would be 600 octets of flash, most of them for speed that names do not need.
+pub(super) fn whole_utf8(octets: &[u8]) -> Option<usize> {
+    let mut rest = octets;
+    while let Some((&lead, behind)) = rest.split_first() {
+        // How many octets follow, and how many bits the shorter forms have, which must not be enough (RFC 3629, 3).
+        let (more, shorter) = match lead.leading_ones() {
+            0 => (0, 0),
+            2 => (1, 7),
+            3 => (2, 11),
+            4 => (3, 16),
+            _ => return None,
+        };
+        let following = behind.get(..more).unwrap_or(behind);
+        let mut character = u32::from(lead) & 0x3f >> more;
+        for octet in following {
+            if octet & 0xc0 != 0x80 {
+                return None;
+            }
+            character = character << 6 | u32::from(octet & 0x3f);
+        }
+        if following.len() < more {
+            break;
+        }
+        if more > 0 && (character >> shorter == 0 || char::from_u32(character).is_none()) {
+            return None;
+        }
+        rest = behind.get(more..).unwrap_or_default();
+    }
+    Some(octets.len().saturating_sub(rest.len()))
 }
 
 /// The four names of an agent, in one character set.
@@ -185,6 +216,22 @@ mod tests {
         assert_eq!(cut(b"a\xcb\xef", 2), b"a");
         assert_eq!(cut(b"abc", 2), b"ab");
         assert_eq!(cut(b"", 0), b"");
+    }
+
+    /// Against the library's validation: every combination of four octets from both sides of every bound.
+    #[test]
+    fn whole_characters_are_those_of_the_library() {
+        let bounds =
+            [0, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee];
+        let bounds: Vec<u8, 32> = bounds.into_iter().chain([0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff]).collect();
+        let four = |number: usize| [0, 1, 2, 3].map(|place| bounds[number / bounds.len().pow(place) % bounds.len()]);
+        for octets in (0..bounds.len().pow(4)).map(four) {
+            for len in 0..=4 {
+                let octets = &octets[..len];
+                let whole = whole_utf8(octets).filter(|&len| len == octets.len());
+                assert_eq!(whole.is_some(), core::str::from_utf8(octets).is_ok(), "{octets:x?}");
+            }
+        }
     }
 
     #[test]

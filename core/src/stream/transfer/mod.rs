@@ -26,10 +26,14 @@ mod intake;
 mod link;
 mod outlet;
 mod receiving;
+#[cfg(feature = "scram")]
 pub mod scram;
+#[cfg(not(feature = "scram"))]
+#[path = "no_scram.rs"]
+mod scram;
 mod sending;
 mod server;
-#[cfg(test)]
+#[cfg(all(test, feature = "scram"))]
 mod tests;
 pub use client::{Client, ClientSession, Credentials};
 pub use server::{Server, ServerSession};

@@ -36,6 +36,7 @@ use sha2::{Digest, Sha256};
 
 use super::Verifier;
 use crate::wire::Writer;
+use crate::wire::transfer::ErrorCode;
 
 /// The longest name of a user, in octets.
 pub const USER_MAX: usize = 64;
@@ -55,6 +56,9 @@ pub const ITERATIONS: RangeInclusive<u32> = 4096..=600_000;
 
 /// Octets of the longest message: a client's first whose name consists of commas.
 pub const MESSAGE_MAX: usize = 3 + BARE_MAX;
+
+/// What somebody is told whose sign-in cannot begin.
+pub(super) const NOT_BEGUN: (ErrorCode, &str) = (ErrorCode::BadRequest, "the message is not of SCRAM-SHA-256");
 
 /// Octets of a nonce, of a hash and of a salt in base64.
 const NONCE_TEXT: usize = base64_len(NONCE);

@@ -176,13 +176,13 @@ pub struct EntryBody<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Utf8Names<'a> {
     /// The user's log-on name.
-    pub user: &'a str,
+    pub user: &'a [u8],
     /// The host's name.
-    pub host: &'a str,
+    pub host: &'a [u8],
     /// The nickname.
-    pub nick: &'a str,
+    pub nick: &'a [u8],
     /// The group; may be empty.
-    pub group: &'a str,
+    pub group: &'a [u8],
 }
 
 impl EntryBody<'_> {
@@ -191,8 +191,8 @@ impl EntryBody<'_> {
         writer.octets(self.nick).octet(0).octets(self.group).octet(0);
         if let Some(names) = self.utf8 {
             writer.octet(b'\n');
-            let mut line = |key: &[u8], value: &str| {
-                writer.octets(key).octets(value.as_bytes()).octet(b'\n');
+            let mut line = |key: &[u8], value: &[u8]| {
+                writer.octets(key).octets(value).octet(b'\n');
             };
             line(b"UN:", names.user);
             line(b"HN:", names.host);

@@ -258,13 +258,13 @@ fn entries_of_relatives() {
 
 #[test]
 fn own_entries() {
-    let utf8 = Utf8Names { user: "u", host: "h", nick: "昵称", group: "组" };
+    let utf8 = Utf8Names { user: b"u", host: b"h", nick: "昵称".as_bytes(), group: "组".as_bytes() };
     let body = EntryBody { nick: b"\xea\xc7\xb3\xc6", group: b"\xd7\xe9", utf8: Some(utf8) };
     let want = b"\xea\xc7\xb3\xc6\0\xd7\xe9\0\nUN:u\nHN:h\nNN:\xe6\x98\xb5\xe7\xa7\xb0\nGN:\xe7\xbb\x84\n\0";
     assert_eq!(written(|writer| body.write(writer)), want);
     let plain = EntryBody { nick: b"n", group: b"", utf8: None };
     assert_eq!(written(|writer| plain.write(writer)), b"n\0\0");
-    let groupless = EntryBody { nick: b"n", group: b"", utf8: Some(Utf8Names { group: "", ..utf8 }) };
+    let groupless = EntryBody { nick: b"n", group: b"", utf8: Some(Utf8Names { group: b"", ..utf8 }) };
     let mut octets = b"1:1:u:h:23068673:".to_vec();
     octets.extend(written(|writer| groupless.write(writer)));
     let entry = Datagram::parse(&octets).unwrap();

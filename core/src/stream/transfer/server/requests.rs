@@ -24,7 +24,7 @@ impl<H: Hasher> Server<'_, '_, H> {
                 Ok(exchange) => {
                     (self.session.exchange, self.session.stage) = (Some(exchange), Stage::Account);
                 }
-                Err(_) => self.close_with(ErrorCode::BadRequest, "the message is not of SCRAM-SHA-256"),
+                Err(_) => self.close_with(scram::NOT_BEGUN.0, scram::NOT_BEGUN.1),
             },
             (Who::Stranger, Request::Proof { .. }) => self.proof(),
             (Who::Stranger, Request::Guest) => self.session.stage = Stage::Asking,
