@@ -31,6 +31,7 @@ pub mod scram;
 #[cfg(not(feature = "scram"))]
 #[path = "no_scram.rs"]
 mod scram;
+mod segment;
 mod sending;
 mod server;
 #[cfg(all(test, feature = "scram"))]

@@ -1,8 +1,9 @@
 //! A file that goes out in runs of blocks with their digests.
 
-use super::{BLOCKS, Buffers};
+use super::{Ask, BLOCKS, Buffers};
 use crate::digest::Running;
 use crate::stream::transfer::outlet::Outlet;
+use crate::stream::{Target, Want};
 use crate::wire::transfer::{Data, Reply, Request, body_len};
 
 /// Octets that length and header of a run take at most.
@@ -92,6 +93,14 @@ impl Sending {
     pub(super) fn advance(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>) -> Need {
         self.need = self.next(outlet, buffers);
         self.need
+    }
+
+    /// That in the words of a machine.
+    pub(super) fn want<'b>(&self, outlet: &Outlet, buffers: &'b mut Buffers<'_>) -> Want<'b> {
+        let Need::Load { at, len } = self.need else { return Want::Open(Target::Ask(Ask::Loaded)) };
+        let room = buffers.output.get_mut(outlet.end()..).unwrap_or_default();
+        let len = len.min(room.len());
+        Want::Load { at, into: room.get_mut(..len).unwrap_or_default() }
     }
 
     /// What [`Self::advance`] said last.

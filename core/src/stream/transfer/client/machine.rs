@@ -3,8 +3,9 @@
 use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Kind, Stage};
 use crate::digest::Hasher;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{Answer, Ask, receiving, sending};
-use crate::stream::{Abort, Machine, Opened, Outcome, ProtocolError, Target, Want};
+use crate::stream::transfer::segment::Progress;
+use crate::stream::transfer::{Answer, Ask, sending};
+use crate::stream::{Machine, Opened, Outcome, ProtocolError, Target, Want};
 use crate::time::Instant;
 use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
 
@@ -29,24 +30,8 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             }
             Stage::Failing(code, text) => Ask::Reply(Reply::Error { code: *code, text }),
             Stage::Unsent(code, text) => Ask::Unsent { code: *code, text },
-            Stage::Sending { sending, .. } => match sending.need() {
-                sending::Need::Load { at, len } => {
-                    let room = buffers.output.get_mut(link.outlet.end()..).unwrap_or_default();
-                    let len = len.min(room.len());
-                    return Want::Load { at, into: room.get_mut(..len).unwrap_or_default() };
-                }
-                _ => Ask::Loaded,
-            },
-            Stage::Receiving(segment) if segment.waits(&link.intake, buffers) => {
-                return Want::Read(link.intake.room(buffers.input));
-            }
-            Stage::Receiving(segment) => match segment.need(&link.intake, buffers) {
-                receiving::Need::Report { at, len, digests } => Ask::Verified { at, len, digests },
-                receiving::Need::Save { at, octets } => return Want::Save { at, octets },
-                receiving::Need::Octets(_) | receiving::Need::Nothing => {
-                    return Want::Done(Ok(Outcome::Aborted(Abort::Answer)));
-                }
-            },
+            Stage::Sending { sending, .. } => return sending.want(&link.outlet, buffers),
+            Stage::Receiving(segment) => return segment.want(&link.intake, buffers),
             Stage::Damaged { at, len } => Ask::Damaged { at: *at, len: *len },
             Stage::Completing => {
                 let digest = incoming.as_ref().map(|incoming| incoming.file.digest());
@@ -75,19 +60,14 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                     Some(count) => totals.add_octets(count),
                 }
             }
-            (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
-                receiving::Need::Save { .. } => {
-                    link.store_took_until(now);
-                    let file = incoming.as_mut().map(|incoming| &mut incoming.file);
-                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, file, n));
+            (_, Stage::Receiving(segment)) => {
+                let file = incoming.as_mut().map(|incoming| &mut incoming.file);
+                match segment.done(link, &self.buffers, file, totals, now, n) {
+                    Progress::Made => {}
+                    Progress::Ended => self.end_of_stream(now),
+                    Progress::None => return,
                 }
-                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(now),
-                receiving::Need::Octets(_) => {
-                    link.read(now, n);
-                    segment.came(now);
-                }
-                receiving::Need::Report { .. } | receiving::Need::Nothing => return,
-            },
+            }
             (_, Stage::Closing(outcome)) => {
                 link.at(now);
                 link.progress();

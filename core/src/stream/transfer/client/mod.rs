@@ -8,8 +8,9 @@ mod steps;
 use heapless::Deque;
 
 use super::link::{Link, Out};
-use super::receiving::{Receiving, Segment};
+use super::receiving::Receiving;
 use super::scram::ClientExchange;
+use super::segment::Segment;
 use super::sending::{self, Sending};
 use super::{Buffers, PROGRESS_TIME, Settings};
 use crate::digest::{BlockDigest, Digest, Hasher};

@@ -4,7 +4,7 @@ use super::{Client, ClientSession, Credentials, Incoming, Jobless, LARGEST, Stag
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{Settings, receiving, scram, sending};
+use crate::stream::transfer::{Settings, scram, segment, sending};
 use crate::stream::{Abort, Outcome, ProtocolError};
 use crate::wire::transfer::{ErrorCode, Hello, LENGTH, Reply, Request, VERSION, block_len, decode};
 use crate::wire::{Field, ParseError};
@@ -52,9 +52,9 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 let ahead = |header: &[u8]| ahead(header, &mut block);
                 segment.advance(&mut link.intake, &self.buffers, &mut self.hasher, file, ahead);
                 match segment.need(&link.intake, &self.buffers) {
-                    receiving::Need::Octets(needed) => self.write_or_read(needed),
-                    receiving::Need::Save { .. } | receiving::Need::Report { .. } => false,
-                    receiving::Need::Nothing => {
+                    segment::Need::Octets(needed) => self.write_or_read(needed),
+                    segment::Need::Save { .. } | segment::Need::Report { .. } => false,
+                    segment::Need::Nothing => {
                         *stage = Stage::Work;
                         self.run_over();
                         true

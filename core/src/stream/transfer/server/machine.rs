@@ -4,8 +4,9 @@ use super::{DRAIN_MOST, Server, ServerSession, Stage, Upload};
 use crate::digest::{Digest, Hasher};
 use crate::stream::transfer::link::Out;
 use crate::stream::transfer::scram::ServerExchange;
-use crate::stream::transfer::{Answer, Ask, WORKING, WORKING_TIME, receiving, sending};
-use crate::stream::{Abort, Machine, Opened, Outcome, ProtocolError, Target, Want};
+use crate::stream::transfer::segment::Progress;
+use crate::stream::transfer::{Answer, Ask, WORKING, WORKING_TIME, sending};
+use crate::stream::{Machine, Opened, Outcome, ProtocolError, Target, Want};
 use crate::time::Instant;
 use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
 
@@ -35,24 +36,8 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 Ask::SignedIn { user: exchange.as_ref().map_or("", ServerExchange::user), proven: *proven }
             }
             Stage::Listing | Stage::Working(_) => Ask::Next,
-            Stage::Sending(sending) => match sending.need() {
-                sending::Need::Load { at, len } => {
-                    let room = buffers.output.get_mut(link.outlet.end()..).unwrap_or_default();
-                    let len = len.min(room.len());
-                    return Want::Load { at, into: room.get_mut(..len).unwrap_or_default() };
-                }
-                _ => Ask::Loaded,
-            },
-            Stage::Receiving(segment) if segment.waits(&link.intake, buffers) => {
-                return Want::Read(link.intake.room(buffers.input));
-            }
-            Stage::Receiving(segment) => match segment.need(&link.intake, buffers) {
-                receiving::Need::Report { at, len, digests } => Ask::Verified { at, len, digests },
-                receiving::Need::Save { at, octets } => return Want::Save { at, octets },
-                receiving::Need::Octets(_) | receiving::Need::Nothing => {
-                    return Want::Done(Ok(Outcome::Aborted(Abort::Answer)));
-                }
-            },
+            Stage::Sending(sending) => return sending.want(&link.outlet, buffers),
+            Stage::Receiving(segment) => return segment.want(&link.intake, buffers),
             Stage::Completing => {
                 let digest = match upload {
                     Some(Upload::Open { file, .. }) => file.digest(),
@@ -91,22 +76,17 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                     Some(count) => totals.add_octets(count),
                 }
             }
-            (_, Stage::Receiving(segment)) => match segment.need(&link.intake, &self.buffers) {
-                receiving::Need::Save { .. } => {
-                    link.store_took_until(now);
-                    let file = match upload {
-                        Some(Upload::Open { file, .. }) => Some(file),
-                        _ => None,
-                    };
-                    totals.add_octets(segment.saved(&mut link.intake, &self.buffers, file, n));
+            (_, Stage::Receiving(segment)) => {
+                let file = match upload {
+                    Some(Upload::Open { file, .. }) => Some(file),
+                    _ => None,
+                };
+                match segment.done(link, &self.buffers, file, totals, now, n) {
+                    Progress::Made => {}
+                    Progress::Ended => self.end_of_stream(now),
+                    Progress::None => return,
                 }
-                receiving::Need::Octets(_) if n == 0 => self.end_of_stream(now),
-                receiving::Need::Octets(_) => {
-                    link.read(now, n);
-                    segment.came(now);
-                }
-                receiving::Need::Report { .. } | receiving::Need::Nothing => return,
-            },
+            }
             (_, Stage::Closing) => {
                 link.at(now);
                 link.progress();

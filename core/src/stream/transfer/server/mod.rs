@@ -6,8 +6,9 @@ mod requests;
 mod steps;
 
 use super::link::{Link, Out};
-use super::receiving::{Receiving, Segment};
+use super::receiving::Receiving;
 use super::scram::ServerExchange;
+use super::segment::Segment;
 use super::sending::{self, Sending};
 use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings};
 use crate::digest::Hasher;

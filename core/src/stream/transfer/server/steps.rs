@@ -5,7 +5,7 @@ use super::{Server, ServerSession, Stage, Upload, Who};
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{ERROR_FRAME, TEXT_MOST, WORKING_TIME, clipped, receiving, sending};
+use crate::stream::transfer::{ERROR_FRAME, TEXT_MOST, WORKING_TIME, clipped, segment, sending};
 use crate::stream::{Abort, Outcome};
 use crate::time::Instant;
 use crate::wire::ParseError;
@@ -57,10 +57,10 @@ impl<H: Hasher> Server<'_, '_, H> {
                 let (block, inline) = (file.block(), *inline);
                 segment.advance(&mut link.intake, &self.buffers, &mut self.hasher, file, |header| ahead(header, block));
                 match segment.need(&link.intake, &self.buffers) {
-                    receiving::Need::Octets(needed) => self.write_or_read(needed),
-                    receiving::Need::Save { .. } => false,
-                    receiving::Need::Report { .. } => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
-                    receiving::Need::Nothing => {
+                    segment::Need::Octets(needed) => self.write_or_read(needed),
+                    segment::Need::Save { .. } => false,
+                    segment::Need::Report { .. } => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
+                    segment::Need::Nothing => {
                         *stage = Stage::Head;
                         if inline {
                             self.finish(None);

@@ -1,0 +1,352 @@
+//! A run of blocks that comes: when it is hashed, saved and reported.
+
+use core::time::Duration;
+
+use super::intake::{Body, Intake};
+use super::link::Link;
+use super::receiving::Receiving;
+use super::{Ask, BLOCKS, Buffers};
+use crate::digest::{Digest, Hasher, Running};
+use crate::stream::{Abort, Outcome, Target, Totals, Want};
+use crate::time::Instant;
+use crate::wire::transfer::{Data, body_len};
+
+/// How long a whole block waits for others, to be hashed together with them. On a slow link that is too long: whoever is
+/// killed meanwhile would have to send them again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A run of blocks that is being received: their digests first, then, as many at a time as the buffer holds, the blocks.
+///
+/// Nothing waits for the rest of a run for longer than [`PATIENCE`], and nothing is given up because the rest of it does
+/// not come: whatever is a whole block is verified and reported (R-VT-35).
+#[derive(Debug)]
+pub(super) struct Segment {
+    at: u64,
+    len: u32,
+    block: u32,
+    /// Octets saved, and taken from the intake.
+    saved: u32,
+    /// Octets verified, or found to be damaged.
+    judged: u32,
+    /// Octets of the blocks that the store has heard of, or will never hear of.
+    told: u32,
+    /// What the blocks should be.
+    claimed: [Digest; BLOCKS],
+    /// What they are.
+    sound: [bool; BLOCKS],
+    /// The block that is hashed piece by piece, if it does not fit the buffer.
+    running: Option<Running>,
+    step: Step,
+    /// Since when there may be a whole block that waits for others.
+    since: Option<Instant>,
+    /// Whole blocks are not to wait for the others.
+    hurried: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The digests are to come.
+    Claim,
+    /// Blocks are to come.
+    Gather,
+    /// They are to be saved.
+    Save,
+    /// The store is to be told of them.
+    Report,
+}
+
+/// What a segment needs to go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Need<'a> {
+    /// So many unread octets.
+    Octets(usize),
+    /// That these are saved.
+    Save { at: u64, octets: &'a [u8] },
+    /// That the store hears of these.
+    Report { at: u64, len: u32, digests: &'a [Digest] },
+    /// Nothing: it is complete.
+    Nothing,
+}
+
+/// What came of something that was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It went on.
+    Made,
+    /// The peer says nothing more.
+    Ended,
+    /// None: that was not what was wanted.
+    None,
+}
+
+impl Segment {
+    pub(super) fn new(data: Data, block: u32) -> Self {
+        Self {
+            at: data.at,
+            len: data.len,
+            block,
+            saved: 0,
+            judged: 0,
+            told: 0,
+            claimed: [Digest::default(); BLOCKS],
+            sound: [false; BLOCKS],
+            running: None,
+            step: Step::Claim,
+            since: None,
+            hurried: false,
+        }
+    }
+
+    /// Octets that have not been taken from the intake yet.
+    pub(super) fn left(&self) -> u64 {
+        match self.step {
+            Step::Claim => body_len(self.len, self.block),
+            Step::Gather | Step::Save | Step::Report => self.len.saturating_sub(self.saved).into(),
+        }
+    }
+
+    fn digests_len(&self) -> usize {
+        self.count(self.len).saturating_mul(Digest::LEN)
+    }
+
+    /// The number of the block that an octet of the run belongs to.
+    fn index(&self, octet: u32) -> usize {
+        octet.checked_div(self.block).and_then(|index| usize::try_from(index).ok()).unwrap_or(BLOCKS)
+    }
+
+    /// How many blocks the first `octets` octets are, if they end with one.
+    fn count(&self, octets: u32) -> usize {
+        usize::try_from(octets.div_ceil(self.block.max(1))).unwrap_or(BLOCKS).min(BLOCKS)
+    }
+
+    /// Where in the run a block begins and ends.
+    fn bounds(&self, index: usize) -> (u32, u32) {
+        let from = u32::try_from(index).unwrap_or(u32::MAX).saturating_mul(self.block).min(self.len);
+        (from, from.saturating_add(self.block).min(self.len))
+    }
+
+    /// Whether a block fits the input buffer: then it is not saved before it is verified.
+    fn fits(&self, buffers: &Buffers<'_>) -> bool {
+        usize::try_from(self.block.min(self.len)).is_ok_and(|block| block <= buffers.input.len())
+    }
+
+    /// How many octets of blocks are waited for, at most: as many as are missing, or as the buffer holds.
+    fn awaited(&self, buffers: &Buffers<'_>) -> u32 {
+        let missing = self.len.saturating_sub(self.saved);
+        let room = u32::try_from(buffers.input.len()).unwrap_or(u32::MAX);
+        if missing <= room { missing } else { self.whole(room) }
+    }
+
+    /// How many of `octets` at the front of what is missing are whole blocks.
+    fn whole(&self, octets: u32) -> u32 {
+        let missing = self.len.saturating_sub(self.saved);
+        if octets >= missing {
+            return missing;
+        }
+        octets.saturating_sub(octets.checked_rem(self.block).unwrap_or(octets))
+    }
+
+    /// Blocks from the octet `from` on that are sound, without a gap: the octets where they begin and end.
+    fn sound_run(&self, from: u32) -> Option<(u32, u32)> {
+        let judged = self.sound.get(..self.count(self.judged)).unwrap_or_default();
+        let from = self.count(from);
+        let first = from.saturating_add(judged.iter().skip(from).position(|&sound| sound)?);
+        let len = judged.iter().skip(first).take_while(|&&sound| sound).count();
+        let (_, end) = self.bounds(first.saturating_add(len).saturating_sub(1));
+        Some((self.bounds(first).0, end))
+    }
+
+    /// Does what can be done with the octets that are there.
+    pub(super) fn advance(
+        &mut self,
+        intake: &mut Intake,
+        buffers: &Buffers<'_>,
+        hasher: &mut impl Hasher,
+        file: &mut Receiving,
+        body: impl FnMut(&[u8]) -> Body,
+    ) {
+        if self.step == Step::Claim && intake.len() >= self.digests_len() {
+            let claimed = intake.unread(buffers.input).get(..self.digests_len()).unwrap_or_default();
+            let (claimed, _) = claimed.as_chunks::<{ Digest::LEN }>();
+            for (place, octets) in self.claimed.iter_mut().zip(claimed) {
+                *place = Digest(*octets);
+            }
+            intake.take(self.digests_len());
+            self.step = Step::Gather;
+        }
+        if self.step == Step::Gather && self.fits(buffers) {
+            let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
+            let whole = self.whole(there);
+            if whole > 0 && (self.hurried || there >= self.awaited(buffers)) {
+                self.verify(whole, intake, buffers, hasher, file, body);
+                (self.step, self.since, self.hurried) = (Step::Save, None, false);
+            }
+        }
+        let judged = self.saved >= self.judged && self.told < self.judged;
+        if judged && self.sound_run(self.told).is_some() {
+            self.step = Step::Report;
+        } else if judged {
+            (self.step, self.told) = (Step::Gather, self.judged);
+        }
+    }
+
+    /// Hashes the next `len` octets, which are whole blocks in the buffer, all at once.
+    fn verify(
+        &mut self,
+        len: u32,
+        intake: &mut Intake,
+        buffers: &Buffers<'_>,
+        hasher: &mut impl Hasher,
+        file: &mut Receiving,
+        mut body: impl FnMut(&[u8]) -> Body,
+    ) {
+        let octets = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let mut digests = [Digest::default(); BLOCKS];
+        let end = self.judged.saturating_add(len);
+        // Within a run no message follows.
+        let body = |header: &[u8]| if end < self.len { Body::Other } else { body(header) };
+        intake.hash(buffers, octets(len), octets(self.block), &mut digests, hasher, body);
+        for digest in &digests {
+            if self.judged >= end {
+                break;
+            }
+            self.judge(digest, file);
+        }
+    }
+
+    /// The next block has this digest.
+    fn judge(&mut self, computed: &Digest, file: &mut Receiving) {
+        let index = self.index(self.judged);
+        let (from, to) = self.bounds(index);
+        let Some((claimed, place)) = self.claimed.get(index).zip(self.sound.get_mut(index)) else { return };
+        *place = computed == claimed;
+        file.judge((self.at.saturating_add(u64::from(from)), to.saturating_sub(from)), claimed, *place);
+        self.judged = to;
+    }
+
+    /// What is needed next. To be asked after [`Self::advance`].
+    pub(super) fn need<'a>(&'a self, intake: &Intake, buffers: &'a Buffers<'_>) -> Need<'a> {
+        let at = self.at.saturating_add(u64::from(self.saved));
+        let save = |to: u32| {
+            let most = usize::try_from(to.saturating_sub(self.saved)).unwrap_or(usize::MAX);
+            let unread = intake.unread(buffers.input);
+            match unread.get(..most.min(unread.len())) {
+                None | Some([]) => Need::Octets(1),
+                Some(octets) => Need::Save { at, octets },
+            }
+        };
+        match self.step {
+            Step::Claim => Need::Octets(self.digests_len()),
+            Step::Gather if self.saved >= self.len => Need::Nothing,
+            Step::Gather if self.fits(buffers) => {
+                Need::Octets(usize::try_from(self.awaited(buffers)).unwrap_or(usize::MAX))
+            }
+            // Piece by piece, to the end of the block.
+            Step::Gather => save(self.bounds(self.index(self.saved)).1),
+            Step::Save => save(self.judged),
+            Step::Report => match self.sound_run(self.told) {
+                Some((from, to)) => Need::Report {
+                    at: self.at.saturating_add(u64::from(from)),
+                    len: to.saturating_sub(from),
+                    digests: self.claimed.get(self.count(from)..self.count(to)).unwrap_or_default(),
+                },
+                None => Need::Nothing,
+            },
+        }
+    }
+
+    /// That in the words of a machine.
+    pub(super) fn want<'b>(&'b self, intake: &Intake, buffers: &'b mut Buffers<'_>) -> Want<'b> {
+        if matches!(self.need(intake, buffers), Need::Octets(_) | Need::Nothing) {
+            return Want::Read(intake.room(buffers.input));
+        }
+        match self.need(intake, buffers) {
+            Need::Save { at, octets } => Want::Save { at, octets },
+            Need::Report { at, len, digests } => Want::Open(Target::Ask(Ask::Verified { at, len, digests })),
+            Need::Octets(_) | Need::Nothing => Want::Done(Ok(Outcome::Aborted(Abort::Answer))),
+        }
+    }
+
+    /// `n` octets of what was wanted were read or saved.
+    pub(super) fn done(
+        &mut self,
+        link: &mut Link,
+        buffers: &Buffers<'_>,
+        file: Option<&mut Receiving>,
+        totals: &mut Totals,
+        now: Instant,
+        n: u64,
+    ) -> Progress {
+        match self.need(&link.intake, buffers) {
+            Need::Save { .. } => {
+                link.store_took_until(now);
+                totals.add_octets(self.saved(&mut link.intake, buffers, file, n));
+                Progress::Made
+            }
+            Need::Octets(_) if n == 0 => Progress::Ended,
+            Need::Octets(_) => {
+                link.read(now, n);
+                self.came(now);
+                Progress::Made
+            }
+            Need::Report { .. } | Need::Nothing => Progress::None,
+        }
+    }
+
+    /// Octets, `count` or as many as there were, were saved. Returns how many.
+    fn saved(&mut self, intake: &mut Intake, buffers: &Buffers<'_>, file: Option<&mut Receiving>, count: u64) -> u64 {
+        let Need::Save { octets, .. } = self.need(intake, buffers) else { return 0 };
+        let taken = usize::try_from(count).unwrap_or(usize::MAX).min(octets.len());
+        if self.step == Step::Gather {
+            let octets = intake.unread(buffers.input).get(..taken).unwrap_or_default();
+            self.running.get_or_insert_default().update(octets);
+        }
+        intake.take(taken);
+        self.saved = self.saved.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+        if self.step == Step::Gather
+            && self.saved >= self.bounds(self.index(self.judged)).1
+            && let Some((running, file)) = self.running.take().zip(file)
+        {
+            self.judge(&running.finish(), file);
+        }
+        u64::try_from(taken).unwrap_or(u64::MAX)
+    }
+
+    /// Octets came: at `now`. Who waited for the rest of the run for too long waits no more.
+    fn came(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        self.hurried |= now >= since + PATIENCE;
+    }
+
+    /// Until when whole blocks may wait for others; `None` if none does.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.since.filter(|_| self.step == Step::Gather && !self.hurried).map(|since| since + PATIENCE)
+    }
+
+    /// Whole blocks wait no more for others. False if there are none.
+    pub(super) fn hurry(&mut self, intake: &Intake, buffers: &Buffers<'_>) -> bool {
+        self.hurried = true;
+        let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
+        self.step == Step::Gather && self.fits(buffers) && self.whole(there) > 0
+    }
+
+    /// Whether it is busy with what has come, and waits for nobody.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.step, Step::Save | Step::Report)
+    }
+
+    /// Whether the store is told of blocks that are sound.
+    pub(super) fn reports(&self) -> bool {
+        self.step == Step::Report
+    }
+
+    /// The store has heard.
+    pub(super) fn reported(&mut self) {
+        if let Some((_, end)) = self.sound_run(self.told).filter(|_| self.reports()) {
+            self.told = end;
+            if self.sound_run(end).is_none() {
+                (self.step, self.told) = (Step::Gather, self.judged);
+            }
+        }
+    }
+}
