@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Measures how fast the simulated device receives and sends a file, on a TAP interface in a network namespace.
 
-    scripts/device-throughput.py FEIGE_SIM [BUFFERS...]
+    scripts/device-throughput.py [--rounds N] FEIGE_SIM [BUFFERS...]
 
-FEIGE_SIM is a release build; beside it, `examples/bare_stack` (`cargo build --release -p feige-sim --examples`) is the TCP/IP
-stack alone on the same interface. The peer is this program: a member by hand that offers one file of 64 MiB, serves it with
-`sendfile`, and fetches it back. For comparison with TFTP (Debian's tftpd-hpa, left out if it is not there), curl fetches a
-file in blocks of 1,428 octets over a veth. Needs root for the namespaces, which are removed at the end.
+FEIGE_SIM is a release build. Beside it are `feige`, which stores a file of 64 MiB there and fetches it (the verified transfer),
+and `examples/bare_stack` (`cargo build --release -p feige-sim --examples`), the TCP/IP stack alone on the same interface. The
+peer of the plain transfer is this program: a member by hand that offers the file, serves it with `sendfile`, and fetches it
+back. For comparison with TFTP (Debian's tftpd-hpa, left out if it is not there), curl fetches a file in blocks of 1,428 octets
+over a veth. All of it takes turns, N times (3). Needs root for the namespaces, which are removed at the end.
+
+Prints MB/s, and in brackets the part of what the stack alone reached in the same round; at the end the best and the median.
 """
-import os, shutil, re, socket, subprocess, sys, tempfile, threading, time
+import os, shutil, re, socket, statistics, subprocess, sys, tempfile, time
 
 SPACE, DEVICE, SIZE = os.environ.get("FEIGE_SPACE") or f"fgt-{os.getpid()}-speed", "10.77.0.2", 64 << 20
 
@@ -17,9 +20,10 @@ def ip(line):
     subprocess.run(["ip", *line.split()], check=True)
 
 
-def peer(buffers):
+def peer(sim_path, buffers):
+    """A message offers the file, the device fetches it, and it is fetched back; then `feige put` and `feige get`."""
     sim = subprocess.Popen(
-        [sys.argv[1], "--json", "--ram-disk", "80M", "--buffers", buffers], stdout=subprocess.PIPE, text=True)
+        [sim_path, "--json", "--ram-disk", "150M", "--buffers", buffers], stdout=subprocess.PIPE, text=True)
     sim.stdout.readline()
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("0.0.0.0", 2425))
@@ -69,17 +73,40 @@ def peer(buffers):
         got += len(octets)
     send = got / (time.monotonic() - before)
     assert got == SIZE, got
+    connection.close()
+    server.close()
+    udp.close()
+    verified = feige(os.path.join(os.path.dirname(sim_path), "feige"))
     sim.terminate()
     sim.wait()
-    print(f"{buffers:>6}: receives with MD5 {receive / 1e6:7.1f} MB/s, sends {send / 1e6:7.1f} MB/s", flush=True)
+    return {"device receives, with MD5": receive, "device sends": send, **verified}
 
 
-def stack(name, octets):
+def feige(program):
+    """The verified transfer, as its users have it: the time is that of the whole command."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        with open(f"{folder}/file", "wb") as file:
+            file.write(os.urandom(1 << 20) * (SIZE >> 20))
+        rates = {}
+        url = f"feige://{DEVICE}/"
+        for name, command in (
+            ("put, verified", ["put", "file", url]), ("get, verified", ["get", f"{url}file", "-o", "back"])):
+            before = time.monotonic()
+            done = subprocess.run([program, *command], cwd=folder, env={"HOME": folder}, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            rates[name] = SIZE / (time.monotonic() - before)
+            assert done.returncode == 0, done.stdout
+        with open(f"{folder}/file", "rb") as file, open(f"{folder}/back", "rb") as back:
+            assert file.read() == back.read(), "what came back is something else"
+        return rates
+
+
+def stack(sim_path, octets):
     """The stack with buffers of so many octets and nothing on it, as a yardstick."""
     ip("tuntap add dev tap0 mode tap")
     ip("addr add 10.77.0.1/24 brd + dev tap0")
     ip("link set tap0 up")
-    program = os.path.join(os.path.dirname(sys.argv[1]), "examples", "bare_stack")
+    program = os.path.join(os.path.dirname(sim_path), "examples", "bare_stack")
     bare = subprocess.Popen([program, "tap0", str(octets)], stdout=subprocess.PIPE, text=True)
     bare.stdout.readline()
     with tempfile.TemporaryFile() as file:
@@ -100,14 +127,13 @@ def stack(name, octets):
     bare.kill()
     bare.wait()
     ip("link del tap0")
-    print(f"{name:>6}: stack alone receives {receive / 1e6:7.1f} MB/s, sends {send / 1e6:7.1f} MB/s", flush=True)
+    return {"stack alone receives": receive, "stack alone sends": send}
 
 
 def tftp():
     """A TFTP server of Debian's and curl, in two namespaces."""
     if not shutil.which("in.tftpd") or not shutil.which("curl"):
-        print("  tftp: left out, there is no in.tftpd or no curl")
-        return
+        return {}
     other, size = f"{SPACE}-t", 16 << 20
     ip(f"netns add {other}")
     try:
@@ -131,18 +157,53 @@ def tftp():
             server.terminate()
             server.wait()
             assert got.stdout == str(size), got
-            print(f"  tftp: sends {rate / 1e6:7.1f} MB/s in blocks of 1428 octets", flush=True)
+            return {"TFTP sends": rate}
     finally:
         ip(f"netns del {other}")
 
 
 OCTETS = {"large": 65535, "small": 4096, "chip": 2048}
 
+# What the device does, and what the stack alone does of it.
+YARDSTICK = {
+    "device receives, with MD5": "stack alone receives",
+    "put, verified": "stack alone receives",
+    "device sends": "stack alone sends",
+    "get, verified": "stack alone sends",
+}
+
+
+def measure(sim_path, rounds, sizes):
+    rates, parts = {}, {}
+    for _ in range(rounds):
+        for buffers in sizes:
+            here = {**stack(sim_path, OCTETS[buffers]), **peer(sim_path, buffers)}
+            for name, rate in here.items():
+                rates.setdefault((buffers, name), []).append(rate / 1e6)
+                if name in YARDSTICK:
+                    parts.setdefault((buffers, name), []).append(rate / here[YARDSTICK[name]])
+            print(f"{buffers}: " + ", ".join(
+                f"{name} {rate / 1e6:.0f}" + (f" ({rate / here[YARDSTICK[name]]:.2f})" if name in YARDSTICK else "")
+                for name, rate in here.items()), flush=True)
+        for name, rate in tftp().items():
+            rates.setdefault(("", name), []).append(rate / 1e6)
+            print(f"{name} {rate / 1e6:.0f}", flush=True)
+    print(f"\n| MB/s, best and median of {rounds} | best | median | of the stack alone: best | median |")
+    print("|---|---|---|---|---|")
+    for (buffers, name), all_of_them in rates.items():
+        part = parts.get((buffers, name))
+        of_it = f"{max(part):.2f} | {statistics.median(part):.2f}" if part else " | "
+        print(f"| {buffers} {name} | {max(all_of_them):.0f} | {statistics.median(all_of_them):.0f} | {of_it} |")
+
+
+arguments = sys.argv[1:]
+rounds = 3
+if arguments[:1] == ["--rounds"]:
+    rounds, arguments = int(arguments[1]), arguments[2:]
+if not arguments or arguments[0].startswith("-"):
+    sys.exit(__doc__)
 if os.environ.get("FEIGE_SPACE"):
-    for buffers in sys.argv[2:] or ["large", "small", "chip"]:
-        stack(buffers, OCTETS[buffers])
-        peer(buffers)
-    tftp()
+    measure(os.path.realpath(arguments[0]), rounds, arguments[1:] or ["large", "small", "chip"])
 else:
     ip(f"netns add {SPACE}")
     try:

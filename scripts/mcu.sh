@@ -37,11 +37,9 @@ build_core() {
         --locked --example core >&2)
 }
 
+# Each image tells peers the name of its board; where it lies says nothing (`cargo run --features mps2-an385`).
 machine_of() {
-    case "$1" in
-        *mps2-an385*) echo "mps2-an385 lan9118" ;;
-        *) echo "lm3s6965evb stellaris" ;;
-    esac
+    if grep -q mps2-an385 "$1"; then echo "mps2-an385 lan9118"; else echo "lm3s6965evb stellaris"; fi
 }
 
 qemu() {

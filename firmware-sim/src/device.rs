@@ -11,7 +11,8 @@ use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{PORT, PacketNo};
-use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets, TRANSFERS};
+use feige_digest::Lanes;
+use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets, TRANSFERS, WHOLE_RUN};
 use feige_sim::sim::{Conditions, Weather};
 use feige_sim::store::RamStore;
 use smoltcp::phy::{PcapMode, PcapWriter};
@@ -31,13 +32,13 @@ const GOODBYE: Duration = Duration::from_millis(200);
 /// Runs the device until its time is over or somebody ends it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     match options.buffers {
-        Buffers::Chip => with_buffers::<3, { 3 + EXTRA_SOCKETS }, 2048, 2048>(options),
-        Buffers::Small => with_buffers::<8, { 8 + EXTRA_SOCKETS }, 4096, 4096>(options),
-        Buffers::Large => with_buffers::<8, { 8 + EXTRA_SOCKETS }, 65536, 65536>(options),
+        Buffers::Chip => with_buffers::<3, { 3 + EXTRA_SOCKETS }, 2048, 2048, 2048>(options),
+        Buffers::Small => with_buffers::<8, { 8 + EXTRA_SOCKETS }, 4096, 4096, 4096>(options),
+        Buffers::Large => with_buffers::<8, { 8 + EXTRA_SOCKETS }, 65536, 65536, WHOLE_RUN>(options),
     }
 }
 
-fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize>(
+fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize, const RUN: usize>(
     options: &Options,
 ) -> Result<ExitCode, String> {
     let pcap: Box<dyn Write> = match &options.pcap {
@@ -66,7 +67,7 @@ fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const
 
     // Written, not only reserved: the RAM of a board is there from the beginning, and costs nothing when it is first used.
     let mut memory = vec![0xff; options.ram_disk];
-    let mut room = Box::new(Room::<MEMBERS, SLOTS, RX, TX>::new());
+    let mut room = Box::new(Room::<MEMBERS, SLOTS, RX, TX, RUN>::new());
     let mut sockets = Sockets::<SOCKETS>::new();
     let names = Names::new(options.user.as_bytes(), options.tap.as_bytes(), options.user.as_bytes(), b"devices");
     let identity = Identity { version: "1", software: "feige-sim", utf8: names.clone(), legacy: names };
@@ -76,7 +77,15 @@ fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const
     let clock = Clock::now();
     let now = || Instant::from_millis(clock.elapsed().as_millis() as u64);
     let store = RamStore::<FILES>::new(&mut memory);
-    let mut agent = Agent::<_, MEMBERS, SLOTS>::new(now(), config, &mut device, store, &mut room, &mut sockets);
+    let mut agent = Agent::<_, MEMBERS, SLOTS, _>::with_hasher(
+        now(),
+        config,
+        &mut device,
+        store,
+        &mut room,
+        &mut sockets,
+        Lanes::new(),
+    );
     // It listens from the first turn on, not before.
     agent.poll(now(), &mut device, &mut |event| report::event(&event, options.json));
     ready(options);
@@ -119,20 +128,21 @@ fn ready(options: &Options) {
 /// Prints what each part of the device takes.
 pub(crate) fn memory(options: &Options) {
     match options.buffers {
-        Buffers::Chip => table::<3, { 3 + EXTRA_SOCKETS }, 2048, 2048>(options.ram_disk),
-        Buffers::Small => table::<8, { 8 + EXTRA_SOCKETS }, 4096, 4096>(options.ram_disk),
-        Buffers::Large => table::<8, { 8 + EXTRA_SOCKETS }, 65536, 65536>(options.ram_disk),
+        Buffers::Chip => table::<3, { 3 + EXTRA_SOCKETS }, 2048, 2048, 2048>(options.ram_disk),
+        Buffers::Small => table::<8, { 8 + EXTRA_SOCKETS }, 4096, 4096, 4096>(options.ram_disk),
+        Buffers::Large => table::<8, { 8 + EXTRA_SOCKETS }, 65536, 65536, WHOLE_RUN>(options.ram_disk),
     }
 }
 
-fn table<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize>(disk: usize) {
+fn table<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize, const RUN: usize>(disk: usize) {
     use std::mem::size_of;
-    type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS>;
+    type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS, Lanes>;
     let rows = [
         ("agent: offers, sessions, files", size_of::<Device<'_, SLOTS>>()),
         ("  of this, the table of files", size_of::<RamStore<'_, FILES>>()),
-        ("room: members, messages, buffers, log", size_of::<Room<MEMBERS, SLOTS, RX, TX>>()),
+        ("room: members, messages, buffers, log", size_of::<Room<MEMBERS, SLOTS, RX, TX, RUN>>()),
         ("  of this, buffers of TCP connections", (SLOTS + TRANSFERS) * (RX + TX)),
+        ("  of this, buffers of sessions of the verified transfer", TRANSFERS * 2 * RUN),
         ("sockets of the TCP/IP stack", size_of::<Sockets<'_, SOCKETS>>()),
         ("RAM disk", disk),
     ];

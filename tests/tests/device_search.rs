@@ -5,20 +5,21 @@ use std::fs;
 use std::time::Duration;
 
 use feige_core::digest::Digest;
-use feige_tests::device::Device;
-use feige_tests::lab::Lab;
-use feige_tests::program::{Program, SOON, run};
+use feige_tests::device::{Board, Device};
+use feige_tests::lab::{Host, Lab};
+use feige_tests::program::{Program, run};
 use feige_tests::{Missing, or_skip};
 
 /// On a bad network a segment that is lost comes again after a second and more.
 const LONG: Duration = Duration::from_secs(60);
 
-fn searched(weather: &[&str]) -> Result<(), Missing> {
+/// A device beside a host, and a file of so many octets, which has to fit on its RAM disk.
+fn searched(device: impl FnOnce(&Host) -> Result<Device, Missing>, size: u32) -> Result<(), Missing> {
     let mut lab = Lab::new()?;
     let host = lab.host("a");
-    let device = Device::simulated(&host, weather)?;
+    let device = device(&host)?;
     let via = format!("{}:2427", device.at.ip());
-    let octets: Vec<u8> = (0..20_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let octets: Vec<u8> = (0..size).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     fs::write(host.path("pump-7.conf"), &octets).expect("written");
     let put = run(&host, LONG, ["put", "pump-7.conf", &format!("feige://{}/", device.at.ip())]);
     assert_eq!(put.code, Some(0), "{}", put.said);
@@ -34,7 +35,7 @@ fn searched(weather: &[&str]) -> Result<(), Missing> {
     // It answers.
     let found = run(&host, LONG, ["--json", "find", "PUMP", "--via", &via, "--wait", "5s"]);
     assert_eq!(found.code, Some(0), "{}", found.said);
-    assert!(found.said.contains("pump-7.conf") && found.said.contains("\"size\":20000"), "{}", found.said);
+    assert!(found.said.contains("pump-7.conf") && found.said.contains(&format!("\"size\":{size}")), "{}", found.said);
     // It serves what was found, to whoever asks behind another.
     let fetched = run(&host, LONG, ["fetch", "pump-7.conf", "--via", "127.0.0.1:2428", "-o", "copy.conf"]);
     assert_eq!(fetched.code, Some(0), "{}", fetched.said);
@@ -46,9 +47,9 @@ fn searched(weather: &[&str]) -> Result<(), Missing> {
     assert!(found.said.contains("manual.txt"), "{}", found.said);
     let nothing = run(&host, LONG, ["find", "nothing-of-that", "--via", &via]);
     assert_eq!(nothing.code, Some(3), "{}", nothing.said);
-    // Links that came and went have not used it up.
+    // Links that came and went have not used it up. (With time for a segment that comes again.)
     for _ in 0..8 {
-        let found = run(&host, SOON.max(LONG), ["find", "pump", "--via", &via]);
+        let found = run(&host, LONG, ["find", "pump", "--via", &via, "--wait", "3s"]);
         assert_eq!(found.code, Some(0), "{}", found.said);
     }
     Ok(())
@@ -56,10 +57,17 @@ fn searched(weather: &[&str]) -> Result<(), Missing> {
 
 #[test]
 fn a_device_answers_passes_on_and_serves() {
-    let _ = or_skip(searched(&[]));
+    let _ = or_skip(searched(|host| Device::simulated(host, &[]), 20_000));
 }
 
 #[test]
 fn on_a_bad_network_too() {
-    let _ = or_skip(searched(&["--loss", "1", "--corrupt", "1"]));
+    let weather = ["--loss", "1", "--corrupt", "1", "--seed", "5"];
+    let _ = or_skip(searched(|host| Device::simulated(host, &weather), 20_000));
+}
+
+/// The image for a microcontroller, in QEMU.
+#[test]
+fn a_chip_too() {
+    let _ = or_skip(searched(|host| Device::emulated(host, Board::Mps2An385, &[]), 9_000));
 }

@@ -319,3 +319,70 @@ impl<const SLOTS: usize, const BYTES: usize> Default for Outbox<SLOTS, BYTES> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    fn peer(last: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, last), 2425)
+    }
+
+    /// Puts a datagram in that consists of its number, three times.
+    fn push(outbox: &mut Outbox<6, 64>, to: Destination, number: u8, delivery: Delivery) {
+        let write = |room: &mut [u8]| {
+            let place = room.get_mut(..3).ok_or(BufferTooSmall { needed: 3 })?;
+            place.fill(number);
+            Ok(3)
+        };
+        outbox.push(Instant::START, to, PacketNo(number.into()), delivery, true, write).unwrap();
+    }
+
+    /// The next datagram that is due: to whom, and what.
+    fn next(outbox: &mut Outbox<6, 64>, now: Instant) -> Option<(Destination, [u8; 3])> {
+        let mut buffer = [0; 3];
+        match outbox.due(now, &mut buffer).unwrap()? {
+            Due::Transmit { to, len: 3 } => Some((to, buffer)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_messages_to_whom_it_may_concern_are_given_up_the_oldest_first() {
+        let (seven, eight) = (Destination::Unicast(peer(7)), Destination::Unicast(peer(8)));
+        let mut outbox = Outbox::new();
+        push(&mut outbox, Destination::Broadcast, 1, Delivery::Message);
+        push(&mut outbox, seven, 2, Delivery::Reading);
+        push(&mut outbox, seven, 3, Delivery::Once);
+        push(&mut outbox, eight, 4, Delivery::Message);
+        push(&mut outbox, seven, 5, Delivery::Message);
+        push(&mut outbox, seven, 6, Delivery::Message);
+        assert!(!outbox.give_up(|to| to == peer(9)));
+        assert_eq!(outbox.len(), 6);
+        assert!(outbox.give_up(|to| to == peer(7)));
+        let left: Vec<u32, 6> = outbox.slots.iter().map(|slot| slot.packet_no.0).collect();
+        assert_eq!(left, [1, 2, 3, 4, 6]);
+        assert!(outbox.give_up(|_| true) && outbox.give_up(|_| true));
+        // A receipt, what nobody confirms, and what is for everybody are no messages to somebody.
+        assert!(!outbox.give_up(|_| true));
+        assert_eq!(outbox.len(), 3);
+    }
+
+    #[test]
+    fn what_waited_behind_it_goes_out_at_once_and_whole() {
+        let seven = Destination::Unicast(peer(7));
+        let mut outbox = Outbox::new();
+        for number in 1..=3 {
+            push(&mut outbox, seven, number, Delivery::Message);
+        }
+        assert_eq!(next(&mut outbox, Instant::START), Some((seven, [1; 3])));
+        assert_eq!(next(&mut outbox, Instant::START), None);
+        assert_eq!(outbox.next_deadline(), Some(Instant::from_millis(1_000)));
+        assert!(outbox.give_up(|_| true));
+        assert_eq!(outbox.next_deadline(), Some(Instant::START));
+        assert_eq!(next(&mut outbox, Instant::START), Some((seven, [2; 3])));
+        assert!(outbox.give_up(|_| true) && outbox.give_up(|_| true));
+        assert_eq!((outbox.is_empty(), outbox.next_deadline()), (true, None));
+    }
+}

@@ -15,7 +15,7 @@ use heapless::Vec;
 use super::commands::{self, Command};
 use super::downloads::Wanted;
 use super::log::Log;
-use super::{BYTES, Event, OFFERS, OUTGOING, QUEUE, SEEN, TEXT};
+use super::{BYTES, Event, Md5, OFFERS, OUTGOING, QUEUE, SEEN, TEXT};
 use crate::store::{FileId, Store, StoreError};
 
 /// The name under which the log can be fetched.
@@ -339,14 +339,15 @@ impl<S: Store, const MEMBERS: usize> stream::Store for Shelf<'_, '_, S, MEMBERS>
 }
 
 /// What the machine that fetches a file asks for.
-pub(super) struct Tray<'d, S> {
+pub(super) struct Tray<'d, S, H: Md5> {
     pub(super) store: &'d mut S,
     pub(super) wanted: &'d Wanted,
     pub(super) file: &'d mut Option<FileId>,
-    pub(super) digest: &'d mut feige_core::digest::Running,
+    pub(super) digest: &'d mut H::Running,
+    pub(super) hasher: &'d mut H,
 }
 
-impl<S: Store> stream::Store for Tray<'_, S> {
+impl<S: Store, H: Md5> stream::Store for Tray<'_, S, H> {
     type Error = StoreError;
 
     fn open(&mut self, target: Target<'_>) -> Result<Opened<'_>, StoreError> {
@@ -362,7 +363,7 @@ impl<S: Store> stream::Store for Tray<'_, S> {
 
     fn save(&mut self, _at: u64, octets: &[u8]) -> Result<(), StoreError> {
         self.store.append(self.file.ok_or(StoreError::Gone)?, octets)?;
-        self.digest.update(octets);
+        self.hasher.update(self.digest, octets);
         Ok(())
     }
 

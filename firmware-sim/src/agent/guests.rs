@@ -6,7 +6,7 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use feige_core::digest::Scalar;
+use feige_core::digest::Hasher;
 use feige_core::stream::Outcome;
 use feige_core::stream::transfer::{Buffers, ServerSession, Settings};
 use feige_core::time::Instant;
@@ -17,6 +17,7 @@ use smoltcp::socket::tcp::Socket;
 use super::connection::{Step, step};
 use super::counter::{Counter, Open};
 use super::desk::Desk;
+use super::run_len;
 use super::slots::{Farewell, farewell, listen};
 use crate::store::Store;
 
@@ -56,9 +57,7 @@ enum State {
 
 impl<'a> Guest<'a> {
     pub(super) fn new(handle: SocketHandle, input: &'a mut [u8], output: &'a mut [u8]) -> Self {
-        // A run with its header and digests fits in both buffers, if one of the smallest blocks does at all.
-        let log2 = (input.len().min(output.len()) / 2).checked_ilog2().and_then(|log2| u8::try_from(log2).ok());
-        let block = log2.unwrap_or(0).clamp(*BLOCK_LOG2.start(), *BLOCK_LOG2.end());
+        let block = block_for(input.len().min(output.len()));
         Self { handle, input, output, block, state: State::Free { since: None } }
     }
 
@@ -81,6 +80,7 @@ impl<'a> Guest<'a> {
         now: Instant,
         sockets: &mut SocketSet<'a>,
         desk: &mut Desk<'_, S, MEMBERS>,
+        hasher: &mut impl Hasher,
     ) -> bool {
         let socket = sockets.get_mut::<Socket<'a>>(self.handle);
         let (session, from, open) = match &mut self.state {
@@ -111,7 +111,7 @@ impl<'a> Guest<'a> {
             }
             State::Serving { session, from, open } => (session, *from, open),
         };
-        let mut machine = session.with(Buffers { input: self.input, output: self.output }, Scalar);
+        let mut machine = session.with(Buffers { input: self.input, output: self.output }, hasher);
         let mut counter = Counter { now, desk, from, open, block: self.block };
         let mut moved = false;
         for _ in 0..TURN {
@@ -132,5 +132,39 @@ impl<'a> Guest<'a> {
             }
         }
         moved
+    }
+}
+
+/// The size of blocks that suits buffers of so many octets, as a power of two.
+///
+/// Senders make runs of as many blocks as they can, so the largest block is taken of which a whole run fits: then its
+/// blocks are hashed side by side. Where not even the smallest do, what comes is hashed piece by piece anyhow, and the
+/// half of a buffer is a run that goes out in one piece.
+fn block_for(octets: usize) -> u8 {
+    let whole = BLOCK_LOG2.rev().find(|&log2| run_len(log2) <= octets);
+    let half = || (octets / 2).checked_ilog2().and_then(|log2| u8::try_from(log2).ok()).unwrap_or(0);
+    whole.unwrap_or_else(half).clamp(*BLOCK_LOG2.start(), *BLOCK_LOG2.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_for_buffers() {
+        for (octets, log2) in [
+            // Less than a block.
+            (2_048, 12),
+            (4_096, 12),
+            // Half of it.
+            (16_384, 13),
+            (65_536, 15),
+            // A whole run.
+            (run_len(12), 12),
+            (2 * run_len(12), 13),
+            (1 << 30, 20),
+        ] {
+            assert_eq!(block_for(octets), log2, "{octets}");
+        }
     }
 }

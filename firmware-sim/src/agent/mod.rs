@@ -41,19 +41,24 @@ mod event;
 mod guests;
 mod lanes;
 mod log;
+mod md5;
 #[cfg(feature = "flood")]
 mod neighbours;
 mod slots;
 
 pub use desk::CannotOffer;
 pub use event::Event;
+pub use md5::Md5;
 
 use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use feige_core::digest::{Digest, Scalar};
 use feige_core::node::{Alarm, Full, Identity, Member, Message, Node, Offers, Output};
+use feige_core::stream::transfer::BLOCKS;
 use feige_core::time::{Instant, earlier};
 use feige_core::wire::ipmsg::{PORT, PacketNo};
+use feige_core::wire::transfer::BLOCK_LOG2;
 use heapless::Vec;
 use smoltcp::iface::{
     Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet, SocketStorage,
@@ -110,6 +115,15 @@ pub const NEIGHBOURS: usize = if cfg!(feature = "flood") { 3 } else { 0 };
 /// Sockets that an agent needs besides one for each slot.
 pub const EXTRA_SOCKETS: usize = LANES + TRANSFERS + NEIGHBOURS;
 
+/// The least octets that hold a run of the verified transfer whole: its sixteen blocks of the smallest size with their
+/// digests, and what goes with it.
+pub const WHOLE_RUN: usize = run_len(*BLOCK_LOG2.start());
+
+/// The octets of a whole run of blocks of 2^`log2` octets, with their digests, its header, and what is read of the next.
+const fn run_len(log2: u8) -> usize {
+    BLOCKS.saturating_mul(Digest::LEN.saturating_add(1 << log2)).saturating_add(512)
+}
+
 /// Who an agent is, and where.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -130,15 +144,16 @@ pub struct Config {
 }
 
 /// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections, with `RX` octets to
-/// receive and `TX` octets to send each.
+/// receive and `TX` octets to send each. A session of the verified transfer works in `RUN` octets more each way: in
+/// [`WHOLE_RUN`], sixteen blocks are hashed side by side.
 ///
 /// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
 #[derive(Debug)]
-pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> {
+pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize, const RUN: usize = RX> {
     node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
     connections: [Connection<RX, TX>; SLOTS],
     #[cfg(feature = "transfer")]
-    transfers: [Transfer<RX, TX>; TRANSFERS],
+    transfers: [Transfer<RX, TX, RUN>; TRANSFERS],
     #[cfg(feature = "flood")]
     links: [LinkRoom; NEIGHBOURS],
     received: [u8; RECEIVED],
@@ -155,14 +170,13 @@ struct Connection<const RX: usize, const TX: usize> {
     machine: [u8; BUFFER],
 }
 
-/// What a session of the verified transfer works in is as long as what the socket has.
 #[cfg(feature = "transfer")]
 #[derive(Debug)]
-struct Transfer<const RX: usize, const TX: usize> {
+struct Transfer<const RX: usize, const TX: usize, const RUN: usize> {
     rx: [u8; RX],
     tx: [u8; TX],
-    input: [u8; RX],
-    output: [u8; TX],
+    input: [u8; RUN],
+    output: [u8; RUN],
 }
 
 /// A link has room for a few messages each way.
@@ -174,7 +188,9 @@ struct LinkRoom {
     input: [u8; feige_core::wire::flood::MAX_MESSAGE],
 }
 
-impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Room<MEMBERS, SLOTS, RX, TX> {
+impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize, const RUN: usize>
+    Room<MEMBERS, SLOTS, RX, TX, RUN>
+{
     /// Room for one agent.
     #[must_use]
     pub const fn new() -> Self {
@@ -182,7 +198,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize>
             node: MaybeUninit::uninit(),
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
             #[cfg(feature = "transfer")]
-            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; RX], output: [0; TX] } }; TRANSFERS],
+            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; RUN], output: [0; RUN] } }; TRANSFERS],
             #[cfg(feature = "flood")]
             links: [const { LinkRoom { rx: [0; 536], tx: [0; 1072], input: [0; feige_core::wire::flood::MAX_MESSAGE] } };
                 NEIGHBOURS],
@@ -195,8 +211,8 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize>
     }
 }
 
-impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Default
-    for Room<MEMBERS, SLOTS, RX, TX>
+impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize, const RUN: usize> Default
+    for Room<MEMBERS, SLOTS, RX, TX, RUN>
 {
     fn default() -> Self {
         Self::new()
@@ -233,35 +249,55 @@ impl<const SOCKETS: usize> Default for Sockets<'_, SOCKETS> {
     }
 }
 
-/// A member that keeps its files in `S`, knows up to `MEMBERS` others, and has `SLOTS` connections at a time.
-pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
+/// A member that keeps its files in `S`, knows up to `MEMBERS` others, has `SLOTS` connections at a time, and lets `H`
+/// compute digests.
+pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, H: Md5 = Scalar> {
     iface: Interface,
     sockets: SocketSet<'a>,
     receiver: smoltcp::iface::SocketHandle,
     lanes: Lanes,
-    slots: Vec<Slot<'a>, SLOTS>,
+    slots: Vec<Slot<'a, H>, SLOTS>,
     #[cfg(feature = "transfer")]
     guests: Vec<guests::Guest<'a>, TRANSFERS>,
     #[cfg(feature = "flood")]
     neighbours: neighbours::Neighbours<'a>,
     desk: Desk<'a, S, MEMBERS>,
+    hasher: H,
     /// The slot that has the next turn first.
     turn: usize,
     port: u16,
 }
 
 impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBERS, SLOTS> {
-    /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
-    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
+    /// An agent that comes online with the first [`Agent::poll`], and computes digests one octet after the other.
+    /// `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
     #[must_use]
-    #[inline(never)]
-    pub fn new<const RX: usize, const TX: usize, const SOCKETS: usize>(
+    #[inline]
+    pub fn new<const RX: usize, const TX: usize, const RUN: usize, const SOCKETS: usize>(
         now: Instant,
         config: Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<MEMBERS, SLOTS, RX, TX>,
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, RUN>,
         sockets: &'a mut Sockets<'a, SOCKETS>,
+    ) -> Self {
+        Self::with_hasher(now, config, device, store, room, sockets, Scalar)
+    }
+}
+
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S, MEMBERS, SLOTS, H> {
+    /// As [`Agent::new`], with something that computes digests faster.
+    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
+    #[must_use]
+    #[inline(never)]
+    pub fn with_hasher<const RX: usize, const TX: usize, const RUN: usize, const SOCKETS: usize>(
+        now: Instant,
+        config: Config,
+        device: &mut (impl Device + ?Sized),
+        store: S,
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, RUN>,
+        sockets: &'a mut Sockets<'a, SOCKETS>,
+        hasher: H,
     ) -> Self {
         const { assert!(SOCKETS == SLOTS + EXTRA_SOCKETS, "one socket for each slot, and EXTRA_SOCKETS") };
         let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
@@ -333,6 +369,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             #[cfg(feature = "flood")]
             neighbours,
             desk,
+            hasher,
             turn: 0,
             port,
         }
@@ -459,13 +496,13 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
         // From another one on each time: who comes first gets the room for sending first.
         let (front, back) = self.slots.split_at_mut_checked(turn).unwrap_or_default();
         for slot in back.iter_mut().chain(front) {
-            moved |= slot.run(now, &mut self.sockets, &mut self.desk, crowded, saw);
+            moved |= slot.run(now, &mut self.sockets, &mut self.desk, &mut self.hasher, crowded, saw);
         }
         #[cfg(feature = "transfer")]
         {
             self.desk.tally.connections += self.guests.iter().filter(|guest| !guest.is_free()).count();
             for guest in &mut self.guests {
-                moved |= guest.run(now, &mut self.sockets, &mut self.desk);
+                moved |= guest.run(now, &mut self.sockets, &mut self.desk, &mut self.hasher);
             }
         }
         #[cfg(feature = "flood")]

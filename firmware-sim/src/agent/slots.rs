@@ -7,7 +7,6 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use feige_core::digest::Running;
 use feige_core::node::Offer;
 use feige_core::stream::{FileClient, Machine as _, Outcome, Server};
 use feige_core::time::{Instant, earlier};
@@ -19,7 +18,7 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use super::connection::{Fault, Step, step};
 use super::desk::{Desk, Shelf, Source, Tray};
 use super::downloads::Wanted;
-use super::{Event, instant_of};
+use super::{Event, Md5, instant_of};
 use crate::store::{FileId, Store};
 
 /// A connection that is being made is given up after this time.
@@ -35,13 +34,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const TURN: usize = 8;
 
 /// A socket, and what it is used for.
-pub(super) struct Slot<'a> {
+pub(super) struct Slot<'a, H: Md5> {
     handle: SocketHandle,
-    session: Session<'a>,
+    session: Session<'a, H>,
 }
 
 #[allow(clippy::large_enum_variant)] // All of them live in the same few places.
-enum Session<'a> {
+enum Session<'a, H: Md5> {
     /// Listens. `since`: somebody began to connect then.
     Free { buffer: &'a mut [u8], since: Option<Instant> },
     /// Answers a request of the family.
@@ -51,14 +50,14 @@ enum Session<'a> {
         machine: FileClient<'a>,
         wanted: Wanted,
         file: Option<FileId>,
-        digest: Running,
+        digest: H::Running,
         connecting: Option<Instant>,
     },
     /// The socket takes leave of the peer.
     Closing { buffer: &'a mut [u8], until: Instant, reset: bool },
 }
 
-impl<'a> Slot<'a> {
+impl<'a, H: Md5> Slot<'a, H> {
     pub(super) const fn new(handle: SocketHandle, buffer: &'a mut [u8]) -> Self {
         Self { handle, session: Session::Free { buffer, since: None } }
     }
@@ -87,6 +86,7 @@ impl<'a> Slot<'a> {
         now: Instant,
         sockets: &mut SocketSet<'a>,
         desk: &mut Desk<'_, S, MEMBERS>,
+        hasher: &mut H,
         crowded: bool,
         saw: &mut impl FnMut(Event<'_>),
     ) -> bool {
@@ -133,7 +133,8 @@ impl<'a> Slot<'a> {
                     if connecting.is_some_and(|until| now >= until) {
                         Step::Over(Err(Fault::Connection))
                     } else {
-                        step(now, machine, socket, &mut Tray { store: &mut desk.store, wanted, file, digest })
+                        let mut tray = Tray::<_, H> { store: &mut desk.store, wanted, file, digest, hasher };
+                        step(now, machine, socket, &mut tray)
                     }
                 }
                 Session::Free { .. } | Session::Closing { .. } => Step::Waiting,
@@ -148,7 +149,7 @@ impl<'a> Slot<'a> {
                     } else {
                         socket.abort();
                     }
-                    self.ended(now, result, desk, saw);
+                    self.ended(now, result, desk, hasher, saw);
                     self.close(now, !clean);
                     return true;
                 }
@@ -204,7 +205,7 @@ impl<'a> Slot<'a> {
             return Err(wanted);
         }
         let connecting = Some(now + CONNECT_TIME);
-        self.session = Session::Fetching { machine, wanted, file: None, digest: Running::new(), connecting };
+        self.session = Session::Fetching { machine, wanted, file: None, digest: H::Running::default(), connecting };
         Ok(())
     }
 
@@ -214,6 +215,7 @@ impl<'a> Slot<'a> {
         now: Instant,
         result: Result<Outcome, Fault>,
         desk: &mut Desk<'_, S, MEMBERS>,
+        hasher: &mut H,
         saw: &mut impl FnMut(Event<'_>),
     ) {
         match &mut self.session {
@@ -234,7 +236,7 @@ impl<'a> Slot<'a> {
                     desk.store.abort(file);
                 }
                 if let Ok(Outcome::Complete(totals)) = result {
-                    let digest = core::mem::take(digest).finish();
+                    let digest = hasher.finish(core::mem::take(digest));
                     stored(now, wanted, totals.octets, &digest, desk);
                     let name = wanted.name.as_bytes();
                     saw(Event::Stored { from: wanted.from, name, size: totals.octets, digest });
@@ -276,7 +278,7 @@ impl<'a> Slot<'a> {
 }
 
 /// Stands in a slot while its session changes.
-fn nothing<'a>() -> Session<'a> {
+fn nothing<'a, H: Md5>() -> Session<'a, H> {
     Session::Free { buffer: &mut [], since: None }
 }
 

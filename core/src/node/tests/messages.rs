@@ -52,6 +52,39 @@ fn confirmations_of_every_kind_are_understood() {
     }
 }
 
+#[test]
+fn room_is_made_at_the_cost_of_strangers_only() {
+    let mut node = node();
+    // Eve confirms something, Bob is only seen, and of whoever is at 9 nobody knows anything.
+    meet(&mut node, 8, b"1:1:eve:pc-e:1:Eve\0");
+    meet(&mut node, 7, b"1:1:bob:pc-b:1:Bob\0");
+    let proof = node.send(at(0), peer(8), &HELLO).unwrap();
+    let _ = sent(&mut node, at(0));
+    assert!(node.handle_datagram(at(1), peer(8), b"1:2:eve:pc-e:33:100").is_ok(), "{proof:?}");
+    assert!(node.member_at(peer(8)).is_some_and(|member| member.proven));
+    let to_eve = node.send(at(1), peer(8), &HELLO).unwrap();
+    let to_bob = node.send(at(1), peer(7), &HELLO).unwrap();
+    let to_nobody = node.send(at(1), peer(9), &HELLO).unwrap();
+    let _ = sent(&mut node, at(1));
+    assert_eq!(node.outgoing(), 3);
+    // The oldest first: nobody confirms that one any longer, and there is no alarm.
+    assert!(node.give_up_on_stranger());
+    let late = |number: PacketNo| std::format!("1:2:bob:pc-b:33:{}", number.0).into_bytes();
+    assert_eq!(node.handle_datagram(at(2), peer(7), &late(to_bob)).unwrap_err(), Rejected::Unasked);
+    assert!(node.give_up_on_stranger());
+    assert_eq!(node.handle_datagram(at(2), peer(9), &late(to_nobody)).unwrap_err(), Rejected::Unasked);
+    assert!(!node.give_up_on_stranger());
+    assert_eq!(node.outgoing(), 1);
+    let (trace, alarms) = run(&mut node, 2, 60_000);
+    assert!(
+        trace
+            .iter()
+            .filter(|(_, to, _)| *to != Destination::Broadcast)
+            .all(|(_, to, _)| *to == Destination::Unicast(peer(8)))
+    );
+    assert!(matches!(alarms[..], [(_, Alarm::GaveUp { packet_no, .. })] if packet_no == to_eve), "{alarms:?}");
+}
+
 /// proves: R-IP-51
 #[test]
 fn several_recipients_share_a_number_and_confirm_one_by_one() {

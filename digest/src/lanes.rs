@@ -9,7 +9,7 @@
 use fearless_simd::Level;
 use feige_core::digest::{Digest, Hasher};
 
-use super::kernel::{self, Block, GROUP, START};
+use crate::kernel::{self, Block, GROUP, START};
 
 /// Hashes side by side in the lanes of the widest registers that this processor has: AVX-512, AVX2, SSE or NEON.
 #[derive(Clone, Debug)]

@@ -11,20 +11,20 @@
 use fearless_simd::{Level, Simd, SimdBase, SimdFrom, dispatch, u32x8};
 
 /// What MD5 compresses at once: 64 octets.
-pub(super) type Block = [u8; 64];
+pub(crate) type Block = [u8; 64];
 
 /// Messages of one group.
-pub(super) const GROUP: usize = 8;
+pub(crate) const GROUP: usize = 8;
 
 /// Groups that are worth advancing in turns where a register holds a whole group: more would wait for registers. Where it
 /// holds half a group, one group is two chains already, and more of them are slower.
-pub(super) const MOST: usize = 3;
+pub(crate) const MOST: usize = 3;
 
 /// The four words of the state of each message of a group, word by word.
-pub(super) type States = [[u32; GROUP]; 4];
+pub(crate) type States = [[u32; GROUP]; 4];
 
 /// The state before the first block (RFC 1321, 3.3).
-pub(super) const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+pub(crate) const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 /// The table T (RFC 1321, 3.4): the first 32 bits behind the point of |sin(1)|, |sin(2)|, …, |sin(64)|.
 const SINES: [u32; 64] = [
@@ -98,7 +98,7 @@ const SINES: [u32; 64] = [
 const TURNS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// Whether this processor has wide registers; without them [`compress`] works, but slowly.
-pub(super) fn is_wide(level: Level) -> bool {
+pub(crate) fn is_wide(level: Level) -> bool {
     !level.is_fallback()
 }
 
@@ -106,7 +106,7 @@ pub(super) fn is_wide(level: Level) -> bool {
 ///
 /// # Panics
 /// If a message has less than `count` blocks.
-pub(super) fn compress(level: Level, states: &mut [States], blocks: &[[&[Block]; GROUP]], count: usize) {
+pub(crate) fn compress(level: Level, states: &mut [States], blocks: &[[&[Block]; GROUP]], count: usize) {
     dispatch!(level, simd => compress_with(simd, states, blocks, count));
 }
 
