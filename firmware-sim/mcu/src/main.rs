@@ -14,6 +14,7 @@
 
 mod board;
 mod clock;
+mod memory;
 mod settings;
 
 use cortex_m::peripheral::NVIC;
