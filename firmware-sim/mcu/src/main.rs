@@ -23,18 +23,22 @@ use cortex_m_rt::{entry, exception};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::PacketNo;
-use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets};
+use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, LEAST_SESSION, Room, Sockets};
 use feige_sim::store::RamStore;
 
 use board::Ethernet;
 use clock::Clock;
 use settings::Settings;
 
-/// Connections at a time.
-const SLOTS: usize = 3;
+/// Connections at a time: of the family, and of the verified transfer.
+const SLOTS: usize = 2;
+const GUESTS: usize = 1;
 
-/// What each of them has to receive and to send.
-const BUFFER: usize = 2048;
+/// What each of them has to receive: one frame.
+const RX: usize = 1460;
+
+/// What each of them has to send: more than one frame, because receivers answer a single one late.
+const TX: usize = 1600;
 
 /// Members that are remembered.
 const MEMBERS: usize = 16;
@@ -45,10 +49,10 @@ const OCTETS: usize = 12 * 1024;
 
 type Files = RamStore<'static, FILES>;
 
-const SOCKETS: usize = SLOTS + EXTRA_SOCKETS;
+const SOCKETS: usize = SLOTS + GUESTS + EXTRA_SOCKETS;
 
 // Zeros, so they take no flash.
-static mut ROOM: Room<MEMBERS, SLOTS, BUFFER, BUFFER> = Room::new();
+static mut ROOM: Room<MEMBERS, SLOTS, RX, TX, GUESTS, LEAST_SESSION> = Room::new();
 static mut DISK: [u8; OCTETS] = [0; OCTETS];
 static mut ETHERNET: Ethernet = Ethernet::new();
 
@@ -94,7 +98,7 @@ fn agent(
     ethernet: &mut Ethernet,
     sockets: &'static mut Sockets<'static, SOCKETS>,
     store: &'static mut Files,
-) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS> {
+) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS, GUESTS> {
     let settings = Settings::read();
     ethernet.start(settings.mac);
     // SAFETY: unmasked at the controller only; the processor masks all interrupts, so no handler runs.

@@ -26,7 +26,7 @@
 //! When all connections are in use, further ones are refused at once. What is not whole has no name in the store.
 //!
 //! **Memory**: the agent (`size_of`), and what is lent: [`Room`], sockets, the memory of the store. `SLOTS` connections
-//! have `RX` and `TX` octets of buffer each; `TX` of two full frames (2,920 octets) or more keeps the line busy, less is
+//! and `GUESTS` have `RX` and `TX` octets of buffer each; `TX` of two full frames (2,920 octets) or more keeps the line busy, less is
 //! slower and works. **Time**: each call looks at every slot once or more.
 //! **Protocol**: that of `feige_core::node` and `feige_core::stream`.
 
@@ -52,6 +52,8 @@ use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use feige_core::node::{Alarm, Full, Identity, Member, Message, Node, Offers, Output};
+#[cfg(feature = "transfer")]
+use feige_core::stream::transfer::LEAST_BUFFERS;
 use feige_core::time::{Instant, earlier};
 use feige_core::wire::ipmsg::{PORT, PacketNo};
 use heapless::Vec;
@@ -101,14 +103,15 @@ const FRAMES: usize = 32;
 /// Rounds within one call; what is left then is done in the next one.
 const ROUNDS: usize = 16;
 
-/// Connections of the verified transfer at a time.
-pub const TRANSFERS: usize = if cfg!(feature = "transfer") { 4 } else { 0 };
+/// The smallest buffers that a connection of the verified transfer works with.
+#[cfg(feature = "transfer")]
+pub const LEAST_SESSION: usize = LEAST_BUFFERS.0;
 
 /// Links of the flooded search at a time.
 pub const NEIGHBOURS: usize = if cfg!(feature = "flood") { 3 } else { 0 };
 
-/// Sockets that an agent needs besides one for each slot.
-pub const EXTRA_SOCKETS: usize = LANES + TRANSFERS + NEIGHBOURS;
+/// Sockets that an agent needs besides one for each connection.
+pub const EXTRA_SOCKETS: usize = LANES + NEIGHBOURS;
 
 /// Who an agent is, and where.
 #[derive(Clone, Debug)]
@@ -129,16 +132,26 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections, with `RX` octets to
-/// receive and `TX` octets to send each.
+/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections of the family and
+/// `GUESTS` of the verified transfer, with `RX` octets to receive and `TX` octets to send each.
+///
+/// A session of the verified transfer works in two buffers of `SESSION` octets, at least `LEAST_SESSION`: the larger they
+/// are, the more of a file is hashed and stored at once. Without feature `transfer` both numbers are 0.
 ///
 /// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
 #[derive(Debug)]
-pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> {
+pub struct Room<
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const RX: usize,
+    const TX: usize,
+    const GUESTS: usize,
+    const SESSION: usize,
+> {
     node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
     connections: [Connection<RX, TX>; SLOTS],
     #[cfg(feature = "transfer")]
-    transfers: [Transfer<RX, TX>; TRANSFERS],
+    transfers: [Transfer<RX, TX, SESSION>; GUESTS],
     #[cfg(feature = "flood")]
     links: [LinkRoom; NEIGHBOURS],
     received: [u8; RECEIVED],
@@ -155,14 +168,13 @@ struct Connection<const RX: usize, const TX: usize> {
     machine: [u8; BUFFER],
 }
 
-/// What a session of the verified transfer works in is as long as what the socket has.
 #[cfg(feature = "transfer")]
 #[derive(Debug)]
-struct Transfer<const RX: usize, const TX: usize> {
+struct Transfer<const RX: usize, const TX: usize, const SESSION: usize> {
     rx: [u8; RX],
     tx: [u8; TX],
-    input: [u8; RX],
-    output: [u8; TX],
+    input: [u8; SESSION],
+    output: [u8; SESSION],
 }
 
 /// A link has room for a few messages each way.
@@ -174,7 +186,15 @@ struct LinkRoom {
     input: [u8; feige_core::wire::flood::MAX_MESSAGE],
 }
 
-impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Room<MEMBERS, SLOTS, RX, TX> {
+impl<
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const RX: usize,
+    const TX: usize,
+    const GUESTS: usize,
+    const SESSION: usize,
+> Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>
+{
     /// Room for one agent.
     #[must_use]
     pub const fn new() -> Self {
@@ -182,7 +202,8 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize>
             node: MaybeUninit::uninit(),
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
             #[cfg(feature = "transfer")]
-            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; RX], output: [0; TX] } }; TRANSFERS],
+            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; SESSION], output: [0; SESSION] } };
+                GUESTS],
             #[cfg(feature = "flood")]
             links: [const { LinkRoom { rx: [0; 536], tx: [0; 1072], input: [0; feige_core::wire::flood::MAX_MESSAGE] } };
                 NEIGHBOURS],
@@ -195,15 +216,21 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize>
     }
 }
 
-impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize> Default
-    for Room<MEMBERS, SLOTS, RX, TX>
+impl<
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const RX: usize,
+    const TX: usize,
+    const GUESTS: usize,
+    const SESSION: usize,
+> Default for Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>
 {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// The sockets of an agent, `SOCKETS` altogether: one for each connection and [`EXTRA_SOCKETS`].
+/// The sockets of an agent, `SOCKETS` altogether: one for each connection of either kind, and [`EXTRA_SOCKETS`].
 ///
 /// Not part of [`Room`], because it does not consist of zeros, and would have to be copied from flash.
 #[derive(Debug)]
@@ -233,15 +260,16 @@ impl<const SOCKETS: usize> Default for Sockets<'_, SOCKETS> {
     }
 }
 
-/// A member that keeps its files in `S`, knows up to `MEMBERS` others, and has `SLOTS` connections at a time.
-pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
+/// A member that keeps its files in `S`, knows up to `MEMBERS` others, and has `SLOTS` connections of the family and
+/// `GUESTS` of the verified transfer at a time.
+pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize> {
     iface: Interface,
     sockets: SocketSet<'a>,
     receiver: smoltcp::iface::SocketHandle,
     lanes: Lanes,
     slots: Vec<Slot<'a>, SLOTS>,
     #[cfg(feature = "transfer")]
-    guests: Vec<guests::Guest<'a>, TRANSFERS>,
+    guests: Vec<guests::Guest<'a>, GUESTS>,
     #[cfg(feature = "flood")]
     neighbours: neighbours::Neighbours<'a>,
     desk: Desk<'a, S, MEMBERS>,
@@ -250,20 +278,28 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize> {
     port: u16,
 }
 
-impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBERS, SLOTS> {
-    /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize>
+    Agent<'a, S, MEMBERS, SLOTS, GUESTS>
+{
+    /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + `GUESTS` + [`EXTRA_SOCKETS`].
     // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
     #[must_use]
     #[inline(never)]
-    pub fn new<const RX: usize, const TX: usize, const SOCKETS: usize>(
+    pub fn new<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
         now: Instant,
         config: Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<MEMBERS, SLOTS, RX, TX>,
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>,
         sockets: &'a mut Sockets<'a, SOCKETS>,
     ) -> Self {
-        const { assert!(SOCKETS == SLOTS + EXTRA_SOCKETS, "one socket for each slot, and EXTRA_SOCKETS") };
+        const {
+            assert!(SOCKETS == SLOTS + GUESTS + EXTRA_SOCKETS, "one socket for each connection, and EXTRA_SOCKETS");
+            #[cfg(feature = "transfer")]
+            assert!(GUESTS == 0 || SESSION >= LEAST_SESSION, "a session needs buffers of LEAST_SESSION octets");
+            #[cfg(not(feature = "transfer"))]
+            assert!(GUESTS == 0 && SESSION == 0, "guests need feature `transfer`");
+        }
         let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
         settings.random_seed = config.seed;
         let mut iface = Interface::new(settings, device, instant_of(now));
@@ -317,7 +353,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBER
             wanted: Vec::new(),
             store,
             log: Log::new(&mut room.log),
-            tally: Tally { slots: SLOTS + TRANSFERS, ..Tally::default() },
+            tally: Tally { slots: SLOTS + GUESTS, ..Tally::default() },
             scratch: &mut room.scratch,
             started: now,
         };
