@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::PORT;
-use feige_tests::device::{Board, Device};
+use feige_tests::device::{Board, Device, image, memory, monitor, stack_used, symbols};
 use feige_tests::lab::{Host, Lab};
 use feige_tests::program::{Ended, Program, SOON, run};
 use feige_tests::{Missing, or_skip};
@@ -94,6 +94,18 @@ fn with_the_buffers_of_a_chip() {
 
 #[test]
 fn on_a_chip() {
+    let Some(image) = or_skip(image(Board::Lm3s6965)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let options = monitor(folder.path());
+    let options = options.each_ref().map(String::as_str);
+    let Some(bench) = or_skip(Bench::new(|host| Device::emulated(host, Board::Lm3s6965, &options))) else { return };
+    everything(&bench, &[0, 5, 5_000, 9_000]);
+    let stack = stack_used(&symbols(&image), |at, len| memory(folder.path(), at, len));
+    println!("{stack} octets of stack");
+}
+
+#[test]
+fn on_another_chip() {
     let Some(bench) = or_skip(Bench::new(|host| Device::emulated(host, Board::Mps2An385, &[]))) else { return };
     everything(&bench, &[0, 5, 5_000, 9_000]);
 }
