@@ -100,8 +100,14 @@ fn on_a_chip() {
     let options = options.each_ref().map(String::as_str);
     let Some(bench) = or_skip(Bench::new(|host| Device::emulated(host, Board::Lm3s6965, &options))) else { return };
     everything(&bench, &[0, 5, 5_000, 9_000]);
-    let stack = stack_used(&symbols(&image), |at, len| memory(folder.path(), at, len));
-    println!("{stack} octets of stack");
+    // Nothing takes more of the stack; what is below it are the statics, the RAM disk of the application among them.
+    let symbols = symbols(&image);
+    let disk = symbols.iter().find(|(name, _)| name.contains("4DISK")).expect("the RAM disk").1.1;
+    let statics = symbols["_stack_end"].0 - 0x2000_0000 - disk;
+    let stack = stack_used(&symbols, |at, len| memory(folder.path(), at, len));
+    let ram = u64::from(statics) + stack;
+    println!("RAM: {statics} octets of statics, {stack} of stack, {ram} altogether");
+    assert!(ram <= 48 * 1024, "{ram} octets of RAM");
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! Interrupts are masked all the time and end the sleep, nothing else: no code runs in a handler, so there is nothing to
 //! be locked. Between deadlines the processor sleeps; there is no tick.
 //!
-//! **Memory**: buffers and members are in statics, the agent itself in the frame of `main`.
+//! **Memory**: buffers and members are in statics, the agent itself in the frame of `run`.
 #![no_std]
 #![no_main]
 
@@ -30,15 +30,15 @@ use board::Ethernet;
 use clock::Clock;
 use settings::Settings;
 
-/// Connections at a time: of the family, and of the verified transfer.
-const SLOTS: usize = 2;
-const GUESTS: usize = 1;
+/// Connections at a time: of the family, and of the verified transfer. The second board has more RAM.
+const SLOTS: usize = 3;
+const GUESTS: usize = if cfg!(feature = "mps2-an385") { 4 } else { 1 };
 
 /// What each of them has to receive: one frame.
 const RX: usize = 1460;
 
 /// What each of them has to send: more than one frame, because receivers answer a single one late.
-const TX: usize = 1600;
+const TX: usize = 1500;
 
 /// Members that are remembered.
 const MEMBERS: usize = 16;
@@ -59,11 +59,20 @@ static mut ETHERNET: Ethernet = Ethernet::new();
 #[entry]
 fn main() -> ! {
     cortex_m::interrupt::disable();
-    let Some(mut peripherals) = Peripherals::take() else { reset() };
+    let (Some(peripherals), Some(sockets), Some(store)) = (Peripherals::take(), sockets(), store()) else { reset() };
+    run(peripherals, sockets, store)
+}
+
+/// In a frame of its own, which is there after those of what has been made: the agent is in it.
+#[inline(never)]
+fn run(
+    mut peripherals: Peripherals,
+    sockets: &'static mut Sockets<'static, SOCKETS>,
+    store: &'static mut Files,
+) -> ! {
     let mut clock = Clock::new(peripherals.SYST, board::start(&mut peripherals.SCB));
     // SAFETY: `main` runs once and is the only one that names it; no handler runs.
     let ethernet = unsafe { &mut *(&raw mut ETHERNET) };
-    let (Some(sockets), Some(store)) = (sockets(), store()) else { reset() };
     let mut agent = agent(clock.now(), ethernet, sockets, store);
     loop {
         let until = agent.poll(clock.now(), ethernet, &mut |_| {});

@@ -149,6 +149,12 @@ pub struct Room<
     const SESSION: usize,
 > {
     node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    buffers: Buffers<SLOTS, RX, TX, GUESTS, SESSION>,
+}
+
+/// What of a [`Room`] is octets.
+#[derive(Debug)]
+struct Buffers<const SLOTS: usize, const RX: usize, const TX: usize, const GUESTS: usize, const SESSION: usize> {
     connections: [Connection<RX, TX>; SLOTS],
     #[cfg(feature = "transfer")]
     transfers: [Transfer<RX, TX, SESSION>; GUESTS],
@@ -198,8 +204,15 @@ impl<
     /// Room for one agent.
     #[must_use]
     pub const fn new() -> Self {
+        Self { node: MaybeUninit::uninit(), buffers: Buffers::new() }
+    }
+}
+
+impl<const SLOTS: usize, const RX: usize, const TX: usize, const GUESTS: usize, const SESSION: usize>
+    Buffers<SLOTS, RX, TX, GUESTS, SESSION>
+{
+    const fn new() -> Self {
         Self {
-            node: MaybeUninit::uninit(),
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
             #[cfg(feature = "transfer")]
             transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; SESSION], output: [0; SESSION] } };
@@ -278,13 +291,9 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, const GUESTS: 
     port: u16,
 }
 
-impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize>
-    Agent<'a, S, MEMBERS, SLOTS, GUESTS>
-{
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize> Agent<'a, S, MEMBERS, SLOTS, GUESTS> {
     /// An agent that comes online with the first [`Agent::poll`]. `SOCKETS` is `SLOTS` + `GUESTS` + [`EXTRA_SOCKETS`].
-    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
     #[must_use]
-    #[inline(never)]
     pub fn new<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
         now: Instant,
         config: Config,
@@ -300,6 +309,24 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
             #[cfg(not(feature = "transfer"))]
             assert!(GUESTS == 0 && SESSION == 0, "guests need feature `transfer`");
         }
+        // One after the other, because both take much of the stack.
+        let Room { node, buffers } = room;
+        let node = node_in(node, &config);
+        node.announce(now);
+        Self::around(now, &config, device, store, node, buffers, sockets)
+    }
+
+    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
+    #[inline(never)]
+    fn around<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
+        now: Instant,
+        config: &Config,
+        device: &mut (impl Device + ?Sized),
+        store: S,
+        node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
+        room: &'a mut Buffers<SLOTS, RX, TX, GUESTS, SESSION>,
+        sockets: &'a mut Sockets<'a, SOCKETS>,
+    ) -> Self {
         let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
         settings.random_seed = config.seed;
         let mut iface = Interface::new(settings, device, instant_of(now));
@@ -345,8 +372,6 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         }
         // Another one after each start, so that a connection of the time before is not met again.
         let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
-        let node = node_in(&mut room.node, config);
-        node.announce(now);
         let mut desk = Desk {
             node,
             offers: Offers::new(),
@@ -376,33 +401,22 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
 
     /// Does everything that can be done at `now`, tells `saw` of it, and returns when it should be called next if no frame
     /// arrives before; `None`: not at all. A deadline that is not later than `now` means that there is more to do.
+    // Not inlined, so that its frame is not there while the agent is made.
+    #[inline(never)]
     pub fn poll(
         &mut self,
         now: Instant,
         device: &mut (impl Device + ?Sized),
         saw: &mut impl FnMut(Event<'_>),
     ) -> Option<Instant> {
-        let timestamp = instant_of(now);
-        self.iface.poll_maintenance(timestamp);
+        self.iface.poll_maintenance(instant_of(now));
         for _ in 0..ROUNDS {
-            let mut moved = false;
-            for _ in 0..FRAMES {
-                match self.iface.poll_ingress_single(timestamp, device, &mut self.sockets) {
-                    PollIngressSingleResult::None => break,
-                    PollIngressSingleResult::PacketProcessed => {}
-                    PollIngressSingleResult::SocketStateChanged => moved = true,
-                }
-            }
+            let mut moved = self.ingress(now, device);
             self.receive(now, saw);
             moved |= self.fetch(now);
             moved |= self.run(now, saw);
             self.send(now, saw);
-            for _ in 0..FRAMES {
-                match self.iface.poll_egress(timestamp, device, &mut self.sockets) {
-                    PollResult::None => break,
-                    PollResult::SocketStateChanged => moved = true,
-                }
-            }
+            moved |= self.egress(now, device);
             self.lanes.clear(now, &mut self.sockets);
             if !moved {
                 return self.next_deadline(now);
@@ -457,6 +471,36 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         self.desk.node.next_packet_no()
     }
 
+    // Each part of a turn has a frame of its own on the stack, so that only the largest of them counts.
+
+    /// Takes in what has come on the wire.
+    #[inline(never)]
+    fn ingress(&mut self, now: Instant, device: &mut (impl Device + ?Sized)) -> bool {
+        let mut moved = false;
+        for _ in 0..FRAMES {
+            match self.iface.poll_ingress_single(instant_of(now), device, &mut self.sockets) {
+                PollIngressSingleResult::None => break,
+                PollIngressSingleResult::PacketProcessed => {}
+                PollIngressSingleResult::SocketStateChanged => moved = true,
+            }
+        }
+        moved
+    }
+
+    /// Sends what the stack has to send.
+    #[inline(never)]
+    fn egress(&mut self, now: Instant, device: &mut (impl Device + ?Sized)) -> bool {
+        let mut moved = false;
+        for _ in 0..FRAMES {
+            match self.iface.poll_egress(instant_of(now), device, &mut self.sockets) {
+                PollResult::None => break,
+                PollResult::SocketStateChanged => moved = true,
+            }
+        }
+        moved
+    }
+
+    #[inline(never)]
     fn receive(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.receiver);
         while let Ok((octets, about)) = socket.recv() {
@@ -467,6 +511,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
     }
 
     /// Lets free slots fetch what was offered; one is kept for whoever connects.
+    #[inline(never)]
     fn fetch(&mut self, now: Instant) -> bool {
         let mut moved = false;
         while let Some(at) = self.desk.wanted.iter().position(|wanted| wanted.due <= now) {
@@ -515,6 +560,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         !self.slots.iter().any(Slot::is_free)
     }
 
+    #[inline(never)]
     fn send(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
         // What does not come to an end now does so in the next round.
         for _ in 0..FRAMES {
@@ -542,11 +588,11 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
 
 /// In a frame of its own, because it is large while the node is made.
 #[inline(never)]
-fn node_in<const MEMBERS: usize>(
-    place: &mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
-    config: Config,
-) -> &mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
-    place.write(Node::new(config.identity, config.first, config.seed))
+fn node_in<'a, const MEMBERS: usize>(
+    place: &'a mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    config: &Config,
+) -> &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
+    place.write(Node::new(config.identity.clone(), config.first, config.seed))
 }
 
 fn connected_by<'a>(rx: &'a mut [u8], tx: &'a mut [u8]) -> tcp::Socket<'a> {

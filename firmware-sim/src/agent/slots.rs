@@ -82,6 +82,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Does what can be done now; tells whether anything was.
+    #[inline(never)]
     pub(super) fn run<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,

@@ -10,8 +10,7 @@ use super::Verifier;
 use crate::wire::transfer::ErrorCode;
 
 /// What somebody is told whose sign-in cannot begin.
-pub(super) const NOT_BEGUN: (ErrorCode, &str) =
-    (ErrorCode::Unsupported, "there are no accounts here; come as a guest");
+pub(super) const NOT_BEGUN: (ErrorCode, &str) = (ErrorCode::Unsupported, "there are no accounts here; come as a guest");
 
 pub(super) const MESSAGE_MAX: usize = 0;
 
