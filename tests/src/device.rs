@@ -3,6 +3,7 @@
 //! The host gets a bridge with its own network and a TAP interface on it; the device is behind that. So whatever else is
 //! in the lab sees the device as it would see one that is plugged into the same switch.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -115,7 +116,7 @@ impl Wired {
         let mut command = Command::new(script());
         command.arg("qemu").arg(image).args(options);
         command.args(["-device", &format!("loader,file={},addr=0x3fc00,force-raw=on", path("settings"))]);
-        command.args(["-monitor", &format!("unix:{},server=on,wait=off", path("monitor"))]);
+        command.args(monitor(folder.path()));
         let ends =
             format!("local.type=unix,local.path={},remote.type=unix,remote.path={}", path("there"), path("here"));
         let model = if board == Board::Lm3s6965 { "stellaris" } else { "lan9118" };
@@ -136,21 +137,68 @@ impl Wired {
     /// If QEMU does not give them.
     #[must_use]
     pub fn memory(&self, address: u32, len: usize) -> Vec<u8> {
-        let file = self.folder.path().join("memory");
-        let mut monitor = UnixStream::connect(self.folder.path().join("monitor")).expect("a monitor");
-        writeln!(monitor, "pmemsave {address:#x} {len} \"{}\"", file.display()).expect("a monitor that reads");
-        let end = Instant::now() + SOON;
-        loop {
-            match std::fs::read(&file) {
-                Ok(octets) if octets.len() == len => {
-                    std::fs::remove_file(&file).expect("a file of ours");
-                    return octets;
-                }
-                _ => assert!(Instant::now() < end, "QEMU gives no memory: {}", self.program),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        memory(self.folder.path(), address, len)
     }
+}
+
+/// Octets of a chip's memory, as they are now, from the QEMU whose monitor is the socket `monitor` in a folder.
+///
+/// # Panics
+/// If QEMU does not give them.
+#[must_use]
+pub fn memory(folder: &Path, address: u32, len: usize) -> Vec<u8> {
+    let file = folder.join("memory");
+    let mut monitor = UnixStream::connect(folder.join("monitor")).expect("a monitor");
+    writeln!(monitor, "pmemsave {address:#x} {len} \"{}\"", file.display()).expect("a monitor that reads");
+    let end = Instant::now() + SOON;
+    loop {
+        match std::fs::read(&file) {
+            Ok(octets) if octets.len() == len => {
+                std::fs::remove_file(&file).expect("a file of ours");
+                return octets;
+            }
+            _ => assert!(Instant::now() < end, "QEMU gives no memory"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// QEMU's options for a monitor that [`memory`] asks.
+#[must_use]
+pub fn monitor(folder: &Path) -> [String; 2] {
+    ["-monitor".to_owned(), format!("unix:{},server=on,wait=off", folder.join("monitor").display())]
+}
+
+/// Symbols of an image: address and size.
+///
+/// # Panics
+/// Without `nm`.
+#[must_use]
+pub fn symbols(image: &Path) -> BTreeMap<String, (u32, u32)> {
+    let output = Command::new("nm").args(["-S", "--defined-only"]).arg(image).output().expect("nm (package binutils)");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = |digits: &str| u32::from_str_radix(digits, 16).unwrap_or(0);
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        match fields[..] {
+            [address, size, _, name] => Some((name.to_owned(), (number(address), number(size)))),
+            [address, _, name] => Some((name.to_owned(), (number(address), 0))),
+            _ => None,
+        }
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// How much of its stack an image has used, in octets: what is not as it was painted.
+///
+/// # Panics
+/// If the image has no stack.
+#[must_use]
+pub fn stack_used(symbols: &BTreeMap<String, (u32, u32)>, memory: impl Fn(u32, usize) -> Vec<u8>) -> u64 {
+    let (bottom, top) = (symbols["_stack_end"].0, symbols["_stack_start"].0);
+    let stack = memory(bottom, (top - bottom) as usize);
+    let untouched = stack.chunks(4).take_while(|word| **word == [0xcc; 4]).count() * 4;
+    (stack.len() - untouched) as u64
 }
 
 /// The settings of a device of this address: see `firmware-sim/mcu/src/settings.rs`.

@@ -3,7 +3,6 @@
 //! Here too: what the image takes of flash, RAM and processor, against the table in `docs/porting.md`.
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +13,7 @@ use feige_core::node::Name;
 use feige_core::time::Instant;
 use feige_sim::agent::Event;
 use feige_sim::store::Store as _;
-use feige_tests::device::{Board, Wired, core_image, image};
+use feige_tests::device::{Board, Wired, core_image, image, stack_used, symbols};
 use feige_tests::device_net::{Member, Port, member};
 use feige_tests::netsim::Random;
 use feige_tests::or_skip;
@@ -176,22 +175,6 @@ fn another_chip_and_an_agent() {
     let _ = converse(Board::Mps2An385);
 }
 
-/// Symbols of an image: address and size.
-fn symbols(image: &Path) -> BTreeMap<String, (u32, u32)> {
-    let output = Command::new("nm").args(["-S", "--defined-only"]).arg(image).output().expect("nm (package binutils)");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let number = |digits: &str| u32::from_str_radix(digits, 16).unwrap_or(0);
-    let parse = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        match fields[..] {
-            [address, size, _, name] => Some((name.to_owned(), (number(address), number(size)))),
-            [address, _, name] => Some((name.to_owned(), (number(address), 0))),
-            _ => None,
-        }
-    };
-    text.lines().filter_map(parse).collect()
-}
-
 /// Flash and static RAM of an image, in octets.
 fn sizes(image: &Path) -> (u64, u64) {
     let output = Command::new("size").arg(image).output().expect("size (package binutils)");
@@ -245,11 +228,7 @@ fn figures_are_those_of_the_documentation() {
     bench.run_for(Duration::from_millis(4_000));
     let idle = (busy(&bench, busy_at) - before) * 20 / 4;
 
-    // The lowest word of the stack that is not as it was painted.
-    let (bottom, top) = (symbols["_stack_end"].0, symbols["_stack_start"].0);
-    let stack = bench.chip.memory(bottom, (top - bottom) as usize);
-    let untouched = stack.chunks(4).take_while(|word| **word == [0xcc; 4]).count() * 4;
-    let stack = u64::from(top - bottom) - untouched as u64;
+    let stack = stack_used(&symbols, |at, len| bench.chip.memory(at, len));
 
     let (flash, ram) = sizes(&path);
     let core_image = or_skip(core_image()).expect("as for the other image");

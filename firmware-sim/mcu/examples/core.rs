@@ -6,6 +6,9 @@
 #![no_std]
 #![no_main]
 
+#[path = "../src/memory.rs"]
+mod memory;
+
 use core::convert::Infallible;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
@@ -29,60 +32,6 @@ static __INTERRUPTS: [unsafe extern "C" fn(); 1] = {
     }
     [DefaultHandler]
 };
-
-// What the compiler calls to move octets, an octet at a time. The library's own go a word at a time and are ten times as
-// long; where the modem gives single octets that gains nothing. (`newlib-nano` has such ones for C.)
-core::arch::global_asm!(
-    ".syntax unified",
-    ".macro function names:vararg",
-    ".irp name, \\names",
-    ".global \\name",
-    ".type \\name, %function",
-    ".thumb_func",
-    "\\name:",
-    ".endr",
-    ".endm",
-    ".section .text.memcpy, \"ax\"",
-    "function memcpy, __aeabi_memcpy, __aeabi_memcpy4, __aeabi_memcpy8",
-    // r0: to, r1: from, r2: how many; r0 comes back.
-    "0: subs r2, #1",
-    "itt pl",
-    "ldrbpl r3, [r1, r2]",
-    "strbpl r3, [r0, r2]",
-    "bhi 0b",
-    "bx lr",
-    ".section .text.memset, \"ax\"",
-    "function memset",
-    // r0: to, r1: with what, r2: how many; r0 comes back.
-    "0: subs r2, #1",
-    "it pl",
-    "strbpl r1, [r0, r2]",
-    "bhi 0b",
-    "bx lr",
-    ".section .text.memclr, \"ax\"",
-    "function __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8",
-    "movs r2, #0",
-    // r0: to, r1: how many, r2: with what.
-    "function __aeabi_memset, __aeabi_memset4, __aeabi_memset8",
-    "0: subs r1, #1",
-    "it pl",
-    "strbpl r2, [r0, r1]",
-    "bhi 0b",
-    "bx lr",
-    ".section .text.memcmp, \"ax\"",
-    "function memcmp, bcmp",
-    "0: subs r2, #1",
-    "itt mi",
-    "movmi r0, #0",
-    "bxmi lr",
-    "ldrb r3, [r0], #1",
-    "ldrb r12, [r1], #1",
-    "subs r3, r3, r12",
-    "beq 0b",
-    "mov r0, r3",
-    "bx lr",
-    ".text",
-);
 
 /// A register of the imaginary modem.
 fn register(number: usize) -> *mut u32 {

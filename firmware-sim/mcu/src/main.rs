@@ -8,12 +8,13 @@
 //! Interrupts are masked all the time and end the sleep, nothing else: no code runs in a handler, so there is nothing to
 //! be locked. Between deadlines the processor sleeps; there is no tick.
 //!
-//! **Memory**: buffers and members are in statics, the agent itself in the frame of `main`.
+//! **Memory**: buffers and members are in statics, the agent itself in the frame of `run`.
 #![no_std]
 #![no_main]
 
 mod board;
 mod clock;
+mod memory;
 mod settings;
 
 use cortex_m::peripheral::NVIC;
@@ -22,18 +23,22 @@ use cortex_m_rt::{entry, exception};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::PacketNo;
-use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets};
+use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, LEAST_SESSION, Room, Sockets};
 use feige_sim::store::RamStore;
 
 use board::Ethernet;
 use clock::Clock;
 use settings::Settings;
 
-/// Connections at a time.
+/// Connections at a time: of the family, and of the verified transfer. The second board has more RAM.
 const SLOTS: usize = 3;
+const GUESTS: usize = if cfg!(feature = "mps2-an385") { 4 } else { 1 };
 
-/// What each of them has to receive and to send.
-const BUFFER: usize = 2048;
+/// What each of them has to receive: one frame.
+const RX: usize = 1460;
+
+/// What each of them has to send: more than one frame, because receivers answer a single one late.
+const TX: usize = 1500;
 
 /// Members that are remembered.
 const MEMBERS: usize = 16;
@@ -44,21 +49,30 @@ const OCTETS: usize = 12 * 1024;
 
 type Files = RamStore<'static, FILES>;
 
-const SOCKETS: usize = SLOTS + EXTRA_SOCKETS;
+const SOCKETS: usize = SLOTS + GUESTS + EXTRA_SOCKETS;
 
 // Zeros, so they take no flash.
-static mut ROOM: Room<MEMBERS, SLOTS, BUFFER, BUFFER> = Room::new();
+static mut ROOM: Room<MEMBERS, SLOTS, RX, TX, GUESTS, LEAST_SESSION> = Room::new();
 static mut DISK: [u8; OCTETS] = [0; OCTETS];
 static mut ETHERNET: Ethernet = Ethernet::new();
 
 #[entry]
 fn main() -> ! {
     cortex_m::interrupt::disable();
-    let Some(mut peripherals) = Peripherals::take() else { reset() };
+    let (Some(peripherals), Some(sockets), Some(store)) = (Peripherals::take(), sockets(), store()) else { reset() };
+    run(peripherals, sockets, store)
+}
+
+/// In a frame of its own, which is there after those of what has been made: the agent is in it.
+#[inline(never)]
+fn run(
+    mut peripherals: Peripherals,
+    sockets: &'static mut Sockets<'static, SOCKETS>,
+    store: &'static mut Files,
+) -> ! {
     let mut clock = Clock::new(peripherals.SYST, board::start(&mut peripherals.SCB));
     // SAFETY: `main` runs once and is the only one that names it; no handler runs.
     let ethernet = unsafe { &mut *(&raw mut ETHERNET) };
-    let (Some(sockets), Some(store)) = (sockets(), store()) else { reset() };
     let mut agent = agent(clock.now(), ethernet, sockets, store);
     loop {
         let until = agent.poll(clock.now(), ethernet, &mut |_| {});
@@ -93,14 +107,14 @@ fn agent(
     ethernet: &mut Ethernet,
     sockets: &'static mut Sockets<'static, SOCKETS>,
     store: &'static mut Files,
-) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS> {
+) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS, GUESTS> {
     let settings = Settings::read();
     ethernet.start(settings.mac);
     // SAFETY: unmasked at the controller only; the processor masks all interrupts, so no handler runs.
     unsafe { NVIC::unmask(board::INTERRUPT) };
     // SAFETY: this runs once and is the only one that names it.
     let room = unsafe { &mut *(&raw mut ROOM) };
-    Agent::new(now, config(&settings), ethernet, store, room, sockets)
+    Agent::new(now, &config(&settings), ethernet, store, room, sockets)
 }
 
 /// In a frame of its own, because names are copied several times.

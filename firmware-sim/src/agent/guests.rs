@@ -75,6 +75,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Does what can be done now; tells whether anything was.
+    #[inline(never)]
     pub(super) fn run<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,

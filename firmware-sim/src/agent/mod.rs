@@ -26,7 +26,7 @@
 //! When all connections are in use, further ones are refused at once. What is not whole has no name in the store.
 //!
 //! **Memory**: the agent (`size_of`), and what is lent: [`Room`], sockets, the memory of the store. `SLOTS` connections
-//! have `RX` and `TX` octets of buffer each; `TX` of two full frames (2,920 octets) or more keeps the line busy, less is
+//! and `GUESTS` have `RX` and `TX` octets of buffer each; `TX` of two full frames (2,920 octets) or more keeps the line busy, less is
 //! slower and works. **Time**: each call looks at every slot once or more.
 //! **Protocol**: that of `feige_core::node` and `feige_core::stream`.
 
@@ -56,6 +56,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use feige_core::digest::{Digest, Scalar};
 use feige_core::node::{Alarm, Full, Identity, Member, Message, Node, Offers, Output};
 use feige_core::stream::transfer::BLOCKS;
+#[cfg(feature = "transfer")]
+use feige_core::stream::transfer::LEAST_BUFFERS;
 use feige_core::time::{Instant, earlier};
 use feige_core::wire::ipmsg::{PORT, PacketNo};
 use feige_core::wire::transfer::BLOCK_LOG2;
@@ -106,14 +108,15 @@ const FRAMES: usize = 32;
 /// Rounds within one call; what is left then is done in the next one.
 const ROUNDS: usize = 16;
 
-/// Connections of the verified transfer at a time.
-pub const TRANSFERS: usize = if cfg!(feature = "transfer") { 4 } else { 0 };
+/// The smallest buffers that a connection of the verified transfer works with.
+#[cfg(feature = "transfer")]
+pub const LEAST_SESSION: usize = LEAST_BUFFERS.0;
 
 /// Links of the flooded search at a time.
 pub const NEIGHBOURS: usize = if cfg!(feature = "flood") { 3 } else { 0 };
 
-/// Sockets that an agent needs besides one for each slot.
-pub const EXTRA_SOCKETS: usize = LANES + TRANSFERS + NEIGHBOURS;
+/// Sockets that an agent needs besides one for each connection.
+pub const EXTRA_SOCKETS: usize = LANES + NEIGHBOURS;
 
 /// The least octets that hold a run of the verified transfer whole: its sixteen blocks of the smallest size with their
 /// digests, and what goes with it.
@@ -143,17 +146,33 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections, with `RX` octets to
-/// receive and `TX` octets to send each. A session of the verified transfer works in `RUN` octets more each way: in
-/// [`WHOLE_RUN`], sixteen blocks are hashed side by side.
+/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections of the family and
+/// `GUESTS` of the verified transfer, with `RX` octets to receive and `TX` octets to send each.
+///
+/// A session of the verified transfer works in two buffers of `SESSION` octets, at least `LEAST_SESSION`: the larger they
+/// are, the more of a file is hashed and stored at once; in [`WHOLE_RUN`], sixteen blocks are hashed side by side. Without
+/// feature `transfer` both numbers are 0.
 ///
 /// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
 #[derive(Debug)]
-pub struct Room<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize, const RUN: usize = RX> {
+pub struct Room<
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const RX: usize,
+    const TX: usize,
+    const GUESTS: usize,
+    const SESSION: usize,
+> {
     node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    buffers: Buffers<SLOTS, RX, TX, GUESTS, SESSION>,
+}
+
+/// What of a [`Room`] is octets.
+#[derive(Debug)]
+struct Buffers<const SLOTS: usize, const RX: usize, const TX: usize, const GUESTS: usize, const SESSION: usize> {
     connections: [Connection<RX, TX>; SLOTS],
     #[cfg(feature = "transfer")]
-    transfers: [Transfer<RX, TX, RUN>; TRANSFERS],
+    transfers: [Transfer<RX, TX, SESSION>; GUESTS],
     #[cfg(feature = "flood")]
     links: [LinkRoom; NEIGHBOURS],
     received: [u8; RECEIVED],
@@ -172,11 +191,11 @@ struct Connection<const RX: usize, const TX: usize> {
 
 #[cfg(feature = "transfer")]
 #[derive(Debug)]
-struct Transfer<const RX: usize, const TX: usize, const RUN: usize> {
+struct Transfer<const RX: usize, const TX: usize, const SESSION: usize> {
     rx: [u8; RX],
     tx: [u8; TX],
-    input: [u8; RUN],
-    output: [u8; RUN],
+    input: [u8; SESSION],
+    output: [u8; SESSION],
 }
 
 /// A link has room for a few messages each way.
@@ -188,17 +207,31 @@ struct LinkRoom {
     input: [u8; feige_core::wire::flood::MAX_MESSAGE],
 }
 
-impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize, const RUN: usize>
-    Room<MEMBERS, SLOTS, RX, TX, RUN>
+impl<
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const RX: usize,
+    const TX: usize,
+    const GUESTS: usize,
+    const SESSION: usize,
+> Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>
 {
     /// Room for one agent.
     #[must_use]
     pub const fn new() -> Self {
+        Self { node: MaybeUninit::uninit(), buffers: Buffers::new() }
+    }
+}
+
+impl<const SLOTS: usize, const RX: usize, const TX: usize, const GUESTS: usize, const SESSION: usize>
+    Buffers<SLOTS, RX, TX, GUESTS, SESSION>
+{
+    const fn new() -> Self {
         Self {
-            node: MaybeUninit::uninit(),
             connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
             #[cfg(feature = "transfer")]
-            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; RUN], output: [0; RUN] } }; TRANSFERS],
+            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; SESSION], output: [0; SESSION] } };
+                GUESTS],
             #[cfg(feature = "flood")]
             links: [const { LinkRoom { rx: [0; 536], tx: [0; 1072], input: [0; feige_core::wire::flood::MAX_MESSAGE] } };
                 NEIGHBOURS],
@@ -211,15 +244,21 @@ impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize,
     }
 }
 
-impl<const MEMBERS: usize, const SLOTS: usize, const RX: usize, const TX: usize, const RUN: usize> Default
-    for Room<MEMBERS, SLOTS, RX, TX, RUN>
+impl<
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const RX: usize,
+    const TX: usize,
+    const GUESTS: usize,
+    const SESSION: usize,
+> Default for Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>
 {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// The sockets of an agent, `SOCKETS` altogether: one for each connection and [`EXTRA_SOCKETS`].
+/// The sockets of an agent, `SOCKETS` altogether: one for each connection of either kind, and [`EXTRA_SOCKETS`].
 ///
 /// Not part of [`Room`], because it does not consist of zeros, and would have to be copied from flash.
 #[derive(Debug)]
@@ -249,16 +288,16 @@ impl<const SOCKETS: usize> Default for Sockets<'_, SOCKETS> {
     }
 }
 
-/// A member that keeps its files in `S`, knows up to `MEMBERS` others, has `SLOTS` connections at a time, and lets `H`
-/// compute digests.
-pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, H: Md5 = Scalar> {
+/// A member that keeps its files in `S`, knows up to `MEMBERS` others, has `SLOTS` connections of the family and `GUESTS`
+/// of the verified transfer at a time, and lets `H` compute digests.
+pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize, H: Md5 = Scalar> {
     iface: Interface,
     sockets: SocketSet<'a>,
     receiver: smoltcp::iface::SocketHandle,
     lanes: Lanes,
     slots: Vec<Slot<'a, H>, SLOTS>,
     #[cfg(feature = "transfer")]
-    guests: Vec<guests::Guest<'a>, TRANSFERS>,
+    guests: Vec<guests::Guest<'a>, GUESTS>,
     #[cfg(feature = "flood")]
     neighbours: neighbours::Neighbours<'a>,
     desk: Desk<'a, S, MEMBERS>,
@@ -268,38 +307,65 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, H: Md5 = Scala
     port: u16,
 }
 
-impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize> Agent<'a, S, MEMBERS, SLOTS> {
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize> Agent<'a, S, MEMBERS, SLOTS, GUESTS> {
     /// An agent that comes online with the first [`Agent::poll`], and computes digests one octet after the other.
-    /// `SOCKETS` is `SLOTS` + [`EXTRA_SOCKETS`].
+    /// `SOCKETS` is `SLOTS` + `GUESTS` + [`EXTRA_SOCKETS`].
     #[must_use]
     #[inline]
-    pub fn new<const RX: usize, const TX: usize, const RUN: usize, const SOCKETS: usize>(
+    pub fn new<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
         now: Instant,
-        config: Config,
+        config: &Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, RUN>,
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>,
         sockets: &'a mut Sockets<'a, SOCKETS>,
     ) -> Self {
         Self::with_hasher(now, config, device, store, room, sockets, Scalar)
     }
 }
 
-impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S, MEMBERS, SLOTS, H> {
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize, H: Md5>
+    Agent<'a, S, MEMBERS, SLOTS, GUESTS, H>
+{
     /// As [`Agent::new`], with something that computes digests faster.
-    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
     #[must_use]
-    #[inline(never)]
-    pub fn with_hasher<const RX: usize, const TX: usize, const RUN: usize, const SOCKETS: usize>(
+    #[inline]
+    pub fn with_hasher<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
         now: Instant,
-        config: Config,
+        config: &Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, RUN>,
+        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>,
         sockets: &'a mut Sockets<'a, SOCKETS>,
         hasher: H,
     ) -> Self {
-        const { assert!(SOCKETS == SLOTS + EXTRA_SOCKETS, "one socket for each slot, and EXTRA_SOCKETS") };
+        const {
+            assert!(SOCKETS == SLOTS + GUESTS + EXTRA_SOCKETS, "one socket for each connection, and EXTRA_SOCKETS");
+            #[cfg(feature = "transfer")]
+            assert!(GUESTS == 0 || SESSION >= LEAST_SESSION, "a session needs buffers of LEAST_SESSION octets");
+            #[cfg(not(feature = "transfer"))]
+            assert!(GUESTS == 0 && SESSION == 0, "guests need feature `transfer`");
+        }
+        // One after the other, because both take much of the stack.
+        let Room { node, buffers } = room;
+        let node = node_in(node, config);
+        node.announce(now);
+        Self::around(now, config, device, store, node, buffers, sockets, hasher)
+    }
+
+    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)] // All that an agent is made of.
+    fn around<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
+        now: Instant,
+        config: &Config,
+        device: &mut (impl Device + ?Sized),
+        store: S,
+        node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
+        room: &'a mut Buffers<SLOTS, RX, TX, GUESTS, SESSION>,
+        sockets: &'a mut Sockets<'a, SOCKETS>,
+        hasher: H,
+    ) -> Self {
         let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
         settings.random_seed = config.seed;
         let mut iface = Interface::new(settings, device, instant_of(now));
@@ -345,15 +411,13 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S
         }
         // Another one after each start, so that a connection of the time before is not met again.
         let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
-        let node = node_in(&mut room.node, config);
-        node.announce(now);
         let mut desk = Desk {
             node,
             offers: Offers::new(),
             wanted: Vec::new(),
             store,
             log: Log::new(&mut room.log),
-            tally: Tally { slots: SLOTS + TRANSFERS, ..Tally::default() },
+            tally: Tally { slots: SLOTS + GUESTS, ..Tally::default() },
             scratch: &mut room.scratch,
             started: now,
         };
@@ -377,33 +441,22 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S
 
     /// Does everything that can be done at `now`, tells `saw` of it, and returns when it should be called next if no frame
     /// arrives before; `None`: not at all. A deadline that is not later than `now` means that there is more to do.
+    // Not inlined, so that its frame is not there while the agent is made.
+    #[inline(never)]
     pub fn poll(
         &mut self,
         now: Instant,
         device: &mut (impl Device + ?Sized),
         saw: &mut impl FnMut(Event<'_>),
     ) -> Option<Instant> {
-        let timestamp = instant_of(now);
-        self.iface.poll_maintenance(timestamp);
+        self.iface.poll_maintenance(instant_of(now));
         for _ in 0..ROUNDS {
-            let mut moved = false;
-            for _ in 0..FRAMES {
-                match self.iface.poll_ingress_single(timestamp, device, &mut self.sockets) {
-                    PollIngressSingleResult::None => break,
-                    PollIngressSingleResult::PacketProcessed => {}
-                    PollIngressSingleResult::SocketStateChanged => moved = true,
-                }
-            }
+            let mut moved = self.ingress(now, device);
             self.receive(now, saw);
             moved |= self.fetch(now);
             moved |= self.run(now, saw);
             self.send(now, saw);
-            for _ in 0..FRAMES {
-                match self.iface.poll_egress(timestamp, device, &mut self.sockets) {
-                    PollResult::None => break,
-                    PollResult::SocketStateChanged => moved = true,
-                }
-            }
+            moved |= self.egress(now, device);
             self.lanes.clear(now, &mut self.sockets);
             if !moved {
                 return self.next_deadline(now);
@@ -458,6 +511,36 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S
         self.desk.node.next_packet_no()
     }
 
+    // Each part of a turn has a frame of its own on the stack, so that only the largest of them counts.
+
+    /// Takes in what has come on the wire.
+    #[inline(never)]
+    fn ingress(&mut self, now: Instant, device: &mut (impl Device + ?Sized)) -> bool {
+        let mut moved = false;
+        for _ in 0..FRAMES {
+            match self.iface.poll_ingress_single(instant_of(now), device, &mut self.sockets) {
+                PollIngressSingleResult::None => break,
+                PollIngressSingleResult::PacketProcessed => {}
+                PollIngressSingleResult::SocketStateChanged => moved = true,
+            }
+        }
+        moved
+    }
+
+    /// Sends what the stack has to send.
+    #[inline(never)]
+    fn egress(&mut self, now: Instant, device: &mut (impl Device + ?Sized)) -> bool {
+        let mut moved = false;
+        for _ in 0..FRAMES {
+            match self.iface.poll_egress(instant_of(now), device, &mut self.sockets) {
+                PollResult::None => break,
+                PollResult::SocketStateChanged => moved = true,
+            }
+        }
+        moved
+    }
+
+    #[inline(never)]
     fn receive(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.receiver);
         while let Ok((octets, about)) = socket.recv() {
@@ -468,6 +551,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S
     }
 
     /// Lets free slots fetch what was offered; one is kept for whoever connects.
+    #[inline(never)]
     fn fetch(&mut self, now: Instant) -> bool {
         let mut moved = false;
         while let Some(at) = self.desk.wanted.iter().position(|wanted| wanted.due <= now) {
@@ -516,6 +600,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S
         !self.slots.iter().any(Slot::is_free)
     }
 
+    #[inline(never)]
     fn send(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) {
         // What does not come to an end now does so in the next round.
         for _ in 0..FRAMES {
@@ -543,11 +628,11 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, H: Md5> Agent<'a, S
 
 /// In a frame of its own, because it is large while the node is made.
 #[inline(never)]
-fn node_in<const MEMBERS: usize>(
-    place: &mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
-    config: Config,
-) -> &mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
-    place.write(Node::new(config.identity, config.first, config.seed))
+fn node_in<'a, const MEMBERS: usize>(
+    place: &'a mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
+    config: &Config,
+) -> &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
+    place.write(Node::new(config.identity.clone(), config.first, config.seed))
 }
 
 fn connected_by<'a>(rx: &'a mut [u8], tx: &'a mut [u8]) -> tcp::Socket<'a> {

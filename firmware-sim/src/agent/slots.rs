@@ -81,6 +81,7 @@ impl<'a, H: Md5> Slot<'a, H> {
     }
 
     /// Does what can be done now; tells whether anything was.
+    #[inline(never)]
     pub(super) fn run<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,
