@@ -142,9 +142,7 @@ impl Lane {
             match from.read(&mut room[..most]) {
                 Ok(count @ 1..) if to.write_all(&room[..count]).is_ok() => {
                     self.passed.fetch_add(count as u64, Ordering::SeqCst);
-                    if speed > 0 {
-                        thread::sleep(Duration::from_micros(1_000_000 * count as u64 / speed));
-                    }
+                    thread::sleep(Duration::from_micros((1_000_000 * count as u64).checked_div(speed).unwrap_or(0)));
                 }
                 _ => break,
             }
