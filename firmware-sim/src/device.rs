@@ -79,7 +79,8 @@ fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const
     let clock = Clock::now();
     let now = || Instant::from_millis(clock.elapsed().as_millis() as u64);
     let store = RamStore::<FILES>::new(&mut memory);
-    let mut agent = Agent::<_, MEMBERS, SLOTS, GUESTS>::new(now(), config, &mut device, store, &mut room, &mut sockets);
+    let mut agent =
+        Agent::<_, MEMBERS, SLOTS, GUESTS>::new(now(), &config, &mut device, store, &mut room, &mut sockets);
     // It listens from the first turn on, not before.
     agent.poll(now(), &mut device, &mut |event| report::event(&event, options.json));
     ready(options);

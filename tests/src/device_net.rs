@@ -137,7 +137,7 @@ pub fn member(place: usize, now: Instant, seed: u64) -> (Member, Port) {
     let room = Box::leak(Box::new(Room::<MEMBERS, SLOTS, BUFFER, BUFFER, GUESTS, BUFFER>::new()));
     let sockets = Box::leak(Box::new(Sockets::<{ SLOTS + GUESTS + EXTRA_SOCKETS }>::new()));
     let store = RamStore::new(vec![0; 0x1_0000].leak());
-    (Agent::new(now, config, &mut port, store, room, sockets), port)
+    (Agent::new(now, &config, &mut port, store, room, sockets), port)
 }
 
 impl Ethernet {

@@ -296,7 +296,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
     #[must_use]
     pub fn new<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
         now: Instant,
-        config: Config,
+        config: &Config,
         device: &mut (impl Device + ?Sized),
         store: S,
         room: &'a mut Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>,
@@ -311,9 +311,9 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         }
         // One after the other, because both take much of the stack.
         let Room { node, buffers } = room;
-        let node = node_in(node, &config);
+        let node = node_in(node, config);
         node.announce(now);
-        Self::around(now, &config, device, store, node, buffers, sockets)
+        Self::around(now, config, device, store, node, buffers, sockets)
     }
 
     // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
