@@ -120,7 +120,7 @@ const fn safe_char(character: char) -> char {
 
 /// Whether Windows would open a device instead of a file: the name up to its first dot counts, in any case.
 fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
+    let stem = name.split(['.']).next().unwrap_or_default().trim_end_matches(' ');
     let is = |device: &str| stem.eq_ignore_ascii_case(device);
     if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].into_iter().any(is) {
         return true;

@@ -65,11 +65,7 @@ fn main() -> ! {
 
 /// In a frame of its own, which is there after those of what has been made: the agent is in it.
 #[inline(never)]
-fn run(
-    mut peripherals: Peripherals,
-    sockets: &'static mut Sockets<'static, SOCKETS>,
-    store: &'static mut Files,
-) -> ! {
+fn run(mut peripherals: Peripherals, sockets: &'static mut Sockets<'static, SOCKETS>, store: &'static mut Files) -> ! {
     let mut clock = Clock::new(peripherals.SYST, board::start(&mut peripherals.SCB));
     // SAFETY: `main` runs once and is the only one that names it; no handler runs.
     let ethernet = unsafe { &mut *(&raw mut ETHERNET) };

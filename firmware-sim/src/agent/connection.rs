@@ -7,7 +7,7 @@ use feige_core::stream::{Machine, Outcome, ProtocolError, Store, Want};
 use feige_core::time::Instant;
 use smoltcp::socket::tcp::{RecvError, Socket, State};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, copy};
 
 /// What came of one thing that a machine wanted.
 pub(super) enum Step {
@@ -131,14 +131,6 @@ fn shut_down(socket: &mut Socket<'_>) -> Result<usize, Stop> {
     }
     socket.close();
     Ok(0)
-}
-
-fn copy(from: &[u8], to: &mut [u8]) -> usize {
-    let count = from.len().min(to.len());
-    if let (Some(to), Some(from)) = (to.get_mut(..count), from.get(..count)) {
-        to.copy_from_slice(from);
-    }
-    count
 }
 
 fn front(room: &mut [u8], len: u64) -> &mut [u8] {

@@ -177,7 +177,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         let file = self.desk.store.create(&kept, put.size).map_err(refusal)?;
         let modified = put.mtime.and_then(|mtime| u64::try_from(mtime).ok()).unwrap_or(0) / SECOND;
         *self.open = Open::Upload { file, len: 0, modified, spoilt: None };
-        let block = put.block.clamp(*BLOCK_LOG2.start(), self.block);
+        let block = put.block.min(self.block).max(*BLOCK_LOG2.start());
         Ok(Reply::Ready { offset: 0, block })
     }
 

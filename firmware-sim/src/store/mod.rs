@@ -177,3 +177,16 @@ impl<S: Store> Store for &mut S {
         S::remove(self, file)
     }
 }
+
+/// Copies as many octets as there are and fit; returns how many.
+///
+/// The library's copying checks lengths, and panics; built for size, the compiler does not see that they are equal.
+#[inline(never)]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let count = from.len().min(to.len());
+    let (pieces, octets) = from.get(..count).unwrap_or_default().as_chunks::<16>();
+    let (rooms, room) = to.get_mut(..count).unwrap_or_default().as_chunks_mut::<16>();
+    rooms.iter_mut().zip(pieces).for_each(|(to, from)| *to = *from);
+    room.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+    count
+}

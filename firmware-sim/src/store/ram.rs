@@ -8,7 +8,7 @@
 use feige_core::node::Name;
 
 use super::table::{File, Table, end_of};
-use super::{Entry, FileId, Space, Store, StoreError};
+use super::{Entry, FileId, Space, Store, StoreError, copy};
 
 /// Up to `FILES` files in a lent buffer.
 #[derive(Debug)]
@@ -56,12 +56,7 @@ impl<const FILES: usize> Store for RamStore<'_, FILES> {
     fn read(&mut self, file: FileId, at: u64, into: &mut [u8]) -> Result<usize, StoreError> {
         let file = self.table.whole(file)?;
         let octets = piece(self.memory, file.at, file.size).and_then(|octets| octets.get(index(at)..));
-        let octets = octets.unwrap_or_default();
-        let count = octets.len().min(into.len());
-        if let (Some(to), Some(from)) = (into.get_mut(..count), octets.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        Ok(count)
+        Ok(copy(octets.unwrap_or_default(), into))
     }
 
     fn create(&mut self, name: &Name, size: u64) -> Result<FileId, StoreError> {
@@ -88,9 +83,7 @@ impl<const FILES: usize> Store for RamStore<'_, FILES> {
             return Err(StoreError::TooLong);
         }
         let room = piece_mut(self.memory, file.at.saturating_add(file.size), count).ok_or(StoreError::Failed)?;
-        if room.len() == octets.len() {
-            room.copy_from_slice(octets);
-        }
+        copy(octets, room);
         file.size = file.size.saturating_add(count);
         Ok(())
     }
@@ -140,11 +133,7 @@ fn move_down(memory: &mut [u8], from: u64, to: u64, len: u64) {
     while way > 0
         && let Some((piece, behind)) = rest.split_at_mut_checked(way)
     {
-        let count = way.min(behind.len());
-        if let (Some(to), Some(from)) = (piece.get_mut(..count), behind.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        if count < way {
+        if copy(behind, piece) < way {
             return;
         }
         rest = behind;
