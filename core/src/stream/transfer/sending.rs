@@ -7,7 +7,10 @@ use crate::stream::{Target, Want};
 use crate::wire::transfer::{Data, Reply, Request, body_len};
 
 /// Octets that length and header of a run take at most.
-const HEAD_ROOM: usize = 24;
+const HEAD_ROOM: u32 = 24;
+
+/// Octets of a digest.
+const DIGEST: u32 = 16;
 
 /// A file, or a range of one, that is sent.
 #[derive(Debug)]
@@ -70,23 +73,20 @@ impl Sending {
         Self { at: 0, left: 0, block, run, direction: Direction::Up, need: Need::Nothing }
     }
 
-    /// The octets of a buffer that a run of `len` takes, with header and digests; for as many blocks as may be in one.
-    fn taken(&self, len: u64) -> u64 {
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        body_len(len, self.block).saturating_add(u64::try_from(HEAD_ROOM).unwrap_or(0))
+    /// How many octets are left, as far as a run may need to know.
+    fn left(&self) -> u32 {
+        u32::try_from(self.left).unwrap_or(u32::MAX)
     }
 
-    /// How many octets the next run has if it may take `room`; 0 if not even a block fits.
-    fn fitting(&self, room: usize) -> u64 {
-        let room = u64::try_from(room).unwrap_or(u64::MAX);
-        let block = u64::from(self.block);
-        let most = self.left.min(block.saturating_mul(u64::try_from(BLOCKS).unwrap_or(1)));
-        if self.taken(most) <= room {
+    /// How many octets the next run has if it may take `room`, with header and digests; 0 if not even a block fits.
+    fn fitting(&self, room: usize) -> u32 {
+        let room = u32::try_from(room).unwrap_or(u32::MAX).saturating_sub(HEAD_ROOM);
+        let most = self.left().min(self.block.saturating_mul(u32::try_from(BLOCKS).unwrap_or(1)));
+        if body_len(most, self.block) <= u64::from(room) {
             return most;
         }
-        let with_digest = block.saturating_add(16);
-        let blocks = room.saturating_sub(24).checked_div(with_digest).unwrap_or(0);
-        blocks.saturating_mul(block)
+        let with_digest = self.block.saturating_add(DIGEST);
+        room.checked_div(with_digest).unwrap_or(0).saturating_mul(self.block)
     }
 
     /// Begins the next run, if there is one and the buffer has room, and says what is needed.
@@ -114,7 +114,7 @@ impl Sending {
             Run::None => {
                 let (here, alone) = (self.fitting(outlet.room(buffers.output)), self.fitting(buffers.output.len()));
                 // A short run only because others are in front of it costs more than writing these.
-                let blocks = usize::try_from(here.div_ceil(u64::from(self.block.max(1)))).unwrap_or(BLOCKS);
+                let blocks = usize::try_from(here.div_ceil(self.block.max(1))).unwrap_or(BLOCKS);
                 if !outlet.is_empty() && (here == 0 || here < alone >> 1 || !outlet.has_block_room(blocks)) {
                     return Need::Flush;
                 }
@@ -142,9 +142,9 @@ impl Sending {
         Need::Load { at, len: usize::try_from(missing).unwrap_or(usize::MAX).min(room) }
     }
 
-    fn begin(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, fitting: u64) -> Need {
+    fn begin(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, fitting: u32) -> Need {
         if fitting == 0 {
-            let len = u32::try_from(self.left).unwrap_or(u32::MAX).min(self.block);
+            let len = self.left().min(self.block);
             self.run = Run::Hashing { len, missing: len, running: Running::new() };
             return self.next(outlet, buffers);
         }
@@ -160,8 +160,8 @@ impl Sending {
     }
 
     /// Appends the header of a run of `len` octets, if it fits.
-    fn announce(&self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, len: u64) -> bool {
-        let data = Data { at: self.at, len: u32::try_from(len).unwrap_or(u32::MAX) };
+    fn announce(&self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, len: u32) -> bool {
+        let data = Data { at: self.at, len };
         let written = match self.direction {
             Direction::Down => outlet.header(buffers.output, &Reply::Data(data)),
             Direction::Up => outlet.header(buffers.output, &Request::Data(data)),
@@ -233,7 +233,7 @@ impl Sending {
                     file.push(&digest);
                 }
                 // The buffer is empty: there is room.
-                self.announce(outlet, buffers, len.into());
+                self.announce(outlet, buffers, len);
                 outlet.octets(buffers.output, &digest.0);
                 self.run = Run::Piece { missing: len };
             }
