@@ -180,13 +180,10 @@ impl<S: Store> Store for &mut S {
 
 /// Copies as many octets as there are and fit; returns how many.
 ///
-/// The library's copying checks lengths, and panics; built for size, the compiler does not see that they are equal.
+/// The library's copying checks lengths, and panics; built for size, the compiler does not see that they are equal. Of
+/// this loop it makes a call of `memcpy`.
 #[inline(never)]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
-    let count = from.len().min(to.len());
-    let (pieces, octets) = from.get(..count).unwrap_or_default().as_chunks::<16>();
-    let (rooms, room) = to.get_mut(..count).unwrap_or_default().as_chunks_mut::<16>();
-    rooms.iter_mut().zip(pieces).for_each(|(to, from)| *to = *from);
-    room.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
-    count
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    from.len().min(to.len())
 }

@@ -42,7 +42,8 @@ const DAMAGED: &str = "what came is not what was sent, again and again";
 pub enum Credentials<'c> {
     /// Nobody in particular.
     Guest,
-    /// Somebody with an account.
+    /// Somebody with an account. Without feature `scram` nobody can have one: the session ends as if there could be no
+    /// such user.
     Account {
         /// The name.
         user: &'c str,
