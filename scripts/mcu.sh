@@ -82,7 +82,7 @@ proof() {
     fi
     sites=$(panic_sites "$image" '^<*(smoltcp|managed)' | explain "$image")
     ours=$(awk '
-        function judge() { if (site != "" && culprit !~ /(smoltcp|managed|heapless|byteorder)-[0-9.]+\/|:0:0$/) print site "\n" culprit }
+        function judge() { if (site != "" && culprit !~ /(smoltcp|managed|heapless|byteorder)-[0-9.]+\/|:0:[0-9]+$/) print site "\n" culprit }
         /panic call at/ { judge(); site = $0; culprit = ""; next }
         NF && culprit == "" && !/\/rustlib\/src\/|\/library\/|rustc\// { culprit = $0 }
         END { judge() }' <<<"$sites")
