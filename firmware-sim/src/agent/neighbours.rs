@@ -19,7 +19,7 @@ use smoltcp::socket::tcp::Socket;
 use super::NEIGHBOURS;
 use super::desk::Desk;
 use super::slots::{Farewell, farewell, listen};
-use crate::store::Store;
+use crate::store::{Store, copy};
 
 /// Queries that are remembered.
 const QUERIES: usize = 32;
@@ -180,8 +180,7 @@ impl<'a> Neighbours<'a> {
         };
         // Taken out, so that it stays while answers to it are sent.
         let message = *place.input;
-        place.input.copy_within(used.min(place.filled)..place.filled, 0);
-        place.filled = place.filled.saturating_sub(used);
+        place.filled = copy(message.get(used..place.filled).unwrap_or_default(), place.input);
         let Ok(Some((Some(message), _))) = frame(&message) else { return Heard::Message };
         match self.flood.handle(now, link, &message) {
             Ok(Some(FloodEvent::Asked(query))) => {
