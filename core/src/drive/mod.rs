@@ -1,7 +1,7 @@
 //! The loops that move octets between a machine, a transport and a store.
 //!
 //! The only module that knows of I/O, and it knows it by the traits of `embedded-io` alone. [`blocking`] is for
-//! threads, [`asynch`](self) (feature `async`) for executors; both answer every [`Want`](crate::stream::Want)
+//! threads, [`asynch`](self) (feature `async`) for executors; both answer every [`Want`]
 //! in the same way and keep every error whole.
 //!
 //! **Memory**: none of its own. **Time**: that of the transport and the store; the machine's deadlines are

@@ -53,7 +53,7 @@ pub(super) enum Need {
     Flush,
     /// That so many octets, or some of them, are loaded behind the end of the buffer.
     Load { at: u64, len: usize },
-    /// That the store is asked whether the file is still what it was; then [`Sending::sealed`].
+    /// That the store is asked whether the file is still what it was; then [`Sending::seal`].
     Ask,
     /// Nothing: all is in the buffer.
     Nothing,
