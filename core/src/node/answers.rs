@@ -63,8 +63,10 @@ pub(super) enum Say {
     /// SENDMSG with the absence text.
     AutoReply,
     /// GETLIST from this index.
+    #[cfg(feature = "lists")]
     GetList(u32),
     /// ANSLIST from this index.
+    #[cfg(feature = "lists")]
     AnsList(u32),
     /// FeiQ's acknowledgement of a part of a picture.
     ImageAck(ImageAck),

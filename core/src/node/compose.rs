@@ -11,8 +11,7 @@ use super::Node;
 use super::answers::{Answer, Say};
 use super::identity::{Identity, NAME_MAX, TITLE_MAX, cut, whole_utf8};
 use crate::text::Text;
-use crate::wire::ipmsg::host_list::{HostList, ListedHost};
-use crate::wire::ipmsg::{Command, EntryBody, Header, MAX_DATAGRAM, Options, PacketNo, PacketToken, Utf8Names};
+use crate::wire::ipmsg::{Command, EntryBody, Header, Options, PacketNo, PacketToken, Utf8Names};
 use crate::wire::{BufferTooSmall, Writer};
 
 /// A nick with an absence title in brackets.
@@ -41,6 +40,7 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
             Say::Exit => self.entry(Command::BrExit, utf8, true, packet_no, allow, buffer),
             Say::AnsEntry => self.entry(Command::AnsEntry, utf8, true, packet_no, allow, buffer),
             Say::PlainEntry => self.entry(Command::BrEntry, false, false, packet_no, allow, buffer),
+            #[cfg(feature = "lists")]
             Say::AnsList(start) => self.host_list(start, utf8, packet_no, allow, buffer),
             Say::Info => self.words(
                 Command::SendInfo,
@@ -73,6 +73,7 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
             Say::Bare(command) => self.brief(command, packet_no, allow, buffer, |writer| {
                 writer.octet(0);
             }),
+            #[cfg(feature = "lists")]
             Say::GetList(index) => self.brief(Command::GetList, packet_no, allow, buffer, |writer| {
                 writer.decimal(u64::from(index)).octet(0);
             }),
@@ -213,61 +214,6 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
         })
     }
 
-    /// A part of the list of hosts: from `start` on, as many as fit (R-IP-126).
-    fn host_list(
-        &self,
-        start: u32,
-        utf8: bool,
-        packet_no: PacketNo,
-        allow: usize,
-        buffer: &mut [u8],
-    ) -> Result<Option<usize>, BufferTooSmall> {
-        let most = allow.min(LIST_MAX);
-        let first = usize::try_from(start).unwrap_or(usize::MAX);
-        let front = |writer: &mut Writer<'_>, next, count| {
-            self.identity.header(writer, Command::AnsList, Options::NONE, utf8, packet_no);
-            HostList::write_front(writer, next, count);
-        };
-        let mut measure = Writer::new(&mut []);
-        front(&mut measure, None, 0);
-        // The NUL at the end.
-        let mut wanted = measure.wanted().saturating_add(1);
-        let mut count = 0_u32;
-        let mut complete = true;
-        for host in self.listed().skip(first) {
-            let mut one = Writer::new(&mut []);
-            host.write(&mut one);
-            let with_it = wanted.saturating_add(one.wanted());
-            if with_it > most {
-                complete = false;
-                break;
-            }
-            wanted = with_it;
-            count = count.saturating_add(1);
-        }
-        if count == 0 && !complete {
-            return Ok(None);
-        }
-        let next = (!complete).then(|| start.saturating_add(count));
-        fit(allow, buffer, |writer| {
-            front(writer, next, count);
-            self.listed().skip(first).take(usize::try_from(count).unwrap_or(0)).for_each(|host| host.write(writer));
-            writer.octet(0);
-        })
-    }
-
-    /// The members as a list shows them. A status of zero would have readers delete them (R-IP-124).
-    fn listed(&self) -> impl Iterator<Item = ListedHost<'_>> {
-        self.members.iter().map(|member| ListedHost {
-            user: Text::new(member.user.as_bytes()),
-            host: Text::new(member.host.as_bytes()),
-            status: member.options.bits() | u32::from(Command::BrEntry.code()),
-            address: member.at,
-            nick: Text::new(member.nick.as_bytes()),
-            group: Text::new(member.group.as_bytes()),
-        })
-    }
-
     /// Who reads UTF-8 according to the member table.
     pub(super) fn reads_utf8(&self, to: SocketAddrV4) -> bool {
         self.members.at(to).is_some_and(super::Member::utf8)
@@ -310,12 +256,12 @@ impl Identity {
     }
 }
 
-/// A list is sent in parts that need no fragments on an Ethernet (R-IP-126).
-const LIST_MAX: usize = 1400;
-const _: () = assert!(LIST_MAX <= MAX_DATAGRAM);
-
 /// Writes, unless it would be more than `allow` octets: then `Ok(None)`.
-fn fit(allow: usize, buffer: &mut [u8], write: impl Fn(&mut Writer<'_>)) -> Result<Option<usize>, BufferTooSmall> {
+pub(super) fn fit(
+    allow: usize,
+    buffer: &mut [u8],
+    write: impl Fn(&mut Writer<'_>),
+) -> Result<Option<usize>, BufferTooSmall> {
     let mut writer = Writer::new(buffer);
     write(&mut writer);
     if writer.wanted() > allow { Ok(None) } else { writer.finish().map(Some) }

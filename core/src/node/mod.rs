@@ -41,6 +41,7 @@ mod answers;
 mod compose;
 mod event;
 mod identity;
+#[cfg(feature = "lists")]
 mod list;
 mod members;
 mod offers;
@@ -69,6 +70,7 @@ use crate::bucket::Bucket;
 use crate::hash::{Hash, Random};
 use answers::{Answer, Answers, Greeted, Say, Token};
 use identity::Absence;
+#[cfg(feature = "lists")]
 use list::ListClient;
 use members::Debt;
 use presence::{Presence, Round};
@@ -95,6 +97,7 @@ pub struct Node<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, co
     greeted: Greeted,
     /// The greeted address that is to be told next, in a round.
     greeting: usize,
+    #[cfg(feature = "lists")]
     list: ListClient,
     /// The numbers of our last broadcasts, which come back to us.
     echoes: [Option<PacketNo>; 4],
@@ -130,6 +133,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             presence: Presence::SILENT,
             greeted: Greeted::new(),
             greeting: usize::MAX,
+            #[cfg(feature = "lists")]
             list: ListClient::default(),
             echoes: [None; 4],
         }
@@ -185,7 +189,8 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// Says goodbye, twice (R-IP-30). Poll until [`Node::has_left`].
     pub fn leave(&mut self, now: Instant) {
         self.presence.leave(now);
-        self.list = ListClient::default();
+        #[cfg(feature = "lists")]
+        self.list.forget();
     }
 
     /// Whether there is no goodbye to be said, or none any more. What is still waiting then, answers and repetitions, can
@@ -313,21 +318,6 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// [`Full`] with [`Table::Answers`]: poll, then try again.
     pub fn ask_absence(&mut self, to: SocketAddrV4) -> Result<(), Full> {
         self.say(to, Say::Bare(Command::GetAbsenceInfo))
-    }
-
-    /// "Who can send me a list of hosts?" The first that can is asked for it; its parts are [`Event::Listed`].
-    ///
-    /// # Errors
-    /// [`Full`] with [`Table::Answers`]: poll, then try again.
-    pub fn ask_list(&mut self, now: Instant) -> Result<(), Full> {
-        self.answers.push(Answer {
-            to: Destination::Broadcast,
-            utf8: false,
-            allow: usize::MAX,
-            say: Say::Bare(Command::BrIsGetList2),
-        })?;
-        self.list = ListClient::asking(now);
-        Ok(())
     }
 
     /// The application saw that this host receives what is sent to it: it opened a TCP connection (R-IP-38).

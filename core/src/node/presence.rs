@@ -102,6 +102,7 @@ impl Presence {
     }
 
     /// Whether we have been there for longer than `time`.
+    #[cfg(feature = "lists")]
     pub(super) fn is_older(&self, now: Instant, time: Duration) -> bool {
         self.is_online() && self.since + time < now
     }

@@ -11,7 +11,6 @@ use super::{Destination, Node};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::wire::ipmsg::feiq::ImageFragment;
-use crate::wire::ipmsg::host_list::{HostList, requested_index};
 use crate::wire::ipmsg::{Client, Command, Datagram, Entry, Header, Options, PacketNo};
 use crate::wire::{hex, leading_decimal};
 
@@ -19,13 +18,10 @@ use crate::wire::{hex, leading_decimal};
 /// (R-IP-38). An answer to a short entry carries our names, which may be longer than the asker's.
 pub(super) const AMPLIFICATION: usize = 3;
 
-/// A list of hosts is offered only by those who have been there for a while (R-IP-126).
-const LIST_AFTER: Duration = Duration::from_secs(3);
-
 /// Who sent a datagram, as far as answers are concerned.
 #[derive(Clone, Copy)]
-struct Sender {
-    from: SocketAddrV4,
+pub(super) struct Sender {
+    pub(super) from: SocketAddrV4,
     /// The row in the member table.
     row: Option<usize>,
     utf8: bool,
@@ -128,23 +124,10 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 let (text, utf8) = (Text::new(datagram.body), header.options.contains(Options::UTF8));
                 Ok(Some(Event::AbsenceInfo { from, text, utf8 }))
             }
-            Command::BrIsGetList | Command::BrIsGetList2 => {
-                if self.presence.is_older(now, LIST_AFTER) {
-                    self.answer(now, sender, Say::Bare(Command::OkGetList));
-                }
-                Ok(None)
+            #[cfg(feature = "lists")]
+            Command::BrIsGetList | Command::BrIsGetList2 | Command::GetList | Command::OkGetList | Command::AnsList => {
+                self.about_lists(now, sender, &datagram)
             }
-            Command::GetList => {
-                self.answer(now, sender, Say::AnsList(requested_index(datagram.body)));
-                Ok(None)
-            }
-            Command::OkGetList => {
-                if self.list.offered(now, from) {
-                    self.answer(now, sender, Say::GetList(0));
-                }
-                Ok(None)
-            }
-            Command::AnsList => self.listed_hosts(now, sender, &datagram),
             Command::FeiqOpenYou => {
                 self.answer(now, sender, Say::Bare(Command::FeiqRespYou));
                 Ok(Some(Event::Opened { from }))
@@ -304,51 +287,6 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         Ok(Some(Event::Message(incoming(sender, datagram))))
     }
 
-    fn listed_hosts<'d>(
-        &mut self,
-        now: Instant,
-        sender: Sender,
-        datagram: &Datagram<'d>,
-    ) -> Result<Option<Event<'d>>, Rejected> {
-        if !self.list.expects(now, sender.from) {
-            return Err(Rejected::Unasked);
-        }
-        let list = HostList::parse(datagram.body)?;
-        let mut added = 0_usize;
-        let own = &self.identity.utf8;
-        for host in list.hosts() {
-            let Ok(host) = host else { continue };
-            if host.has_left() {
-                continue;
-            }
-            if host.user.as_bytes() == own.user.as_bytes() && host.host.as_bytes() == own.host.as_bytes() {
-                continue;
-            }
-            let profile = Profile {
-                user: host.user.as_bytes(),
-                host: host.host.as_bytes(),
-                nick: host.nick.as_bytes(),
-                group: host.group.as_bytes(),
-                names_utf8: datagram.header.options.contains(Options::UTF8),
-                options: host.options(),
-                listed: true,
-                ..Profile::default()
-            };
-            // A list must not push out anybody: hearsay.
-            if self.members.len() >= MEMBERS {
-                break;
-            }
-            if let Ok((Change::New { .. }, _)) = self.members.sighted(now, host.address, &profile) {
-                added = added.saturating_add(1);
-            }
-        }
-        let next = self.list.received(now, list.next);
-        if let Some(next) = next {
-            self.answer(now, sender, Say::GetList(next));
-        }
-        Ok(Some(Event::Listed { from: sender.from, added, complete: next.is_none() }))
-    }
-
     /// R-IP-40: whether this comes for the first time.
     ///
     /// Number, command, names and address make the key, and the text too: iptux counts from 1 each time it is
@@ -398,7 +336,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     /// Answers, unless too many strangers were answered lately (R-IP-38).
-    fn answer(&mut self, now: Instant, sender: Sender, say: Say) {
+    pub(super) fn answer(&mut self, now: Instant, sender: Sender, say: Say) {
         if self.limited(now, sender) {
             self.push(sender, say);
         }
