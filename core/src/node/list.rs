@@ -93,7 +93,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// "Who can send me a list of hosts?" The first that can is asked for it; its parts are [`Event::Listed`].
     ///
     /// # Errors
-    /// [`Full`] with [`Table::Answers`]: poll, then try again.
+    /// [`Full`] with [`Table::Answers`](super::Table::Answers): poll, then try again.
     pub fn ask_list(&mut self, now: Instant) -> Result<(), Full> {
         self.answers.push(Answer {
             to: Destination::Broadcast,

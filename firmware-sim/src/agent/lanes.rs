@@ -1,8 +1,9 @@
 //! Datagrams on their way out.
 //!
 //! The stack keeps a datagram whose receiver it does not find (no answer to ARP) at the head of its socket for ever, and
-//! everything behind it waits. So broadcasts have a socket of their own, other datagrams have one of [`UNICAST`], chosen
-//! by the address, and what is stuck for [`PATIENCE`] is thrown away: what matters is sent again by the node.
+//! everything behind it waits. So broadcasts have a socket of their own, so have datagrams to those who have proven that they
+//! receive, and all others wait for each other: whoever makes addresses up delays nobody else's answers. What is stuck for
+//! [`PATIENCE`] is thrown away: what matters is sent again by the node.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
@@ -14,7 +15,7 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp::Socket;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-/// Sockets for datagrams to one receiver.
+/// Sockets for datagrams to one receiver: one for those who are there, one for those who may be.
 pub(super) const UNICAST: usize = 2;
 
 /// Sockets for datagrams altogether.
@@ -34,14 +35,17 @@ impl Lanes {
         Self { sockets: handles.map(|handle| (handle, None)), broadcast }
     }
 
-    /// Puts a datagram where it is sent from. What has no room is lost, as datagrams may be.
-    pub(super) fn send(&self, to: Destination, octets: &[u8], sockets: &mut SocketSet<'_>) {
+    /// Puts a datagram where it is sent from; `proven`: its receiver is there. What has no room is lost, as datagrams may be.
+    pub(super) fn send(&self, to: Destination, proven: bool, octets: &[u8], sockets: &mut SocketSet<'_>) {
         let to = match to {
             Destination::Broadcast => SocketAddrV4::new(self.broadcast, PORT),
             Destination::Unicast(to) => to,
         };
-        let address = to.ip().octets().last().copied().unwrap_or(0);
-        let lane = if *to.ip() == self.broadcast { 0 } else { 1 + usize::from(address) % UNICAST };
+        let lane = match proven {
+            _ if *to.ip() == self.broadcast => 0,
+            true => 1,
+            false => 2,
+        };
         if let Some((handle, _)) = self.sockets.get(lane) {
             // Our own address is left to the stack: with the one that a broadcast came to, nobody would hear the answer.
             let to = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());

@@ -54,7 +54,7 @@ use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use feige_core::digest::{Digest, Scalar};
-use feige_core::node::{Alarm, Full, Identity, Member, Message, Node, Offers, Output};
+use feige_core::node::{Alarm, Destination, Full, Identity, Member, Message, Node, Offers, Output};
 use feige_core::stream::transfer::BLOCKS;
 #[cfg(feature = "transfer")]
 use feige_core::stream::transfer::LEAST_BUFFERS;
@@ -605,7 +605,13 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         // What does not come to an end now does so in the next round.
         for _ in 0..FRAMES {
             match self.desk.node.poll(now, self.desk.scratch) {
-                Output::Transmit { to, octets } => self.lanes.send(to, octets, &mut self.sockets),
+                Output::Transmit { to, octets } => {
+                    let proven = match to {
+                        Destination::Unicast(to) => self.desk.node.member_at(to).is_some_and(|member| member.proven),
+                        Destination::Broadcast => false,
+                    };
+                    self.lanes.send(to, proven, octets, &mut self.sockets);
+                }
                 Output::Alarm(Alarm::GaveUp { to, packet_no, .. }) => saw(Event::GaveUp { to, packet_no }),
                 Output::Alarm(Alarm::Expired(member)) => saw(Event::Offline { at: member.at }),
                 Output::Wait(_) | Output::BufferTooSmall(_) => break,
