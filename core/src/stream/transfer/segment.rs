@@ -11,8 +11,8 @@ use crate::stream::{Abort, Outcome, Target, Totals, Want};
 use crate::time::Instant;
 use crate::wire::transfer::{Data, body_len};
 
-/// How long a whole block waits for others, to be hashed together with them. On a slow link that is too long: whoever is
-/// killed meanwhile would have to send them again.
+/// How long a whole block waits for others, to be hashed together with them. Where they take longer, each is verified by
+/// itself: whatever waits in the buffer when its receiver is killed has to be sent again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A run of blocks that is being received: their digests first, then, as many at a time as the buffer holds, the blocks.
