@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::intake::{Body, Intake};
-use super::link::Link;
+use super::link::{Link, Out};
 use super::receiving::Receiving;
 use super::{Ask, BLOCKS, Buffers};
 use crate::digest::{Digest, Hasher, Running};
@@ -323,11 +323,18 @@ impl Segment {
         self.since.filter(|_| self.step == Step::Gather && !self.hurried).map(|since| since + PATIENCE)
     }
 
-    /// Whole blocks wait no more for others. False if there are none.
-    pub(super) fn hurry(&mut self, intake: &Intake, buffers: &Buffers<'_>) -> bool {
+    /// Whole blocks wait no more for others. False if there are none, or if something is to be written first.
+    pub(super) fn hurry(&mut self, now: Instant, link: &mut Link, buffers: &Buffers<'_>) -> bool {
+        if link.out != Out::Filling {
+            return false;
+        }
         self.hurried = true;
-        let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
-        self.step == Step::Gather && self.fits(buffers) && self.whole(there) > 0
+        let there = u32::try_from(link.intake.len()).unwrap_or(u32::MAX);
+        let some = self.step == Step::Gather && self.fits(buffers) && self.whole(there) > 0;
+        if some {
+            link.at(now);
+        }
+        some
     }
 
     /// Whether it is busy with what has come, and waits for nobody.

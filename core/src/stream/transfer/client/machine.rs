@@ -204,12 +204,9 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     /// Turns to the blocks that came whole although their run will not, if there are any (R-VT-35).
     fn salvage(&mut self, now: Instant) -> bool {
         let ClientSession { link, stage, .. } = &mut *self.session;
-        let hurried = match stage {
-            Stage::Receiving(segment) if link.out == Out::Filling => segment.hurry(&link.intake, &self.buffers),
-            _ => false,
-        };
+        let Stage::Receiving(segment) = stage else { return false };
+        let hurried = segment.hurry(now, link, &self.buffers);
         if hurried {
-            link.at(now);
             self.advance();
         }
         hurried
