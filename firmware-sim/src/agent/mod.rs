@@ -44,11 +44,13 @@ mod log;
 mod md5;
 #[cfg(feature = "flood")]
 mod neighbours;
+mod room;
 mod slots;
 
 pub use desk::CannotOffer;
 pub use event::Event;
 pub use md5::Md5;
+pub use room::{Room, Sockets};
 
 use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -62,17 +64,16 @@ use feige_core::time::{Instant, earlier};
 use feige_core::wire::ipmsg::{PORT, PacketNo};
 use feige_core::wire::transfer::BLOCK_LOG2;
 use heapless::Vec;
-use smoltcp::iface::{
-    Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet, SocketStorage,
-};
+use smoltcp::iface::{Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::store::Store;
 use desk::{Desk, Tally};
-use lanes::{LANES, Lanes, UNICAST};
+use lanes::{LANES, Lanes};
 use log::Log;
+use room::Buffers;
 use slots::Slot;
 
 /// Messages that wait for a confirmation at a time.
@@ -144,148 +145,6 @@ pub struct Config {
     pub first: PacketNo,
     /// A random number, different each time.
     pub seed: u64,
-}
-
-/// Buffers that are lent to an agent that knows up to `MEMBERS` others and has `SLOTS` connections of the family and
-/// `GUESTS` of the verified transfer, with `RX` octets to receive and `TX` octets to send each.
-///
-/// A session of the verified transfer works in two buffers of `SESSION` octets, at least `LEAST_SESSION`: the larger they
-/// are, the more of a file is hashed and stored at once; in [`WHOLE_RUN`], sixteen blocks are hashed side by side. Without
-/// feature `transfer` both numbers are 0.
-///
-/// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
-#[derive(Debug)]
-pub struct Room<
-    const MEMBERS: usize,
-    const SLOTS: usize,
-    const RX: usize,
-    const TX: usize,
-    const GUESTS: usize,
-    const SESSION: usize,
-> {
-    node: MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
-    buffers: Buffers<SLOTS, RX, TX, GUESTS, SESSION>,
-}
-
-/// What of a [`Room`] is octets.
-#[derive(Debug)]
-struct Buffers<const SLOTS: usize, const RX: usize, const TX: usize, const GUESTS: usize, const SESSION: usize> {
-    connections: [Connection<RX, TX>; SLOTS],
-    #[cfg(feature = "transfer")]
-    transfers: [Transfer<RX, TX, SESSION>; GUESTS],
-    #[cfg(feature = "flood")]
-    links: [LinkRoom; NEIGHBOURS],
-    received: [u8; RECEIVED],
-    unicast: [[u8; DATAGRAM]; UNICAST],
-    broadcast: [u8; 640],
-    scratch: [u8; DATAGRAM],
-    log: [u8; 1024],
-}
-
-#[derive(Debug)]
-struct Connection<const RX: usize, const TX: usize> {
-    rx: [u8; RX],
-    tx: [u8; TX],
-    machine: [u8; BUFFER],
-}
-
-#[cfg(feature = "transfer")]
-#[derive(Debug)]
-struct Transfer<const RX: usize, const TX: usize, const SESSION: usize> {
-    rx: [u8; RX],
-    tx: [u8; TX],
-    input: [u8; SESSION],
-    output: [u8; SESSION],
-}
-
-/// A link has room for a few messages each way.
-#[cfg(feature = "flood")]
-#[derive(Debug)]
-struct LinkRoom {
-    rx: [u8; 536],
-    tx: [u8; 1072],
-    input: [u8; feige_core::wire::flood::MAX_MESSAGE],
-}
-
-impl<
-    const MEMBERS: usize,
-    const SLOTS: usize,
-    const RX: usize,
-    const TX: usize,
-    const GUESTS: usize,
-    const SESSION: usize,
-> Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>
-{
-    /// Room for one agent.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { node: MaybeUninit::uninit(), buffers: Buffers::new() }
-    }
-}
-
-impl<const SLOTS: usize, const RX: usize, const TX: usize, const GUESTS: usize, const SESSION: usize>
-    Buffers<SLOTS, RX, TX, GUESTS, SESSION>
-{
-    const fn new() -> Self {
-        Self {
-            connections: [const { Connection { rx: [0; RX], tx: [0; TX], machine: [0; BUFFER] } }; SLOTS],
-            #[cfg(feature = "transfer")]
-            transfers: [const { Transfer { rx: [0; RX], tx: [0; TX], input: [0; SESSION], output: [0; SESSION] } };
-                GUESTS],
-            #[cfg(feature = "flood")]
-            links: [const { LinkRoom { rx: [0; 536], tx: [0; 1072], input: [0; feige_core::wire::flood::MAX_MESSAGE] } };
-                NEIGHBOURS],
-            received: [0; RECEIVED],
-            unicast: [[0; DATAGRAM]; UNICAST],
-            broadcast: [0; 640],
-            scratch: [0; DATAGRAM],
-            log: [0; 1024],
-        }
-    }
-}
-
-impl<
-    const MEMBERS: usize,
-    const SLOTS: usize,
-    const RX: usize,
-    const TX: usize,
-    const GUESTS: usize,
-    const SESSION: usize,
-> Default for Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>
-{
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The sockets of an agent, `SOCKETS` altogether: one for each connection of either kind, and [`EXTRA_SOCKETS`].
-///
-/// Not part of [`Room`], because it does not consist of zeros, and would have to be copied from flash.
-#[derive(Debug)]
-pub struct Sockets<'a, const SOCKETS: usize> {
-    storage: [SocketStorage<'a>; SOCKETS],
-    received: [udp::PacketMetadata; 16],
-    unicast: [[udp::PacketMetadata; 4]; UNICAST],
-    broadcast: [udp::PacketMetadata; 2],
-}
-
-impl<const SOCKETS: usize> Sockets<'_, SOCKETS> {
-    /// Places for sockets.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            storage: [const { SocketStorage::EMPTY }; SOCKETS],
-            received: [udp::PacketMetadata::EMPTY; 16],
-            unicast: [[udp::PacketMetadata::EMPTY; 4]; UNICAST],
-            broadcast: [udp::PacketMetadata::EMPTY; 2],
-        }
-    }
-}
-
-impl<const SOCKETS: usize> Default for Sockets<'_, SOCKETS> {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// A member that keeps its files in `S`, knows up to `MEMBERS` others, has `SLOTS` connections of the family and `GUESTS`
