@@ -15,10 +15,12 @@ use super::{BUFFER, BYTES, DATAGRAM, OUTGOING, RECEIVED, SEEN};
 /// `GUESTS` of the verified transfer, with `RX` octets to receive and `TX` octets to send each.
 ///
 /// A session of the verified transfer works in two buffers of `SESSION` octets, at least `LEAST_SESSION`: the larger they
-/// are, the more of a file is hashed and stored at once; in [`WHOLE_RUN`](super::WHOLE_RUN), sixteen blocks are hashed side by side. Without
+/// are, the more of a file is hashed and stored at once; in [`WHOLE_RUN`], sixteen blocks are hashed side by side. Without
 /// feature `transfer` both numbers are 0.
 ///
 /// All of it can stand in a static: nothing that is large is ever moved, or built on the stack.
+///
+/// [`WHOLE_RUN`]: super::WHOLE_RUN
 #[derive(Debug)]
 pub struct Room<
     const MEMBERS: usize,
@@ -129,9 +131,11 @@ impl<
     }
 }
 
-/// The sockets of an agent, `SOCKETS` altogether: one for each connection of either kind, and [`EXTRA_SOCKETS`](super::EXTRA_SOCKETS).
+/// The sockets of an agent, `SOCKETS` altogether: one for each connection of either kind, and [`EXTRA_SOCKETS`].
 ///
 /// Not part of [`Room`], because it does not consist of zeros, and would have to be copied from flash.
+///
+/// [`EXTRA_SOCKETS`]: super::EXTRA_SOCKETS
 #[derive(Debug)]
 pub struct Sockets<'a, const SOCKETS: usize> {
     pub(super) storage: [SocketStorage<'a>; SOCKETS],
