@@ -69,7 +69,7 @@ choose_toolchain() {
     libdir=$(rustc --print target-libdir --target "$target" 2>/dev/null) || libdir=
     if [ -n "$libdir" ] && ls "$libdir"/libcore-*.rlib >/dev/null 2>&1; then
         cargo_command=(cargo)
-        export CARGO_TARGET_DIR=$out/rustup
+        export CARGO_TARGET_DIR=$out/rustup/$target
         echo "$me: $target with $(rustc -V)"
         return
     fi
@@ -86,8 +86,9 @@ choose_toolchain() {
     mkdir -p "$out"
     sysroot=$(debian_sysroot "$target")
     export "CARGO_TARGET_${upper}_RUSTFLAGS=--sysroot=$sysroot"
-    # Cargo does not notice another sysroot: one target directory for each.
-    export CARGO_TARGET_DIR=$out/debian-${sysroot##*-}
+    # Cargo does not notice another sysroot: one target directory for each. And one for each target, so that nobody waits
+    # for the other.
+    export CARGO_TARGET_DIR=$out/debian-${sysroot##*-}/$target
     echo "$me: $target with $("$deb_rustc" -V)"
 }
 
