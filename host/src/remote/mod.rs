@@ -15,7 +15,7 @@
 //! | `download`, `upload`, `walk` | files and folders |
 //! | `cat`, `list`, `question` | a file to standard output; folders; one request and its answer |
 //! | `dialect` | the same with servers of the classic dialects |
-//! | `report` | what the user hears |
+//! | `report`, `later` | what the user hears, and when |
 //! | `whole` | MD5 of whole files while they are moved |
 //! | `shell` | commands from a person or a script, at one server |
 //!
@@ -32,6 +32,7 @@ mod connection;
 mod dialect;
 mod download;
 mod errand;
+mod later;
 mod list;
 mod question;
 mod report;
