@@ -19,14 +19,15 @@ use feige_core::flood::Plan;
 use feige_core::stream::transfer::Credentials;
 use feige_core::text::Printable;
 use feige_core::wire::flood::{Speech, What};
-use feige_core::wire::transfer::EntryKind;
+use feige_core::wire::transfer::{self, EntryKind};
 
 use super::classic::fetch;
 use super::event::{Event, Hit};
 use super::hub::{Handle, Heard, address_towards};
 use super::parcel::Limits;
-use super::share::{Share, part_name};
+use super::share::{Share, last, part_name};
 use crate::exit::{Exit, Failure};
+use crate::home::Home;
 use crate::remote::{Most, Remote, Report as Telling, Wish, actions};
 use crate::service::Report;
 use crate::store::rename_new;
@@ -116,6 +117,7 @@ impl Seeker<'_> {
             let to = to.display();
             return Err(Failure::new(format!("{to} is there already, and nothing is replaced; name another with -o")));
         }
+        let place = Place::of(to);
         let mut began = Instant::now();
         let mut search = self.handle.search(what, Plan::First, self.ttl)?;
         let mut everybody = false;
@@ -160,7 +162,10 @@ impl Seeker<'_> {
             tried.push((hit.peer, hit.path.clone()));
             self.report.tell(&[Event::Hit(hit.clone())]);
             match self.fetch_from(&hit, to, no_clobber, telling) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    place.tidy(tried.iter().map(|(_, path)| path.as_str()));
+                    return Ok(());
+                }
                 Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Usage) => return Err(failure),
                 // R-FL-64: also if it is too large, which may be true of this holder's alone.
                 Err(failure) => {
@@ -215,9 +220,7 @@ impl Seeker<'_> {
 
     /// By a classic request (R-FL-80 to 89).
     fn fetch_classic(&self, hit: &Hit, to: &Path) -> Result<(), Failure> {
-        let folder = if to.is_dir() { to } else { to.parent().unwrap_or(Path::new(".")) };
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let share = Share::open(folder, None).map_err(|error| Failure::new(error.to_string()))?;
+        let share = Share::open(Place::of(to).folder, None).map_err(|error| Failure::new(error.to_string()))?;
         let own = SocketAddrV4::new(address_towards(hit.peer).unwrap_or(Ipv4Addr::LOCALHOST), self.port);
         let limits = Limits { most: self.most.min(Limits::default().most), ..Limits::default() };
         let failed = |error: super::classic::FetchError| Failure { exit: error.exit(), message: error.to_string() };
@@ -249,6 +252,35 @@ impl Seeker<'_> {
         let fetched = Event::Fetched { name: hit.name.clone(), holder: hit.peer, path, size: came.size, md5: came.md5 };
         self.report.tell(&[fetched]);
         Ok(())
+    }
+}
+
+/// Where something is to be: a folder, and perhaps a name in it other than the holder's.
+struct Place<'p> {
+    folder: &'p Path,
+    name: Option<&'p OsStr>,
+}
+
+impl<'p> Place<'p> {
+    /// To be made before anything has come.
+    fn of(to: &'p Path) -> Self {
+        if to.is_dir() {
+            return Self { folder: to, name: None };
+        }
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Self { folder: folder.unwrap_or_else(|| Path::new(".")), name: to.file_name() }
+    }
+
+    /// It is here now: removes what came from holders that could not give all of it, in this attempt and in earlier ones.
+    fn tidy<'h>(&self, paths: impl Iterator<Item = &'h str>) {
+        // What cannot be tidied up is swept one day.
+        let Ok(home) = Home::open(self.folder, None) else { return };
+        for path in paths {
+            let name = self.name.map_or(Some(last(path)), OsStr::to_str);
+            if let Some(Ok(path)) = name.map(transfer::Path::parse) {
+                home.abandon(path);
+            }
+        }
     }
 }
 
