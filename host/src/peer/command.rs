@@ -66,7 +66,7 @@ pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure
     let what = parsed(&fetch.name, true);
     asking.check(what)?;
     let mut telling = Telling::new(output);
-    let fetched = asking.seeker(&report).fetch(what, &fetch.output, true, &mut telling);
+    let fetched = asking.seeker(&report).fetch(what, &fetch.output, &mut telling);
     telling.finish();
     fetched.map(|()| Exit::Done).map_err(|failure| asking.signals.end(failure))
 }

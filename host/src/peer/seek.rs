@@ -106,18 +106,11 @@ impl Seeker<'_> {
     ///
     /// # Errors
     /// A [`Failure`]: nobody has it, or it cannot be had from any of them.
-    pub(super) fn fetch(
-        &self,
-        what: What<'_>,
-        to: &Path,
-        no_clobber: bool,
-        telling: &mut Telling,
-    ) -> Result<(), Failure> {
-        if no_clobber && !to.is_dir() && to.symlink_metadata().is_ok() {
-            let to = to.display();
-            return Err(Failure::new(format!("{to} is there already, and nothing is replaced; name another with -o")));
-        }
+    pub(super) fn fetch(&self, what: What<'_>, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
         let place = Place::of(to);
+        if place.name.is_some() {
+            place.is_free("")?;
+        }
         let mut began = Instant::now();
         let mut search = self.handle.search(what, Plan::First, self.ttl)?;
         let mut everybody = false;
@@ -161,7 +154,9 @@ impl Seeker<'_> {
             let hit = waiting.remove(0);
             tried.push((hit.peer, hit.path.clone()));
             self.report.tell(&[Event::Hit(hit.clone())]);
-            match self.fetch_from(&hit, to, no_clobber, telling) {
+            // R-FL-62: whoever has it, it would have this name.
+            place.is_free(&hit.path)?;
+            match self.fetch_from(&hit, to, telling) {
                 Ok(()) => {
                     place.tidy(tried.iter().map(|(_, path)| path.as_str()));
                     return Ok(());
@@ -187,15 +182,15 @@ impl Seeker<'_> {
         ))
     }
 
-    fn fetch_from(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
+    fn fetch_from(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
         match hit.speech {
-            Speech::Native => self.fetch_native(hit, to, no_clobber, telling),
+            Speech::Native => self.fetch_native(hit, to, telling),
             Speech::Classic => self.fetch_classic(hit, to),
         }
     }
 
     /// By the verified transfer (R-FL-60), under its last name, and only if there is none (R-FL-62).
-    fn fetch_native(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
+    fn fetch_native(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
         telling.restart();
         let mut remote = Remote::new(vec![hit.peer.into()], Credentials::Guest, RETRY, self.cancel.clone());
         // R-FL-65, R-FL-66.
@@ -207,7 +202,7 @@ impl Seeker<'_> {
             });
         }
         // R-FL-63: the MD5 that the holder said, of the whole file.
-        let wish = Wish { no_clobber, md5: hit.md5.map(Some), most };
+        let wish = Wish { no_clobber: true, whole: true, md5: hit.md5.map(Some), most };
         let folder = hit.kind == EntryKind::Folder;
         actions::get(&mut remote, std::slice::from_ref(&hit.path), to, folder, wish, telling)?;
         telling.summary(folder);
@@ -269,6 +264,19 @@ impl<'p> Place<'p> {
         }
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
         Self { folder: folder.unwrap_or_else(|| Path::new(".")), name: to.file_name() }
+    }
+
+    /// Whether nothing has the name that what is at `path` of a holder gets.
+    fn is_free(&self, path: &str) -> Result<(), Failure> {
+        let to = self.folder.join(self.name.unwrap_or_else(|| OsStr::new(last(path))));
+        if to.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let to = to.to_string_lossy();
+        let to = Printable::line(to.strip_prefix("./").unwrap_or(&to));
+        Err(Failure::new(format!(
+            "{to} is here already, and nothing is replaced; rename it, or name another place with -o"
+        )))
     }
 
     /// It is here now: removes what came from holders that could not give all of it, in this attempt and in earlier ones.

@@ -185,7 +185,7 @@ impl<'r> Download<'r> {
         self.drop_arrival();
         self.wait_finished();
         self.settle();
-        if over {
+        if over && !(self.wish.whole && self.report.exit() != Exit::Done) {
             self.name_folders();
         }
         !self.unnamed.is_empty()
