@@ -89,8 +89,8 @@ fn each(
             }
         }
     }
-    report.finish();
-    signals.exit(report.exit())
+    let exit = signals.exit(report.exit());
+    report.end(exit)
 }
 
 fn wish(moving: &MoveOptions, several: bool) -> Result<Wish, Failure> {
@@ -154,7 +154,7 @@ fn moved(report: &mut Report, exit: Exit, tell: bool) -> Exit {
         report.note(|| "what came is kept: the same command goes on from there".to_owned());
     }
     report.summary(tell);
-    exit
+    report.end(exit)
 }
 
 /// `feige ls`

@@ -17,6 +17,7 @@ use serde::{Serialize, Serializer};
 use super::later::Later;
 use crate::cli::OutputOptions;
 use crate::exit::{Exit, Failure};
+use crate::stdout;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const FOLDER: Style = AnsiColor::Blue.on_default().bold();
@@ -170,8 +171,10 @@ pub(crate) struct Report {
     manner: Manner,
     verbose: bool,
     out: BufWriter<Stdout>,
-    /// Nobody reads standard output any more.
+    /// Standard output takes nothing any more.
     gone: bool,
+    /// Why, unless its reader went away.
+    lost: Option<Failure>,
     began: Instant,
     files: u64,
     octets: u64,
@@ -213,6 +216,7 @@ impl Report {
             verbose: options.verbose > 0,
             out: BufWriter::with_capacity(32 << 10, out),
             gone: false,
+            lost: None,
             began: now,
             files: 0,
             octets: 0,
@@ -241,14 +245,25 @@ impl Report {
         self.manner.json
     }
 
-    /// Whether nobody reads it.
+    /// Whether standard output takes nothing any more.
     pub(crate) const fn is_gone(&self) -> bool {
         self.gone
     }
 
+    fn notice(&mut self, written: &io::Result<()>) {
+        if let (Err(error), false) = (written, self.gone) {
+            self.gone = true;
+            self.lost = stdout::failure(error);
+            if let Some(failure) = &self.lost {
+                self.announce(&failure.message);
+            }
+        }
+    }
+
     /// Writes an event. It shows at the next [`Self::flush`].
     pub(crate) fn event(&mut self, event: &Event<'_>) {
-        self.gone |= self.manner.write(&mut self.out, event).is_err();
+        let written = self.manner.write(&mut self.out, event);
+        self.notice(&written);
     }
 
     /// What keeps events that are not true yet, on the disk of `folder`; `None` if single files are not told of.
@@ -278,12 +293,13 @@ impl Report {
     /// What the system says of the disk, where it was kept.
     pub(crate) fn tell(&mut self, later: Later) -> io::Result<()> {
         self.progress = None;
-        later.tell(|piece| self.gone = self.gone || self.out.write_all(piece).is_err())
+        later.tell(|piece| self.octets(piece))
     }
 
     /// Text for people, in front of the next event.
     pub(crate) fn prefix(&mut self, text: fmt::Arguments<'_>) {
-        self.gone |= self.out.write_fmt(text).is_err();
+        let written = self.out.write_fmt(text);
+        self.notice(&written);
     }
 
     /// A line for people, in the place of an event.
@@ -293,22 +309,16 @@ impl Report {
     }
 
     /// Octets as they are, to standard output.
-    ///
-    /// # Errors
-    /// What the system says; a reader that went away is no error but [`Self::is_gone`].
-    pub(crate) fn octets(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self.out.write_all(octets) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.gone = true;
-                Ok(())
-            }
-            other => other,
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
+        if !self.is_gone() {
+            let written = self.out.write_all(octets);
+            self.notice(&written);
         }
     }
 
     /// Shows what was written.
     pub(crate) fn flush(&mut self) {
-        if self.out.buffer().is_empty() {
+        if self.out.buffer().is_empty() || self.is_gone() {
             return;
         }
         let out = &mut self.out;
@@ -316,12 +326,17 @@ impl Report {
             Some(bar) => bar.suspend(|| out.flush()),
             None => out.flush(),
         };
-        self.gone |= written.is_err();
+        self.notice(&written);
+    }
+
+    /// Says something on standard error, behind what was written.
+    fn say(&mut self, text: &dyn fmt::Display) {
+        self.flush();
+        self.announce(text);
     }
 
     /// Says something on standard error, above the bar.
-    fn say(&mut self, text: &dyn fmt::Display) {
-        self.flush();
+    fn announce(&self, text: &dyn fmt::Display) {
         let say = || anstream::eprintln!("feige: {text}");
         match self.bar.as_ref().and_then(|bar| bar.bar.as_ref()) {
             Some(bar) => bar.suspend(say),
@@ -401,6 +416,15 @@ impl Report {
     /// How the command ends.
     pub(crate) fn exit(&self) -> Exit {
         self.worst.unwrap_or(Exit::Done)
+    }
+
+    /// Shows everything, and tells how a command ends that would end as `exit`, had standard output taken all of it.
+    pub(crate) fn end(&mut self, exit: Exit) -> Exit {
+        self.finish();
+        match &self.lost {
+            Some(failure) if exit == Exit::Done => failure.exit,
+            _ => exit,
+        }
     }
 
     /// A file, or a tree of unknown size, is under way.

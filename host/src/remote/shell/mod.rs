@@ -59,14 +59,14 @@ impl Session<'_, '_> {
         for line in std::io::stdin().lock().lines() {
             let line = line.map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
             match self.run(&line) {
-                Ok(Some(exit)) => return Ok(exit),
+                Ok(Some(exit)) => return Ok(self.report.end(exit)),
                 Ok(None) => {}
                 Err(failure) => self.report.abort(&line, &failure),
             }
             self.report.flush();
             let exit = self.report.exit();
             if exit != Exit::Done || self.report.is_gone() {
-                return Ok(exit);
+                return Ok(self.report.end(exit));
             }
             if signals.cancel.is_cancelled() {
                 return Ok(Exit::Interrupted);
