@@ -54,6 +54,7 @@ use cli::{Cli, Color, Command};
 use config::Early;
 use control::Request;
 use exit::{Exit, Failure};
+use feige_core::text::Printable;
 
 /// Runs the program with the arguments of `line`, of which the first is the program's name.
 pub fn run(line: impl IntoIterator<Item = OsString>) -> Exit {
@@ -82,7 +83,8 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn report(failure: &Failure) -> Exit {
-    anstream::eprintln!("feige: {}", failure.message);
+    // One line, whatever the names in it are.
+    anstream::eprintln!("feige: {}", Printable::line(&failure.message));
     failure.exit
 }
 

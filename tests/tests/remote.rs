@@ -275,6 +275,7 @@ fn exit_codes_and_messages_tell_what_is_wrong() {
     site.run(["put", "file", &url("no/such/folder/file")]).ends(1).says("no such folder");
     site.run(["put", "file", "file", &url("file")]).ends(1).says("no folder on the server");
     site.run(["put", "srv", &url("")]).ends(1).says("use -r");
+    site.run(["put", "/dev/null", &url("x")]).ends(1).says("/dev/null: it is neither a file nor a folder");
     site.run(["ls", &url("none")]).ends(1).says("none");
     site.run(["rm", &url("folder")]).ends(1).says("folder");
     site.run(["rmdir", &url("none")]).ends(1).says("none");

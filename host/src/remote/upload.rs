@@ -208,7 +208,12 @@ impl<'r> Upload<'r> {
         let source = match file.place.open().and_then(Source::new) {
             Ok(Some(source)) => source,
             Ok(None) => {
-                self.report.warn(&file.place.shown().to_string_lossy(), "it is neither a file nor a folder");
+                let reason = "it is neither a file nor a folder";
+                if self.recursive {
+                    self.report.warn(&file.place.shown().to_string_lossy(), reason);
+                } else {
+                    self.fail(&file, &Failure::new(reason));
+                }
                 return Announcement::None;
             }
             Err(error) => {
