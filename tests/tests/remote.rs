@@ -520,6 +520,23 @@ fn the_shell_obeys_a_script_until_something_fails() {
 }
 
 #[test]
+fn the_shell_ends_when_told_to_although_it_waits_for_a_line() {
+    let site = Site::open();
+    let started = || {
+        let mut shell = Program::listening(&site.home, ["--json", "shell", &site.url("")]);
+        shell.tell("df");
+        shell.event("space");
+        // Until it reads the next line.
+        std::thread::sleep(Duration::from_millis(100));
+        shell
+    };
+    started().terminate();
+    let shell = started();
+    shell.interrupt();
+    assert_eq!(shell.end(SOON).code, Some(130));
+}
+
+#[test]
 fn the_shell_has_a_prompt_completion_and_history() {
     let mut site = Site::open();
     write(&site.there("photos/summer 2026/sea.txt"), b"blue\n");
