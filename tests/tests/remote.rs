@@ -285,6 +285,8 @@ fn exit_codes_and_messages_tell_what_is_wrong() {
     site.run(["get", "--md5=12", &url("x")]).ends(2);
     site.run(["--json", "cat", &url("x")]).ends(2);
     site.run(["get", "feige://127.0.0.1:1/x"]).ends(3).says("cannot connect to 127.0.0.1:1");
+    let events = site.run(["--json", "get", "feige://127.0.0.1:1/x"]).ends(3).events();
+    assert_eq!((&events[0]["event"], &events[1]["failed"]), (&"failed".into(), &1.into()), "{events:?}");
     // One that is missing does not keep the others from coming.
     site.run(["put", "file", &url("")]).ends(0);
     fs::create_dir(site.here("to")).expect("room");

@@ -139,7 +139,7 @@ pub(crate) enum Event<'a> {
         octets: u64,
         /// What was passed over.
         skipped: u64,
-        /// What did not work.
+        /// What did not work: as many as were told of.
         failed: u64,
         /// How long it took.
         seconds: f64,
@@ -393,6 +393,7 @@ impl Report {
 
     /// Nothing more can be done, for this reason.
     pub(crate) fn abort(&mut self, what: &str, failure: &Failure) {
+        self.failed += 1;
         if self.manner.json {
             self.event(&Event::Failed { name: what, error: &failure.message });
         }
@@ -566,8 +567,8 @@ fn plain(out: &mut impl Write, event: &Event<'_>, colour: bool, quiet: bool) -> 
         }
         Event::Sum { name, md5, .. } => writeln!(out, "{}  {}", md5.unwrap_or_default(), Printable::line(name)),
         Event::Summary { files, octets, skipped, failed, seconds } if !quiet => {
-            let (octets, files) = (HumanBytes(octets), HumanCount(files));
-            write!(out, "{files} files, {octets} in {seconds:.1} s")?;
+            let (octets, some) = (HumanBytes(octets), if files == 1 { "file" } else { "files" });
+            write!(out, "{} {some}, {octets} in {seconds:.1} s", HumanCount(files))?;
             if skipped > 0 {
                 write!(out, ", {} skipped", HumanCount(skipped))?;
             }
