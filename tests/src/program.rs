@@ -154,8 +154,12 @@ impl Program {
         let (sender, lines) = channel();
         let out = child.stdout.take().expect("piped");
         let err = child.stderr.take().expect("piped");
+        // The channel ends with both: then everything that was said is there.
+        let until_then = sender.clone();
         watch(out, "", &said, move |line| drop(sender.send(line)));
-        watch(err, "! ", &said, drop);
+        watch(err, "! ", &said, move |_| {
+            let _ = &until_then;
+        });
         let input = child.stdin.take();
         Self { what, child, input, lines, pending: Vec::new(), said }
     }

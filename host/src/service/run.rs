@@ -162,7 +162,7 @@ impl Server {
             }
             let cancelled = service.cancel.is_cancelled().then_some(Exit::Interrupted);
             if let Some(exit) = pending().or(cancelled) {
-                service.end();
+                service.end(lines);
                 return Ok(exit);
             }
             if !lines.is_empty() {
@@ -192,12 +192,13 @@ impl Service {
         usize::try_from(self.gate.connected()).unwrap_or(usize::MAX)
     }
 
-    /// Ends all connections, and keeps what came over them as if they had broken.
-    fn end(&self) {
+    /// Ends all connections, `called` among them, of which nobody has taken notice yet. Keeps what came over them as if
+    /// they had broken.
+    fn end(&self, called: impl IntoIterator<Item = Box<Line>>) {
         self.cancel.cancel();
-        let lines = self.crew.end();
+        let queued = self.crew.end();
         let mut lanes = Lanes::new();
-        for mut line in lines.into_iter().chain(self.watch.end()) {
+        for mut line in called.into_iter().chain(queued).chain(self.watch.end()) {
             line.salvage(self.clock, &mut lanes);
         }
     }
