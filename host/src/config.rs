@@ -60,9 +60,11 @@ fn file(line: &[OsString]) -> Result<Option<(PathBuf, Table)>, Failure> {
         Err(error) if !must_exist && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::usage(format!("cannot read the configuration {}: {error}", path.display()))),
     };
-    let table = text
-        .parse::<Table>()
-        .map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.to_string().trim_end())))?;
+    let table = text.parse::<Table>().map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Failure::usage(format!("{}:{line}: {}", path.display(), error.message().replace('\n', ", ")))
+    })?;
     Ok(Some((path, table)))
 }
 
@@ -126,6 +128,11 @@ fn with_defaults(mut command: Command, path: &Path, table: Table) -> Result<Comm
 
 fn unknown(path: &Path, key: &str) -> Failure {
     Failure::usage(format!("{}: {key} is not known; keys are the long options of `feige --help`", path.display()))
+}
+
+/// Whether some value in the file, outside of the tables of commands, may have this name.
+pub(crate) fn is_option(name: &str) -> bool {
+    has_option(&crate::cli::command(), name)
 }
 
 fn has_option(command: &Command, name: &str) -> bool {

@@ -17,6 +17,7 @@
 //! | [`digest`] | MD5 of blocks side by side, and of whole files |
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
+//! | `stdout` | standard output, and what it means if it takes nothing |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
 //! | [`peer`] | flooded search: share, settings, and how classic peers are spoken to |
 //! | [`remote`] | the client of the verified transfer |
@@ -40,17 +41,20 @@ pub mod net;
 pub mod peer;
 pub mod remote;
 pub mod service;
+mod stdout;
 pub mod store;
 pub mod transfer;
 pub mod ui;
 pub mod url;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use cli::{Cli, Color, Command};
 use config::Early;
 use control::Request;
 use exit::{Exit, Failure};
+use feige_core::text::Printable;
 
 /// Runs the program with the arguments of `line`, of which the first is the program's name.
 pub fn run(line: impl IntoIterator<Item = OsString>) -> Exit {
@@ -58,9 +62,13 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(Early::Failure(failure)) => return report(&failure),
         Err(Early::Clap(error)) => {
-            // Help and version are no errors; if nobody reads them, there is nobody to tell.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let printed = error.print();
+            if error.use_stderr() {
+                return Exit::Usage;
+            }
+            // Help and version are no errors.
+            let failure = printed.err().as_ref().and_then(stdout::failure);
+            return failure.map_or(Exit::Done, |failure| report(&failure));
         }
     };
     match cli.output.color {
@@ -75,7 +83,8 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn report(failure: &Failure) -> Exit {
-    anstream::eprintln!("feige: {}", failure.message);
+    // One line, whatever the names in it are.
+    anstream::eprintln!("feige: {}", Printable::line(&failure.message));
     failure.exit
 }
 
@@ -111,8 +120,10 @@ fn command(mut cli: Cli) -> Result<Exit, Failure> {
             decode::run(&decode, charset::Policy::new(cli.network.charset.forced()), cli.output.json)
         }
         Command::Completions(completions) => {
-            clap_complete::generate(completions.shell, &mut cli::command(), "feige", &mut std::io::stdout());
-            Ok(Exit::Done)
+            // Not at once to standard output: what that does not take would be a panic.
+            let mut script = Vec::new();
+            clap_complete::generate(completions.shell, &mut cli::command(), "feige", &mut script);
+            stdout::print(|out| out.write_all(&script))
         }
     }
 }

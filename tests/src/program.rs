@@ -154,8 +154,12 @@ impl Program {
         let (sender, lines) = channel();
         let out = child.stdout.take().expect("piped");
         let err = child.stderr.take().expect("piped");
+        // The channel ends with both: then everything that was said is there.
+        let until_then = sender.clone();
         watch(out, "", &said, move |line| drop(sender.send(line)));
-        watch(err, "! ", &said, drop);
+        watch(err, "! ", &said, move |_| {
+            let _ = &until_then;
+        });
         let input = child.stdin.take();
         Self { what, child, input, lines, pending: Vec::new(), said }
     }
@@ -270,8 +274,21 @@ impl Program {
     /// # Panics
     /// If it has ended.
     pub fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    /// Asks it to end, as whoever runs services does, and waits until it has.
+    ///
+    /// # Panics
+    /// If it has ended already, does not in time, or says anything but that it was asked to.
+    pub fn terminate(&mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        assert_eq!(self.status(SOON).code(), Some(143), "{self}");
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("runs");
+        rustix::process::kill_process(pid, signal).expect("runs");
     }
 
     /// Ends it without any chance to clean up.

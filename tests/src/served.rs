@@ -78,7 +78,7 @@ impl Served {
         user_command(&self.home, arguments);
     }
 
-    /// Kills the program without any chance to clean up, and serves again at the same port.
+    /// Kills the program without any chance to clean up, unless it has ended, and serves again at the same port.
     ///
     /// # Panics
     /// If it does not begin to.

@@ -312,18 +312,32 @@ impl Link {
 /// If there is no port.
 #[must_use]
 pub fn neighbour(holders: Vec<SocketAddrV4>, size: u64, md5: Digest) -> String {
+    answering(holders, EntryKind::File, Some((size, md5)))
+}
+
+/// The same of a folder.
+///
+/// # Panics
+/// If there is no port.
+#[must_use]
+pub fn neighbour_of_folder(holders: Vec<SocketAddrV4>) -> String {
+    answering(holders, EntryKind::Folder, None)
+}
+
+fn answering(holders: Vec<SocketAddrV4>, kind: EntryKind, facts: Option<(u64, Digest)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address").to_string();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let holders = holders.clone();
-            thread::spawn(move || converse(Link { stream, heard: Vec::new() }, &holders, size, md5));
+            thread::spawn(move || converse(Link { stream, heard: Vec::new() }, &holders, kind, facts));
         }
     });
     addr
 }
 
-fn converse(mut link: Link, holders: &[SocketAddrV4], size: u64, md5: Digest) {
+fn converse(mut link: Link, holders: &[SocketAddrV4], kind: EntryKind, facts: Option<(u64, Digest)>) {
+    let (size, md5) = facts.unzip();
     link.say(&Message::Hello(Hello { version: 1, features: 0, token: Token::new(99), software: "by hand" }));
     loop {
         let mut hits = Vec::new();
@@ -333,8 +347,7 @@ fn converse(mut link: Link, holders: &[SocketAddrV4], size: u64, md5: Digest) {
             {
                 for at in holders {
                     let holder = wire::Holder::new(*at, Speech::Native);
-                    let kind = EntryKind::File;
-                    let hit = Hit { id: query.id, hops: 0, holder, kind, path, size: Some(size), md5: Some(md5) };
+                    let hit = Hit { id: query.id, hops: 0, holder, kind, path, size, md5 };
                     hits.push(octets_of(&Message::Hit(hit)));
                 }
             }

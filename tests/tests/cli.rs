@@ -85,6 +85,7 @@ fn decode_explains_in_lines_and_in_json() {
 fn usage_errors_say_what_to_do_and_end_with_2() {
     let home = home();
     std::fs::write(home.path().join("bad.toml"), "port = 'many'").expect("a file");
+    std::fs::write(home.path().join("worse.toml"), "quiet = true\nnick = [1").expect("a file");
     for (arguments, says) in [
         (&[][..], "Usage"),
         (&["listen", "--port", "x"], "--port"),
@@ -93,6 +94,8 @@ fn usage_errors_say_what_to_do_and_end_with_2() {
         (&["decode", "nonsense"], "neither hexadecimal nor a file"),
         (&["--config", "bad.toml", "members"], "bad.toml"),
         (&["--config", "none.toml", "members"], "none.toml"),
+        (&["--config", "worse.toml", "members"], "feige: worse.toml:2: unclosed array"),
+        (&["serve", "new\nline", "--guest", "read"], "new\\u{a}line"),
         (&["send", "127.0.0.1", "--file", "none.txt", "--bind", "127.1.1.9"], "none.txt"),
         (&["send", "127.0.0.1", "", "--bind", "127.1.1.9"], "nothing to send"),
         (&["frobnicate"], "frobnicate"),

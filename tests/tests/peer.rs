@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use feige_core::digest::Digest;
 use feige_tests::or_skip;
-use feige_tests::program::{Program, SOON, run};
+use feige_tests::program::{LATE, Program, SOON, run};
 use feige_tests::terminal::Terminal;
 use feige_tests::transfer::octets;
-use feige_tests::victim::neighbour;
+use feige_tests::victim::{neighbour, neighbour_of_folder, tree};
 use tempfile::TempDir;
 
 /// A running peer, with a folder of its own.
@@ -125,6 +125,41 @@ fn from_several_holders_it_comes_from_one_that_really_has_it() {
     let missed = run(&empty, SOON, ["--json", "fetch", "it.bin", "--via", &via, "-o", "into"]);
     assert!(matches!(missed.code, Some(1 | 3 | 5)), "{:?} {}", missed.code, missed.said);
     assert_eq!(fs::read_dir(empty.path().join("into")).expect("there").count(), 0, "{}", missed.said);
+}
+
+/// A folder has its name when all of it is there, and then nothing is added to it.
+///
+/// proves: R-FL-62, R-FL-64, R-FL-65
+#[test]
+fn a_folder_comes_whole_or_from_the_next_holder() {
+    let (partial, whole) = (Peer::start(None), Peer::start(None));
+    for peer in [&partial, &whole] {
+        fs::create_dir(peer.path("docs")).expect("made");
+        fs::write(peer.path("docs/a"), b"a").expect("written");
+    }
+    fs::write(whole.path("docs/b"), b"b").expect("written");
+    // So deep that nobody can ask for it (R-VT-20).
+    let deep = format!("docs/{}", ["d"; 31].join("/"));
+    fs::create_dir_all(partial.path(&deep)).expect("made");
+    fs::write(partial.path(&deep).join("b"), b"b").expect("written");
+    let at = |peer: &Peer| peer.addr.parse::<SocketAddrV4>().expect("an address");
+    let home = tempfile::tempdir().expect("a folder");
+    let fetch = |peers: &[&Peer], to: &str| {
+        let via = neighbour_of_folder(peers.iter().map(|peer| at(peer)).collect());
+        run(&home, LATE, ["--json", "fetch", "docs", "--via", &via, "-o", to])
+    };
+    let missed = fetch(&[&partial], "docs");
+    assert_eq!(missed.code, Some(1), "{}", missed.said);
+    assert!(!home.path().join("docs").exists(), "{}", missed.said);
+    let fetched = fetch(&[&partial, &whole], "docs");
+    assert_eq!(fetched.code, Some(0), "{}", fetched.said);
+    assert_eq!(tree(home.path()), ["docs", "docs/a", "docs/b"], "{}", fetched.said);
+    // It is here now, and nobody needs to be asked for it.
+    fs::remove_file(home.path().join("docs/a")).expect("there");
+    let again = fetch(&[&whole], ".");
+    assert_eq!(again.code, Some(1), "{}", again.said);
+    assert!(again.said.contains("docs is here already"), "{}", again.said);
+    assert_eq!(tree(home.path()), ["docs", "docs/b"], "{}", again.said);
 }
 
 /// proves: R-FL-65, R-FL-66

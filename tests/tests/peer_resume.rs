@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use feige_core::digest::Digest;
 use feige_tests::program::{LATE, Program, SOON, run};
 use feige_tests::road::Road;
 use feige_tests::transfer::octets;
-use feige_tests::victim::{Answer, Holder, Victim, neighbour, tree};
+use feige_tests::victim::{Answer, Holder, Victim, neighbour, neighbour_of_folder, tree};
 
 const SIZE: usize = 24 << 20;
 
@@ -84,6 +85,64 @@ fn when_a_holder_is_killed_the_next_one_gives_it() {
     let refused: Vec<_> = ended.events.iter().filter(|event| event["event"] == "refused").collect();
     assert_eq!(refused.len(), 1, "{}", ended.said);
     assert_eq!(refused[0]["from"], road.at.to_string());
+}
+
+/// Peers that have the same folder, and roads to them.
+fn holders_of_a_folder<const N: usize>() -> ([Victim; N], [Road; N]) {
+    let holders = std::array::from_fn(|_| {
+        let victim = Victim::start(&[]);
+        let folder = victim.home.path().join("share/docs");
+        fs::create_dir(&folder).expect("made");
+        for number in 0..60 {
+            fs::write(folder.join(number.to_string()), octets(50_000, number)).expect("written");
+        }
+        victim
+    });
+    let roads = std::array::from_fn(|number: usize| {
+        let holder: &Victim = &holders[number];
+        Road::to(&holder.at)
+    });
+    (holders, roads)
+}
+
+/// What has no name yet, or is kept beside it.
+fn parts(folder: &Path) -> Vec<String> {
+    let parts = tree(folder).into_iter().filter(|path| path.contains(".feige-"));
+    parts.filter(|path| path.matches('/').count() < 2).collect()
+}
+
+/// What the first holder gave of a folder is of no use once another has given all of it; nor is what an earlier fetch left.
+///
+/// proves: R-FL-64, R-FL-65
+#[test]
+fn nothing_is_left_of_holders_that_were_given_up() {
+    let (_holders, roads) = holders_of_a_folder::<3>();
+    let home = tempfile::tempdir().expect("a folder");
+    fs::create_dir(home.path().join("into")).expect("made");
+    let fetch = |roads: &[&Road]| {
+        let via = neighbour_of_folder(roads.iter().map(|road| road.at).collect());
+        Program::start(&home, ["--json", "fetch", "docs", "--via", &via, "-o", "into"])
+    };
+    // One holder only, which goes away: what came stays, for the next attempt.
+    roads[0].down.stop();
+    let client = fetch(&[&roads[0]]);
+    roads[0].down.lets_pass(1_500_000);
+    roads[0].down.close();
+    let ended = client.end(LATE);
+    assert_eq!(ended.code, Some(5), "{}", ended.said);
+    let kept = parts(home.path());
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    // The next one goes away too, and another gives it all.
+    roads[1].down.stop();
+    let client = fetch(&[&roads[1], &roads[2]]);
+    roads[1].down.lets_pass(1_500_000);
+    let more = parts(home.path());
+    roads[1].down.close();
+    let ended = client.end(LATE);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert_eq!(more.len(), 4, "{more:?}");
+    assert_eq!(tree(&home.path().join("into/docs")).len(), 60);
+    assert_eq!(parts(home.path()), [""; 0], "{}", ended.said);
 }
 
 /// The nearest holder gives nonsense, and the rings of the search ended with it: whoever is farther is asked then.

@@ -275,6 +275,7 @@ fn exit_codes_and_messages_tell_what_is_wrong() {
     site.run(["put", "file", &url("no/such/folder/file")]).ends(1).says("no such folder");
     site.run(["put", "file", "file", &url("file")]).ends(1).says("no folder on the server");
     site.run(["put", "srv", &url("")]).ends(1).says("use -r");
+    site.run(["put", "/dev/null", &url("x")]).ends(1).says("/dev/null: it is neither a file nor a folder");
     site.run(["ls", &url("none")]).ends(1).says("none");
     site.run(["rm", &url("folder")]).ends(1).says("folder");
     site.run(["rmdir", &url("none")]).ends(1).says("none");
@@ -284,6 +285,8 @@ fn exit_codes_and_messages_tell_what_is_wrong() {
     site.run(["get", "--md5=12", &url("x")]).ends(2);
     site.run(["--json", "cat", &url("x")]).ends(2);
     site.run(["get", "feige://127.0.0.1:1/x"]).ends(3).says("cannot connect to 127.0.0.1:1");
+    let events = site.run(["--json", "get", "feige://127.0.0.1:1/x"]).ends(3).events();
+    assert_eq!((&events[0]["event"], &events[1]["failed"]), (&"failed".into(), &1.into()), "{events:?}");
     // One that is missing does not keep the others from coming.
     site.run(["put", "file", &url("")]).ends(0);
     fs::create_dir(site.here("to")).expect("room");
@@ -516,6 +519,23 @@ fn the_shell_obeys_a_script_until_something_fails() {
     shell(&site, "dance\nmkdir never\n").ends(2);
     shell(&site, "cd 'in\nmkdir never\n").ends(2);
     assert!(!site.there("never").exists());
+}
+
+#[test]
+fn the_shell_ends_when_told_to_although_it_waits_for_a_line() {
+    let site = Site::open();
+    let started = || {
+        let mut shell = Program::listening(&site.home, ["--json", "shell", &site.url("")]);
+        shell.tell("df");
+        shell.event("space");
+        // Until it reads the next line.
+        std::thread::sleep(Duration::from_millis(100));
+        shell
+    };
+    started().terminate();
+    let shell = started();
+    shell.interrupt();
+    assert_eq!(shell.end(SOON).code, Some(130));
 }
 
 #[test]

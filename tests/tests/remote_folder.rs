@@ -1,15 +1,17 @@
 //! `feige get -r` of a folder that is new here: it has its name when everything is in it, whatever happens on the way.
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use feige_tests::program::{Ended, Program, SOON, command};
+use feige_tests::program::{Ended, LATE, Program, SOON, command};
+use feige_tests::road::Road;
 use feige_tests::served::Served;
 use feige_tests::transfer::octets;
+use serde_json::Value;
 
 const FILES: usize = 1000;
 
@@ -151,6 +153,45 @@ fn ctrl_c_keeps_what_came_without_a_name() {
     let (files, skipped) = summary(&ended);
     assert!(skipped > 50 && files + skipped == FILES as u64 + 4, "{files} came, {skipped} were there");
     assert!(tree(&back) == planted && hidden(&served).is_empty());
+}
+
+/// Whoever reads the lines of a program may open each file as soon as it is told of, in a folder that was interrupted too.
+#[test]
+fn a_file_has_its_name_when_it_is_told_of() {
+    let served = served();
+    let planted = tree(&served.path("tree"));
+    let back = served.home.path().join("back");
+    let road = Road::to(&served.addr.to_string());
+    let url = format!("feige://{}/tree", road.at);
+    let get = || Program::spawn(command(&served.home, ["--json", "get", "-r", &url, "-o", "back"]));
+    road.down.slow(3_000_000);
+    let mut client = get();
+    let progress = client.event("progress");
+    assert!(progress["octets"].as_u64() > Some(100_000), "{progress}");
+    client.event_where("progress", LATE, |event| event["files"].as_u64() > Some(10));
+    client.interrupt();
+    let ended = client.end(SOON);
+    assert!(!back.exists());
+    let told = |event: &Value| matches!(event["event"].as_str(), Some("downloaded" | "skipped"));
+    assert!(!ended.events.iter().any(told), "of what has no name: {}", ended.said);
+    road.down.open();
+    let mut client = get();
+    let mut left: BTreeSet<&Path> =
+        planted.iter().filter(|(_, octets)| octets.is_some()).map(|(path, _)| &**path).collect();
+    while !left.is_empty() {
+        let event = client.wait("file", LATE, told);
+        let name = event["name"].as_str().and_then(|name| name.strip_prefix("tree/")).expect("a name");
+        assert!(back.join(name).is_file(), "{event}, and nothing is there");
+        if event["event"] == "downloaded" {
+            assert_eq!(event["path"], format!("./back/{name}"));
+            assert_eq!(event["size"], planted[Path::new(name)].as_ref().map_or(0, Vec::len));
+        }
+        assert!(left.remove(Path::new(name)), "{event} twice");
+    }
+    let ended = client.end(SOON);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(summary(&ended).1 > 10, "{}", ended.said);
+    assert!(!ended.events.iter().any(told), "{}", ended.said);
 }
 
 #[test]

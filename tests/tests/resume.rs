@@ -111,3 +111,27 @@ fn who_is_killed_on_a_slow_link_is_sent_one_block_again_at_most() {
         scene.ends(twice, &format!("put: {put}"));
     }
 }
+
+/// A server that is ended keeps what has come whole, as it does when a connection breaks: also of connections that wait for
+/// their peers at that moment, and of those that are worked at.
+///
+/// proves: R-VT-35
+#[test]
+fn a_server_that_is_ended_is_sent_one_block_again_at_most() {
+    let mut scene = Scene::new(true, 200);
+    let mut twice = 0;
+    for (speed, come) in [(400_000, 300_000), (400_000, 270_000), (2_000_000, 500_000), (400_000, 310_000)] {
+        scene.lane().slow(speed);
+        let words = scene.words();
+        let client = Program::start(&scene.home, words.iter().map(String::as_str));
+        scene.lane().wait(scene.lane().passed() + come);
+        scene.served.program.terminate();
+        drop(client);
+        scene.served.restart();
+        assert!(!scene.served.path("file").exists());
+        // What was on its way, and the block that had not come whole.
+        twice += BLOCK + (8 << 10) + 2 * WORDS;
+    }
+    scene.lane().open();
+    scene.ends(twice, "ended");
+}

@@ -10,6 +10,7 @@ use super::file::{Change, Table, no_such_user};
 use super::{Account, ITERATIONS, OwnedVerifier, password};
 use crate::cli::{OutputOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 use crate::exit::{Exit, Failure};
+use crate::stdout::print;
 
 /// Runs `feige user`.
 ///
@@ -133,15 +134,4 @@ fn shown(quota: Option<u64>) -> String {
 fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, line)?;
     out.write_all(b"\n")
-}
-
-/// Writes to standard output. If nobody reads it, there is nobody to tell.
-fn print(write: impl FnOnce(&mut io::BufWriter<io::Stdout>) -> io::Result<()>) -> Result<Exit, Failure> {
-    let mut out = io::BufWriter::new(io::stdout());
-    match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(Exit::Done),
-    }
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
+#[cfg(unix)]
+use std::sync::{Arc, atomic::AtomicBool};
 
 use crate::exit::{Exit, Failure};
 
@@ -75,11 +77,20 @@ fn ask(prompt: &str) -> Result<String, Failure> {
     // While somebody types, the terminal does not echo, nor make signals of keys. Ctrl-C is read as a character, and
     // `rpassword` raises the signal before it has put the terminal right: that must not end the program yet.
     #[cfg(unix)]
-    let held = signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default());
+    let held = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default());
+    // SIGTERM ends it: whoever watches for it to end something cleanly has nothing under way yet.
+    #[cfg(unix)]
+    let ended = signal_hook::flag::register_conditional_shutdown(
+        signal_hook::consts::SIGTERM,
+        Exit::Terminated.code().into(),
+        Arc::new(AtomicBool::new(true)),
+    );
     let answer = rpassword::prompt_password(prompt);
     #[cfg(unix)]
-    held.map(signal_hook::low_level::unregister)
-        .map_err(|error| Failure::new(format!("cannot watch for signals: {error}")))?;
+    for id in [held, ended] {
+        let id = id.map_err(|error| Failure::new(format!("cannot watch for signals: {error}")))?;
+        signal_hook::low_level::unregister(id);
+    }
     answer.map_err(|error| match error.kind() {
         ErrorKind::Interrupted => Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() },
         _ => Failure::usage(format!("cannot ask for the password ({error}): give --password-file FILE or {VARIABLE}")),

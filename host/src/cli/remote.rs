@@ -31,9 +31,9 @@ Examples:
   feige get feige://nas/a feige://nas/b               several
   feige get --md5=9e107d9d372bb6826bd81d3542a419d6 feige://nas/fox.txt
 
-A file gets its name only when it is whole and verified, a folder that is new here when all of it has come. What
-broke off goes on where it was, when the same command is given again. A file that is here already with the same size and time is left as it is; any other
-is replaced.")]
+A file gets its name only when it is whole and verified, a folder that is new here when all of it has come; its
+files are told of then, as JSON and with -v. What broke off goes on where it was, when the same command is given again.
+A file that is here already with the same size and time is left as it is; any other is replaced.")]
 pub struct Get {
     /// Files, or folders with -r.
     #[arg(value_name = "URL", required = true, value_hint = ValueHint::Url)]

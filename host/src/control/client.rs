@@ -50,11 +50,14 @@ impl Running {
                 Line::End(end) => {
                     screen.members(&members);
                     screen.flush();
-                    return Ok(Ok(end.code()));
+                    return Ok(match (end.code(), screen.broken()) {
+                        (Exit::Done, Some(broken)) => broken,
+                        (exit, _) => Ok(exit),
+                    });
                 }
             }
-            if screen.is_gone() {
-                return Ok(Ok(Exit::Done));
+            if let Some(exit) = screen.broken() {
+                return Ok(exit);
             }
         }
         Err(io::ErrorKind::UnexpectedEof.into())

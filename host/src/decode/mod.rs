@@ -20,6 +20,7 @@ use feige_core::wire::ipmsg::{
 use crate::charset::{Charset, Policy, without_font};
 use crate::cli;
 use crate::exit::{Exit, Failure};
+use crate::stdout::print;
 use tree::Tree;
 
 /// Named values, in the order in which they stand in the datagram.
@@ -35,14 +36,13 @@ const MOST: u64 = 1 << 20;
 pub fn run(command: &cli::Decode, policy: Policy, json: bool) -> Result<Exit, Failure> {
     let octets = input(&command.input)?;
     let tree = explain(&octets, policy).map_err(|error| Failure::new(format!("this is not of the family: {error}")))?;
-    let mut out = std::io::stdout().lock();
-    let written = if json {
-        serde_json::to_writer(&mut out, &tree).map_err(Into::into).and_then(|()| out.write_all(b"\n"))
-    } else {
+    print(|out| {
+        if json {
+            serde_json::to_writer(&mut *out, &tree)?;
+            return out.write_all(b"\n");
+        }
         out.write_all(tree.to_string().trim_start_matches('\n').as_bytes())
-    };
-    // Nobody reads: nobody to tell.
-    Ok(if written.is_ok() { Exit::Done } else { Exit::Failed })
+    })
 }
 
 /// The octets that `argument` stands for: hexadecimal digits, `-`, or a file.

@@ -332,12 +332,16 @@ impl Engine {
                 self.screen.flush();
                 shown = now;
             }
-            if self.screen.is_gone() {
-                self.exit.get_or_insert(Ok(Exit::Done));
+            if let Some(exit) = self.screen.broken() {
+                self.exit.get_or_insert(exit);
             }
             if let Some(exit) = self.exit.take() {
                 self.leave(&mut events);
-                return exit;
+                // Results that could not be written are none.
+                return match (exit, self.screen.broken()) {
+                    (Ok(Exit::Done), Some(broken)) => broken,
+                    (exit, _) => exit,
+                };
             }
             let next = self.deadline().map(|at| at.since(now));
             let timeout = match next {

@@ -48,7 +48,7 @@ impl Home {
     ) -> Result<T, HomeError> {
         reserved::check(action, path)?;
         let Some((above, name)) = path.split() else {
-            return Err(HomeError::new(ErrorCode::Forbidden, format!("cannot {action} the home itself")));
+            return Err(HomeError::new(ErrorCode::Forbidden, format!("cannot {action}: it is the home itself")));
         };
         if let Some(folder) = self.kept(above) {
             match act(&folder, name) {

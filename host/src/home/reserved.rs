@@ -55,6 +55,12 @@ pub(super) fn is_keyed(stem: &str) -> bool {
     key.is_some_and(|(_, key)| key.len() == 16 && key.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
+/// Whether `part` is that of a folder which is to be `name`, or has a name that is cut like it, whatever its key.
+pub(super) fn is_part_of(part: &str, name: &str) -> bool {
+    let key = part.strip_suffix(PART).filter(|stem| is_keyed(stem)).and_then(|stem| stem.rsplit_once('.'));
+    key.and_then(|(_, key)| u64::from_str_radix(key, 16).ok()).is_some_and(|key| part == keyed(name, key) + PART)
+}
+
 /// A hidden name beside `name`. Long names are cut, and end with a digest of the whole.
 fn beside(name: &str, suffix: &str) -> String {
     if name.len() + suffix.len() < LONGEST_NAME {

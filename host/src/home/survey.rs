@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, File};
+use feige_core::wire::transfer::Path;
 
 use super::Home;
-use super::reserved::{PART, SMALL, SUMS, is_reserved};
+use super::reserved::{PART, SMALL, SUMS, is_part_of, is_reserved, part_name};
 use super::sys::{self, Entries, Facts, Kind};
 use super::unnamed::Abandoned;
 use crate::store::owned::{self, Found};
@@ -39,6 +40,31 @@ impl Home {
         if let Some(ledger) = books {
             ledger.removed(survey.swept);
         }
+    }
+
+    /// Removes what attempts to receive a file of this path left, and, if something has the name, what attempts to receive
+    /// a folder left, which cannot get it any more. What somebody is at stays, and so does what cannot be removed.
+    pub fn abandon(&self, path: Path<'_>) {
+        let books = self.books();
+        let _ = self.within("remove parts of", path, |folder, name| {
+            let (dir, part) = (&folder.dir, part_name(name));
+            if let Ok(Some(facts)) = Facts::look_for(dir, &part)
+                && let Ok(true) = sweep(dir, &part, &facts, Duration::ZERO)
+                && let Some(ledger) = books
+            {
+                ledger.removed(facts.size);
+            }
+            if let (Ok(Some(_)), Ok(mut entries)) = (Facts::look_for(dir, name), Entries::of(dir)) {
+                while let Some(Ok(entry)) = entries.next() {
+                    if let Ok(part) = entry.file_name().to_str()
+                        && is_part_of(part, name)
+                    {
+                        let _ = remove_unnamed(dir, part, Duration::ZERO);
+                    }
+                }
+            }
+            Ok(())
+        });
     }
 
     /// Goes through the home, counts what is used, and removes parts on the way. What cannot be read is not counted.

@@ -51,7 +51,7 @@ pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
     let count = asking.seeker(&report).find(what, find.wait, |hit| report.tell(&[Event::Hit(hit)]));
     match count {
         Ok(0) => Err(asking.signals.end(Failure::nobody(format!("nobody within {} links has {what}", find.ttl)))),
-        Ok(_) => Ok(Exit::Done),
+        Ok(_) => report.written().map(|()| Exit::Done),
         Err(failure) => Err(asking.signals.end(failure)),
     }
 }
@@ -66,9 +66,9 @@ pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure
     let what = parsed(&fetch.name, true);
     asking.check(what)?;
     let mut telling = Telling::new(output);
-    let fetched = asking.seeker(&report).fetch(what, &fetch.output, true, &mut telling);
-    telling.finish();
-    fetched.map(|()| Exit::Done).map_err(|failure| asking.signals.end(failure))
+    let fetched = asking.seeker(&report).fetch(what, &fetch.output, &mut telling);
+    let written = telling.end(Exit::Done);
+    fetched.map(|()| written).map_err(|failure| asking.signals.end(failure))
 }
 
 /// A peer that is there for one question.

@@ -164,7 +164,7 @@ impl Prompt {
             return Ok(());
         }
         let mut telling = Telling::new(&self.output);
-        let fetched = self.seeker().fetch(what, self.share.path(), true, &mut telling);
+        let fetched = self.seeker().fetch(what, self.share.path(), &mut telling);
         telling.finish();
         self.share.changed();
         fetched

@@ -19,14 +19,15 @@ use feige_core::flood::Plan;
 use feige_core::stream::transfer::Credentials;
 use feige_core::text::Printable;
 use feige_core::wire::flood::{Speech, What};
-use feige_core::wire::transfer::EntryKind;
+use feige_core::wire::transfer::{self, EntryKind};
 
 use super::classic::fetch;
 use super::event::{Event, Hit};
 use super::hub::{Handle, Heard, address_towards};
 use super::parcel::Limits;
-use super::share::{Share, part_name};
+use super::share::{Share, last, part_name};
 use crate::exit::{Exit, Failure};
+use crate::home::Home;
 use crate::remote::{Most, Remote, Report as Telling, Wish, actions};
 use crate::service::Report;
 use crate::store::rename_new;
@@ -105,16 +106,10 @@ impl Seeker<'_> {
     ///
     /// # Errors
     /// A [`Failure`]: nobody has it, or it cannot be had from any of them.
-    pub(super) fn fetch(
-        &self,
-        what: What<'_>,
-        to: &Path,
-        no_clobber: bool,
-        telling: &mut Telling,
-    ) -> Result<(), Failure> {
-        if no_clobber && !to.is_dir() && to.symlink_metadata().is_ok() {
-            let to = to.display();
-            return Err(Failure::new(format!("{to} is there already, and nothing is replaced; name another with -o")));
+    pub(super) fn fetch(&self, what: What<'_>, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
+        let place = Place::of(to);
+        if place.name.is_some() {
+            place.is_free("")?;
         }
         let mut began = Instant::now();
         let mut search = self.handle.search(what, Plan::First, self.ttl)?;
@@ -159,8 +154,13 @@ impl Seeker<'_> {
             let hit = waiting.remove(0);
             tried.push((hit.peer, hit.path.clone()));
             self.report.tell(&[Event::Hit(hit.clone())]);
-            match self.fetch_from(&hit, to, no_clobber, telling) {
-                Ok(()) => return Ok(()),
+            // R-FL-62: whoever has it, it would have this name.
+            place.is_free(&hit.path)?;
+            match self.fetch_from(&hit, to, telling) {
+                Ok(()) => {
+                    place.tidy(tried.iter().map(|(_, path)| path.as_str()));
+                    return Ok(());
+                }
                 Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Usage) => return Err(failure),
                 // R-FL-64: also if it is too large, which may be true of this holder's alone.
                 Err(failure) => {
@@ -182,15 +182,15 @@ impl Seeker<'_> {
         ))
     }
 
-    fn fetch_from(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
+    fn fetch_from(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
         match hit.speech {
-            Speech::Native => self.fetch_native(hit, to, no_clobber, telling),
+            Speech::Native => self.fetch_native(hit, to, telling),
             Speech::Classic => self.fetch_classic(hit, to),
         }
     }
 
     /// By the verified transfer (R-FL-60), under its last name, and only if there is none (R-FL-62).
-    fn fetch_native(&self, hit: &Hit, to: &Path, no_clobber: bool, telling: &mut Telling) -> Result<(), Failure> {
+    fn fetch_native(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
         telling.restart();
         let mut remote = Remote::new(vec![hit.peer.into()], Credentials::Guest, RETRY, self.cancel.clone());
         // R-FL-65, R-FL-66.
@@ -202,7 +202,7 @@ impl Seeker<'_> {
             });
         }
         // R-FL-63: the MD5 that the holder said, of the whole file.
-        let wish = Wish { no_clobber, md5: hit.md5.map(Some), most };
+        let wish = Wish { no_clobber: true, whole: true, md5: hit.md5.map(Some), most };
         let folder = hit.kind == EntryKind::Folder;
         actions::get(&mut remote, std::slice::from_ref(&hit.path), to, folder, wish, telling)?;
         telling.summary(folder);
@@ -215,9 +215,7 @@ impl Seeker<'_> {
 
     /// By a classic request (R-FL-80 to 89).
     fn fetch_classic(&self, hit: &Hit, to: &Path) -> Result<(), Failure> {
-        let folder = if to.is_dir() { to } else { to.parent().unwrap_or(Path::new(".")) };
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let share = Share::open(folder, None).map_err(|error| Failure::new(error.to_string()))?;
+        let share = Share::open(Place::of(to).folder, None).map_err(|error| Failure::new(error.to_string()))?;
         let own = SocketAddrV4::new(address_towards(hit.peer).unwrap_or(Ipv4Addr::LOCALHOST), self.port);
         let limits = Limits { most: self.most.min(Limits::default().most), ..Limits::default() };
         let failed = |error: super::classic::FetchError| Failure { exit: error.exit(), message: error.to_string() };
@@ -249,6 +247,48 @@ impl Seeker<'_> {
         let fetched = Event::Fetched { name: hit.name.clone(), holder: hit.peer, path, size: came.size, md5: came.md5 };
         self.report.tell(&[fetched]);
         Ok(())
+    }
+}
+
+/// Where something is to be: a folder, and perhaps a name in it other than the holder's.
+struct Place<'p> {
+    folder: &'p Path,
+    name: Option<&'p OsStr>,
+}
+
+impl<'p> Place<'p> {
+    /// To be made before anything has come.
+    fn of(to: &'p Path) -> Self {
+        if to.is_dir() {
+            return Self { folder: to, name: None };
+        }
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Self { folder: folder.unwrap_or_else(|| Path::new(".")), name: to.file_name() }
+    }
+
+    /// Whether nothing has the name that what is at `path` of a holder gets.
+    fn is_free(&self, path: &str) -> Result<(), Failure> {
+        let to = self.folder.join(self.name.unwrap_or_else(|| OsStr::new(last(path))));
+        if to.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let to = to.to_string_lossy();
+        let to = Printable::line(to.strip_prefix("./").unwrap_or(&to));
+        Err(Failure::new(format!(
+            "{to} is here already, and nothing is replaced; rename it, or name another place with -o"
+        )))
+    }
+
+    /// It is here now: removes what came from holders that could not give all of it, in this attempt and in earlier ones.
+    fn tidy<'h>(&self, paths: impl Iterator<Item = &'h str>) {
+        // What cannot be tidied up is swept one day.
+        let Ok(home) = Home::open(self.folder, None) else { return };
+        for path in paths {
+            let name = self.name.map_or(Some(last(path)), OsStr::to_str);
+            if let Some(Ok(path)) = name.map(transfer::Path::parse) {
+                home.abandon(path);
+            }
+        }
     }
 }
 

@@ -36,6 +36,21 @@ impl Signals {
         Self { cancel, terminated }
     }
 
+    /// Does `wait`, which ends when a person, or a pipe, says something. Meanwhile a signal ends the program at once: nothing
+    /// is under way.
+    pub(super) fn waiting<R>(wait: impl FnOnce() -> R) -> R {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let held = [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)].map(|(signal, exit)| {
+            let at_once = Arc::new(AtomicBool::new(true));
+            signal_hook::flag::register_conditional_shutdown(signal, exit.code().into(), at_once)
+        });
+        let said = wait();
+        for id in held.into_iter().flatten() {
+            signal_hook::low_level::unregister(id);
+        }
+        said
+    }
+
     /// How a command ends that is to end as `exit`.
     pub(crate) fn exit(&self, exit: Exit) -> Exit {
         if exit == Exit::Interrupted && self.terminated.load(Ordering::Relaxed) { Exit::Terminated } else { exit }
@@ -89,8 +104,8 @@ fn each(
             }
         }
     }
-    report.finish();
-    signals.exit(report.exit())
+    let exit = signals.exit(report.exit());
+    report.end(exit)
 }
 
 fn wish(moving: &MoveOptions, several: bool) -> Result<Wish, Failure> {
@@ -154,7 +169,7 @@ fn moved(report: &mut Report, exit: Exit, tell: bool) -> Exit {
         report.note(|| "what came is kept: the same command goes on from there".to_owned());
     }
     report.summary(tell);
-    exit
+    report.end(exit)
 }
 
 /// `feige ls`

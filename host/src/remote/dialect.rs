@@ -105,7 +105,8 @@ pub(super) fn put(dialect: Dialect, files: &[PathBuf], url: &Url, report: &mut R
     }
     let report = report.into_inner();
     report.summary(files.len() > 1);
-    Ok(signals.exit(report.exit()))
+    let exit = signals.exit(report.exit());
+    Ok(report.end(exit))
 }
 
 fn stored(report: &mut Report, name: &str, path: &Path, size: u64, md5: Option<Digest>) {
@@ -163,7 +164,8 @@ pub(super) fn get(dialect: Dialect, urls: &[Url], output: &Path, report: &mut Re
     if dialect == Dialect::Salted {
         report.summary(urls.len() > 1);
     }
-    Ok(signals.exit(report.exit()))
+    let exit = signals.exit(report.exit());
+    Ok(report.end(exit))
 }
 
 /// `feige ls --dialect …`: a folder of a salted store, or what the command `ls` says.
@@ -192,6 +194,6 @@ pub(super) fn ls(dialect: Dialect, urls: &[Url], report: &mut Report) -> Result<
         }
     }
     let report = report.into_inner();
-    report.finish();
-    Ok(signals.exit(report.exit()))
+    let exit = signals.exit(report.exit());
+    Ok(report.end(exit))
 }

@@ -15,7 +15,7 @@
 //! | `download`, `upload`, `walk` | files and folders |
 //! | `cat`, `list`, `question` | a file to standard output; folders; one request and its answer |
 //! | `dialect` | the same with servers of the classic dialects |
-//! | `report` | what the user hears |
+//! | `report`, `later` | what the user hears, and when |
 //! | `whole` | MD5 of whole files while they are moved |
 //! | `shell` | commands from a person or a script, at one server |
 //!
@@ -32,6 +32,7 @@ mod connection;
 mod dialect;
 mod download;
 mod errand;
+mod later;
 mod list;
 mod question;
 mod report;
@@ -52,6 +53,8 @@ pub(crate) use report::{Report, hex};
 pub(crate) struct Wish {
     /// What is there already is not replaced.
     pub(crate) no_clobber: bool,
+    /// A folder that is new has its name only if nothing of it failed.
+    pub(crate) whole: bool,
     /// The MD5 of whole files is wanted; and perhaps it has to be this one.
     pub(crate) md5: Option<Option<Digest>>,
     /// How much may come at all.

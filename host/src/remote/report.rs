@@ -14,8 +14,10 @@ use feige_core::text::Printable;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
+use super::later::Later;
 use crate::cli::OutputOptions;
 use crate::exit::{Exit, Failure};
+use crate::stdout;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const FOLDER: Style = AnsiColor::Blue.on_default().bold();
@@ -26,12 +28,15 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// How often a bar moves.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is told how far files are that are told of later.
+const PROGRESS: Duration = Duration::from_secs(1);
+
 /// Something happened.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(crate) enum Event<'a> {
-    /// A file is here, whole and verified. If it belongs to a folder that is new here, its path is valid from the summary
-    /// on, when the folder has its name.
+    /// A file is here, whole and verified, under its name. Of a folder that is new here, all files are told of when it has
+    /// its name.
     Downloaded {
         /// Its path on the server.
         name: &'a str,
@@ -119,6 +124,13 @@ pub(crate) enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<&'a str>,
     },
+    /// Files come that are told of later. Told once a second.
+    Progress {
+        /// Files that have come.
+        files: u64,
+        /// Octets that have come, of these and of those that are under way.
+        octets: u64,
+    },
     /// The end.
     Summary {
         /// Files that were moved.
@@ -127,7 +139,7 @@ pub(crate) enum Event<'a> {
         octets: u64,
         /// What was passed over.
         skipped: u64,
-        /// What did not work.
+        /// What did not work: as many as were told of.
         failed: u64,
         /// How long it took.
         seconds: f64,
@@ -146,15 +158,23 @@ fn lossy<S: Serializer>(path: &&Path, serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// Standard output and standard error of a command.
-pub(crate) struct Report {
+/// How events look.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
     json: bool,
     colour: bool,
     quiet: bool,
+}
+
+/// Standard output and standard error of a command.
+pub(crate) struct Report {
+    manner: Manner,
     verbose: bool,
     out: BufWriter<Stdout>,
-    /// Nobody reads standard output any more.
+    /// Standard output takes nothing any more.
     gone: bool,
+    /// Why, unless its reader went away.
+    lost: Option<Failure>,
     began: Instant,
     files: u64,
     octets: u64,
@@ -162,6 +182,8 @@ pub(crate) struct Report {
     failed: u64,
     worst: Option<Exit>,
     bar: Option<Bar>,
+    /// When it was last told how far files are that are told of later, if there are any.
+    progress: Option<Instant>,
 }
 
 /// How far it is, on a terminal.
@@ -190,12 +212,11 @@ impl Report {
             bar: None,
         });
         Self {
-            json: options.json,
-            colour,
-            quiet: options.quiet,
+            manner: Manner { json: options.json, colour, quiet: options.quiet },
             verbose: options.verbose > 0,
             out: BufWriter::with_capacity(32 << 10, out),
             gone: false,
+            lost: None,
             began: now,
             files: 0,
             octets: 0,
@@ -203,46 +224,82 @@ impl Report {
             failed: 0,
             worst: None,
             bar,
+            progress: None,
         }
     }
 
     /// Begins anew: for the next command of a shell.
     pub(crate) fn restart(&mut self) {
         self.finish();
-        (self.began, self.worst) = (Instant::now(), None);
+        (self.began, self.worst, self.progress) = (Instant::now(), None, None);
         (self.files, self.octets, self.skipped, self.failed) = (0, 0, 0, 0);
     }
 
     /// Whether the single files of a folder are told.
     pub(crate) const fn tells_each(&self) -> bool {
-        self.json || self.verbose
+        self.manner.json || self.verbose
     }
 
     /// Whether programs read it.
     pub(crate) const fn is_json(&self) -> bool {
-        self.json
+        self.manner.json
     }
 
-    /// Whether nobody reads it.
+    /// Whether standard output takes nothing any more.
     pub(crate) const fn is_gone(&self) -> bool {
         self.gone
     }
 
+    fn notice(&mut self, written: &io::Result<()>) {
+        if let (Err(error), false) = (written, self.gone) {
+            self.gone = true;
+            self.lost = stdout::failure(error);
+            if let Some(failure) = &self.lost {
+                self.announce(&failure.message);
+            }
+        }
+    }
+
     /// Writes an event. It shows at the next [`Self::flush`].
     pub(crate) fn event(&mut self, event: &Event<'_>) {
-        let written = if self.json {
-            serde_json::to_writer(&mut self.out, event)
-                .map_err(io::Error::from)
-                .and_then(|()| self.out.write_all(b"\n"))
-        } else {
-            plain(&mut self.out, event, self.colour, self.quiet)
-        };
-        self.gone |= written.is_err();
+        let written = self.manner.write(&mut self.out, event);
+        self.notice(&written);
+    }
+
+    /// What keeps events that are not true yet, on the disk of `folder`; `None` if single files are not told of.
+    ///
+    /// # Errors
+    /// What the system says if it makes no file there.
+    pub(crate) fn later(&mut self, folder: &Path) -> io::Result<Option<Later>> {
+        if !self.tells_each() {
+            return Ok(None);
+        }
+        let later = Later::beside(folder)?;
+        self.progress = Some(Instant::now());
+        Ok(Some(later))
+    }
+
+    /// Writes an event that is not true yet to `later`, if there is one.
+    pub(crate) fn event_or_later(&mut self, event: &Event<'_>, later: Option<&mut Later>) {
+        match later {
+            Some(later) => later.keep(|out| self.manner.write(out, event)),
+            None => self.event(event),
+        }
+    }
+
+    /// What was kept is true now.
+    ///
+    /// # Errors
+    /// What the system says of the disk, where it was kept.
+    pub(crate) fn tell(&mut self, later: Later) -> io::Result<()> {
+        self.progress = None;
+        later.tell(|piece| self.octets(piece))
     }
 
     /// Text for people, in front of the next event.
     pub(crate) fn prefix(&mut self, text: fmt::Arguments<'_>) {
-        self.gone |= self.out.write_fmt(text).is_err();
+        let written = self.out.write_fmt(text);
+        self.notice(&written);
     }
 
     /// A line for people, in the place of an event.
@@ -252,22 +309,16 @@ impl Report {
     }
 
     /// Octets as they are, to standard output.
-    ///
-    /// # Errors
-    /// What the system says; a reader that went away is no error but [`Self::is_gone`].
-    pub(crate) fn octets(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self.out.write_all(octets) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.gone = true;
-                Ok(())
-            }
-            other => other,
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
+        if !self.is_gone() {
+            let written = self.out.write_all(octets);
+            self.notice(&written);
         }
     }
 
     /// Shows what was written.
     pub(crate) fn flush(&mut self) {
-        if self.out.buffer().is_empty() {
+        if self.out.buffer().is_empty() || self.is_gone() {
             return;
         }
         let out = &mut self.out;
@@ -275,12 +326,17 @@ impl Report {
             Some(bar) => bar.suspend(|| out.flush()),
             None => out.flush(),
         };
-        self.gone |= written.is_err();
+        self.notice(&written);
+    }
+
+    /// Says something on standard error, behind what was written.
+    fn say(&mut self, text: &dyn fmt::Display) {
+        self.flush();
+        self.announce(text);
     }
 
     /// Says something on standard error, above the bar.
-    fn say(&mut self, text: &dyn fmt::Display) {
-        self.flush();
+    fn announce(&self, text: &dyn fmt::Display) {
         let say = || anstream::eprintln!("feige: {text}");
         match self.bar.as_ref().and_then(|bar| bar.bar.as_ref()) {
             Some(bar) => bar.suspend(say),
@@ -290,7 +346,7 @@ impl Report {
 
     /// Says something that is no result, unless `--quiet`.
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
-        if !self.quiet {
+        if !self.manner.quiet {
             self.say(&text());
         }
     }
@@ -307,11 +363,11 @@ impl Report {
         self.files += 1;
     }
 
-    /// What `name` is was passed over: it is there already.
-    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
+    /// What `name` is was passed over: it is there already, or will be `later`.
+    pub(crate) fn skip(&mut self, name: &str, reason: &str, later: Option<&mut Later>) {
         self.skipped += 1;
-        if self.json {
-            self.event(&Event::Skipped { name, reason });
+        if self.manner.json {
+            self.event_or_later(&Event::Skipped { name, reason }, later);
         }
         self.detail(|| format!("skipped {}: {reason}", Printable::line(name)));
     }
@@ -319,7 +375,7 @@ impl Report {
     /// What `name` is was passed over, which the user may not expect.
     pub(crate) fn warn(&mut self, name: &str, reason: &str) {
         self.skipped += 1;
-        if self.json {
+        if self.manner.json {
             self.event(&Event::Skipped { name, reason });
         }
         self.note(|| format!("skipped {}: {reason}", Printable::line(name)));
@@ -328,7 +384,7 @@ impl Report {
     /// Something did not work. The rest goes on.
     pub(crate) fn fail(&mut self, name: &str, failure: &Failure) {
         self.failed += 1;
-        if self.json {
+        if self.manner.json {
             self.event(&Event::Failed { name, error: &failure.message });
         }
         self.say(&format_args!("{}: {}", Printable::line(name), failure.message));
@@ -337,7 +393,8 @@ impl Report {
 
     /// Nothing more can be done, for this reason.
     pub(crate) fn abort(&mut self, what: &str, failure: &Failure) {
-        if self.json {
+        self.failed += 1;
+        if self.manner.json {
             self.event(&Event::Failed { name: what, error: &failure.message });
         }
         self.say(&failure.message);
@@ -362,6 +419,15 @@ impl Report {
         self.worst.unwrap_or(Exit::Done)
     }
 
+    /// Shows everything, and tells how a command ends that would end as `exit`, had standard output taken all of it.
+    pub(crate) fn end(&mut self, exit: Exit) -> Exit {
+        self.finish();
+        match &self.lost {
+            Some(failure) if exit == Exit::Done => failure.exit,
+            _ => exit,
+        }
+    }
+
     /// A file, or a tree of unknown size, is under way.
     pub(crate) fn begin(&mut self, name: &str, done: u64, total: Option<u64>) {
         if let Some(bar) = &mut self.bar {
@@ -382,6 +448,14 @@ impl Report {
             bar.done += octets;
             bar.show(files);
         }
+        if self.manner.json
+            && let Some(told) = self.progress
+            && told.elapsed() >= PROGRESS
+        {
+            self.progress = Some(Instant::now());
+            self.event(&Event::Progress { files, octets: self.octets });
+            self.flush();
+        }
     }
 
     /// Shows everything and takes the bar away.
@@ -395,7 +469,7 @@ impl Report {
     /// The counts, for the end of a command that moves files.
     pub(crate) fn summary(&mut self, tell: bool) {
         let Self { files, octets, skipped, failed, began, .. } = *self;
-        if self.json || tell {
+        if self.manner.json || tell {
             let seconds = began.elapsed().as_secs_f64();
             self.event(&Event::Summary { files, octets, skipped, failed, seconds });
         }
@@ -450,6 +524,16 @@ const fn gravity(exit: Exit) -> u8 {
     }
 }
 
+impl Manner {
+    fn write(self, out: &mut impl Write, event: &Event<'_>) -> io::Result<()> {
+        if !self.json {
+            return plain(out, event, self.colour, self.quiet);
+        }
+        serde_json::to_writer(&mut *out, event)?;
+        out.write_all(b"\n")
+    }
+}
+
 /// Writes an event as a line for people.
 fn plain(out: &mut impl Write, event: &Event<'_>, colour: bool, quiet: bool) -> io::Result<()> {
     let good = |text| Painted { style: colour.then_some(GOOD), text };
@@ -483,8 +567,8 @@ fn plain(out: &mut impl Write, event: &Event<'_>, colour: bool, quiet: bool) -> 
         }
         Event::Sum { name, md5, .. } => writeln!(out, "{}  {}", md5.unwrap_or_default(), Printable::line(name)),
         Event::Summary { files, octets, skipped, failed, seconds } if !quiet => {
-            let (octets, files) = (HumanBytes(octets), HumanCount(files));
-            write!(out, "{files} files, {octets} in {seconds:.1} s")?;
+            let (octets, some) = (HumanBytes(octets), if files == 1 { "file" } else { "files" });
+            write!(out, "{} {some}, {octets} in {seconds:.1} s", HumanCount(files))?;
             if skipped > 0 {
                 write!(out, ", {} skipped", HumanCount(skipped))?;
             }

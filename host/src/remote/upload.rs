@@ -208,7 +208,12 @@ impl<'r> Upload<'r> {
         let source = match file.place.open().and_then(Source::new) {
             Ok(Some(source)) => source,
             Ok(None) => {
-                self.report.warn(&file.place.shown().to_string_lossy(), "it is neither a file nor a folder");
+                let reason = "it is neither a file nor a folder";
+                if self.recursive {
+                    self.report.warn(&file.place.shown().to_string_lossy(), reason);
+                } else {
+                    self.fail(&file, &Failure::new(reason));
+                }
                 return Announcement::None;
             }
             Err(error) => {
@@ -279,7 +284,7 @@ impl<'r> Upload<'r> {
         };
         if same && self.wish.md5.is_none() {
             let name = file.place.shown();
-            self.report.skip(&name.to_string_lossy(), "the server has it, with the same size and time");
+            self.report.skip(&name.to_string_lossy(), "the server has it, with the same size and time", None);
         } else {
             self.todo.push_back(Task::Put(file));
         }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use feige_core::drive::DriveError;
 use feige_core::drive::blocking::{Scratch, step};
-use feige_core::drive::{DriveError, salvage};
 use feige_core::stream::{Machine, Outcome, ProtocolError};
 
 use super::event::Event;
@@ -61,7 +61,7 @@ struct Queue {
 enum Left {
     /// The peer is slow.
     Waiting(Direction),
-    /// Others wait.
+    /// Others wait, or the server ends.
     Turn,
     /// It is over.
     Over(Result<Outcome, DriveError<SocketError, StoreError>>),
@@ -76,11 +76,11 @@ impl Crew {
     /// moment must not find the first ones served.
     pub(super) fn call(&self, service: &Arc<Service>, lines: impl IntoIterator<Item = Box<Line>>) {
         let mut queue = self.queue();
+        let before = queue.lines.len();
+        queue.lines.extend(lines);
         if queue.over {
             return;
         }
-        let before = queue.lines.len();
-        queue.lines.extend(lines);
         self.queued.store(queue.lines.len(), Ordering::Relaxed);
         for place in before..queue.lines.len() {
             // One that was called is idle until it wakes up, and then has the line that it was called for.
@@ -112,15 +112,15 @@ impl Crew {
         }
     }
 
-    /// Ends all work: lines are dropped, what they have received stays as parts.
-    pub(super) fn end(&self) {
+    /// Ends all work, and gives back the lines that waited for it.
+    pub(super) fn end(&self) -> VecDeque<Box<Line>> {
         let mut queue = self.queue();
         queue.over = true;
-        queue.lines.clear();
         self.called.notify_all();
         // What is being synced is synced to its end.
         let limit = Duration::from_secs(5);
-        let _ = self.called.wait_timeout_while(queue, limit, |queue| queue.workers > 0);
+        let waited = self.called.wait_timeout_while(queue, limit, |queue| queue.workers > 0);
+        std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).0.lines)
     }
 
     /// What a worker does.
@@ -173,9 +173,10 @@ impl Crew {
             line.room = Some(room);
         }
         match left {
+            Left::Over(result) => farewell(service, &line, result),
+            _ if service.cancel.is_cancelled() => line.salvage(service.clock, lanes),
             Left::Turn => self.call(service, [line]),
             Left::Waiting(direction) => keep(service, line, direction),
-            Left::Over(result) => farewell(service, &line, result),
         }
     }
 
@@ -202,8 +203,7 @@ impl Crew {
                 _ => {}
             }
             if service.cancel.is_cancelled() {
-                salvage(&mut machine, desk, clock);
-                return Left::Over(Ok(Outcome::Refused));
+                return Left::Turn;
             }
         }
     }

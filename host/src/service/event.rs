@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use feige_core::text::Printable;
 use serde::Serialize;
 
 use crate::cli::OutputOptions;
+use crate::exit::Failure;
+use crate::stdout;
 
 /// What happens while files are served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -147,6 +149,8 @@ pub struct Report {
     /// What the program is there for comes from elsewhere.
     hushed: bool,
     above: Option<Above>,
+    /// Why results were lost.
+    lost: Arc<OnceLock<Failure>>,
 }
 
 impl Report {
@@ -154,7 +158,7 @@ impl Report {
     #[must_use]
     pub fn new(options: &OutputOptions) -> Self {
         let OutputOptions { json, quiet, verbose, .. } = *options;
-        Self { json, quiet, verbose: verbose > 0, hushed: false, above: None }
+        Self { json, quiet, verbose: verbose > 0, hushed: false, above: None, lost: Arc::default() }
     }
 
     /// Only what goes wrong, and details if they are asked for.
@@ -165,6 +169,14 @@ impl Report {
     /// Somebody types meanwhile.
     pub(crate) fn above(self, above: Above) -> Self {
         Self { above: Some(above), ..self }
+    }
+
+    /// Whether all results were written, as far as anybody reads them.
+    ///
+    /// # Errors
+    /// Why some were not.
+    pub(crate) fn written(&self) -> Result<(), Failure> {
+        self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
     /// Says what was asked for.
@@ -207,10 +219,14 @@ impl Report {
             }
             return;
         }
-        // If nobody reads it, there is nobody to tell that.
         if !results.is_empty() {
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(results).and_then(|()| out.flush());
+            // Who serves goes on: others need it.
+            if let Err(error) = out.write_all(results).and_then(|()| out.flush())
+                && let Some(failure) = stdout::failure(&error)
+            {
+                let _ = self.lost.set(failure);
+            }
         }
         if !errors.is_empty() {
             let _ = std::io::stderr().lock().write_all(errors.as_bytes());

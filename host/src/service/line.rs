@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use feige_core::drive::blocking::Transport;
+use feige_core::drive::salvage;
 use feige_core::stream::transfer::ServerSession;
 use mio::net::TcpStream;
 
 use super::desk::Desk;
 use super::rooms::Room;
-use crate::transfer::{Permit, SocketError};
+use crate::digest::Lanes;
+use crate::transfer::{Clock, Permit, SocketError};
 
 /// A connection with its session. Whoever has it may work at it.
 pub(super) struct Line {
@@ -23,6 +25,17 @@ pub(super) struct Line {
     /// It was told apart from the classic dialects.
     pub(super) is_native: bool,
     pub(super) _permit: Permit,
+}
+
+impl Line {
+    /// Keeps what has come whole of a file (R-VT-35). To be called before it is dropped although its peer would go on.
+    pub(super) fn salvage(&mut self, clock: Clock, lanes: &mut Lanes) {
+        let Self { session, desk, room, .. } = self;
+        // Without buffers nothing is under way.
+        if let Some(room) = room {
+            salvage(&mut session.with(room.buffers(), lanes), desk, || clock.now());
+        }
+    }
 }
 
 /// A socket that never blocks, and remembers what it could not do.

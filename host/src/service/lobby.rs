@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use feige_core::time::Instant;
-use feige_core::wire::transfer::ErrorCode;
+use feige_core::wire::transfer::{self, ErrorCode};
 
 use crate::accounts::guard::Guard;
 use crate::accounts::{Accounts, GUEST, OwnedVerifier};
@@ -73,7 +73,8 @@ impl Lobby {
         let lobby = Self { root, accounts, guests, guard, homes };
         if guests != Guests::None {
             // What is wrong with it had better be known now.
-            lobby.guest().map_err(|error| Failure::new(format!("cannot serve guests: {error}")))?;
+            let sees = |guest: Guest| guest.home.list(transfer::Path::ROOT).map(drop);
+            lobby.guest().and_then(sees).map_err(|error| Failure::new(format!("cannot serve guests: {error}")))?;
         }
         Ok(lobby)
     }

@@ -13,7 +13,8 @@
 //! a transfer that is alone is as fast as with a thread of its own. When others wait, each gets a turn.
 //!
 //! **Guarantees**: as many connections as there may be, and no more; each turn is bounded; every wait for a peer has the
-//! deadline of its session; nobody reaches a file outside of the home that is his.
+//! deadline of its session; nobody reaches a file outside of the home that is his; a server that is ended keeps every block
+//! that came whole.
 //! **Memory**: some 3 KiB for a line that is idle; buffers are lent while a request is under way, smaller ones the more
 //! requests there are. **Time**: a turn is some hundred KiB. **Protocol**: `docs/protocol/transfer.md`, and the classic
 //! dialects.

@@ -21,7 +21,7 @@ use super::rooms::Rooms;
 use super::sort::Strangers;
 use super::watch::Watch;
 use crate::accounts::random;
-use crate::digest::DigestCache;
+use crate::digest::{DigestCache, Lanes};
 use crate::exit::{Exit, Failure};
 use crate::home::STALE;
 use crate::transfer::{Cancel, Clock, Gate};
@@ -162,9 +162,7 @@ impl Server {
             }
             let cancelled = service.cancel.is_cancelled().then_some(Exit::Interrupted);
             if let Some(exit) = pending().or(cancelled) {
-                service.cancel.cancel();
-                service.crew.end();
-                service.watch.clear();
+                service.end(lines);
                 return Ok(exit);
             }
             if !lines.is_empty() {
@@ -192,6 +190,17 @@ impl Service {
     /// How many connections there are.
     pub(super) fn connections(&self) -> usize {
         usize::try_from(self.gate.connected()).unwrap_or(usize::MAX)
+    }
+
+    /// Ends all connections, `called` among them, of which nobody has taken notice yet. Keeps what came over them as if
+    /// they had broken.
+    fn end(&self, called: impl IntoIterator<Item = Box<Line>>) {
+        self.cancel.cancel();
+        let queued = self.crew.end();
+        let mut lanes = Lanes::new();
+        for mut line in called.into_iter().chain(queued).chain(self.watch.end()) {
+            line.salvage(self.clock, &mut lanes);
+        }
     }
 
     /// Removes parts that are too old, in a thread that takes its time.

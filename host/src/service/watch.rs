@@ -61,10 +61,9 @@ impl Watch {
         Some(line)
     }
 
-    /// Drops all lines: what they have received stays as parts.
-    pub(super) fn clear(&self) {
-        let lines = std::mem::take(&mut self.waiting().lines);
-        drop(lines);
+    /// Gives all lines back: nobody waits for their peers any more.
+    pub(super) fn end(&self) -> impl Iterator<Item = Box<Line>> {
+        std::mem::take(&mut self.waiting().lines).into_values()
     }
 
     /// Lines whose peers have kept them waiting for too long.

@@ -16,6 +16,7 @@ use std::net::SocketAddrV4;
 use crate::cli::OutputOptions;
 use crate::control;
 use crate::exit::{Exit, Failure};
+use crate::stdout;
 use event::{Event, Peer, Transfer};
 use progress::Bars;
 use tui::{Action, Panel, Update};
@@ -33,7 +34,7 @@ pub struct Screen {
     out: BufWriter<Stdout>,
     quiet: bool,
     verbose: u8,
-    gone: bool,
+    broken: Option<Result<Exit, Failure>>,
     bars: Option<Bars>,
     /// The full screen, in the place of all others.
     panel: Option<Panel>,
@@ -54,7 +55,7 @@ impl Screen {
             out: BufWriter::with_capacity(32 * 1024, out),
             quiet: options.quiet,
             verbose: options.verbose,
-            gone: false,
+            broken: None,
             bars: (!options.quiet && io::stderr().is_terminal()).then(Bars::default),
             panel: None,
         }
@@ -134,10 +135,10 @@ impl Screen {
         }
     }
 
-    /// Whether nobody reads standard output any more: the reader of a pipe ended.
+    /// How to end because standard output takes nothing: well, if the reader of a pipe has ended. `None` if it does.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.gone
+    pub fn broken(&self) -> Option<Result<Exit, Failure>> {
+        self.broken.clone()
     }
 
     /// Writes an event; it shows at the next [`Self::flush`].
@@ -208,8 +209,8 @@ impl Screen {
     }
 
     fn notice(&mut self, written: &io::Result<()>) {
-        if written.is_err() {
-            self.gone = true;
+        if let (Err(error), None) = (written, &self.broken) {
+            self.broken = Some(stdout::failure(error).map_or(Ok(Exit::Done), Err));
         }
     }
 }

@@ -186,3 +186,37 @@ fn a_quota_is_not_gone_around() {
     assert!(home.unnamed_folder(path("x"), KEY).unwrap().is_none());
     assert!(names(folder.path()).is_empty());
 }
+
+#[test]
+fn what_is_given_up_goes_and_what_is_under_way_stays() {
+    let (folder, home) = home(None);
+    let begun = |name: &str, key| {
+        let unnamed = home.unnamed_folder(path(name), key).unwrap().unwrap();
+        write(&unnamed, "a", b"aaa").unwrap();
+        unnamed
+    };
+    let hidden = || names(folder.path()).into_iter().filter(|name| name.starts_with('.')).collect::<Vec<_>>();
+    // Those of other names are not meant.
+    drop((begun("y", KEY), begun("x.y", KEY)));
+    let others = hidden();
+    assert_eq!(others.len(), 4);
+    let long = "n".repeat(250);
+    drop((begun("x", KEY), begun(&long, KEY)));
+    let mut upload = home.receive(path("x"), &arriving(40 * LEN)).unwrap();
+    send(&mut upload, 0, &octets(LEN));
+    assert_eq!(hidden().len(), 4 + 4 + 2);
+    home.abandon(path("x"));
+    assert_eq!(hidden().len(), 4 + 4 + 2, "somebody is at the file, and the folder may still get its name");
+    drop(upload);
+    home.abandon(path("x"));
+    assert_eq!(hidden().len(), 4 + 4);
+    let busy = begun("x", KEY + 1);
+    fs::create_dir(folder.path().join("x")).unwrap();
+    fs::create_dir(folder.path().join(&long)).unwrap();
+    home.abandon(path("x"));
+    home.abandon(path(&long));
+    assert_eq!(hidden().len(), 4 + 2, "somebody is at the other folder");
+    drop(busy);
+    home.abandon(path("x"));
+    assert_eq!(hidden(), others);
+}

@@ -10,10 +10,9 @@
 //! file has one `[Peer-N]` with `ID`, `ip_addr`, `port_number`, `share_dir` and `ttl`, and `[Netpeers]` with `peer_ID`,
 //! `peer_addr` and `peer_ports`.
 //!
-//! Which of them a file is, its contents tell: the classic forms have a section `[Peer-N]`. Keys of TOML that are not
-//! known are left alone, since a file may have other commands' keys too. The keys of a peer are the [`KEYS`] and `id`;
-//! they stand in a table `[peer]`, as in the configuration of the whole program, or at the top if there is no such
-//! table.
+//! Which of them a file is, its contents tell: the classic forms have a section `[Peer-N]`. The keys of a peer
+//! in TOML are the [`KEYS`] and `id`; they stand in a table `[peer]`, as in the configuration of the whole program, or at
+//! the top if there is no such table. What else a configuration has is left alone; what nobody knows is an error.
 //!
 //! **Guarantees**: what is changed is checked first, by reading the whole changed text as a new file. A file is
 //! replaced in one step, when its successor is on the disk. Every line that is not of the changed key stays as it

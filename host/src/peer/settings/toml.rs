@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value, value};
 
 use super::{KEYS, MOST_HOPS, Settings, Wrong, items};
+use crate::config;
 
 /// The table that the keys may stand in.
 const TABLE: &str = "peer";
 
 pub(super) fn settings(text: &str) -> Result<Settings, Wrong> {
     let document = parse(text)?;
+    check_keys(&document)?;
     let table = table_of(&document);
     let mut settings = Settings::default();
     // At the top, a table is that of a command.
@@ -86,6 +88,20 @@ fn parse(text: &str) -> Result<DocumentMut, Wrong> {
         let line = at.map(|before| before.matches('\n').count() + 1);
         Wrong { line, what: format!("is neither TOML nor a classic INI file: {}", error.message().replace('\n', ", ")) }
     })
+}
+
+/// A key that nobody knows is misspelt: a peer without neighbours would not be noticed.
+fn check_keys(document: &DocumentMut) -> Result<(), Wrong> {
+    let is_one = |key: &str| key == "id" || KEYS.contains(&key);
+    let unknown = match document.get(TABLE).and_then(Item::as_table_like) {
+        Some(table) => table.iter().find(|(key, _)| !is_one(key)),
+        // At the top, there may be options of all commands, too.
+        None => document.iter().find(|(key, item)| !item.is_table() && !is_one(key) && !config::is_option(key)),
+    };
+    match unknown {
+        Some((key, _)) => Err(Wrong::new(format!("{key} is not known; keys are id, {}", KEYS.join(", ")))),
+        None => Ok(()),
+    }
 }
 
 fn table_of(document: &DocumentMut) -> &dyn TableLike {

@@ -313,7 +313,8 @@ fn sweep(dir: &Dir) {
     }
 }
 
-fn last(path: &str) -> &str {
+/// The last name of a path.
+pub(super) fn last(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 

@@ -1,14 +1,17 @@
 //! Folders that are downloaded: depth first, page by page.
 
+use std::path::Path as LocalPath;
 use std::sync::Arc;
 
 use feige_core::digest::Digest;
 use feige_core::text::FileName;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
 
-use super::{BAD_NAME, Download, File, Folder, Job, here};
+use super::{BAD_NAME, Download, File, Folder, Job, Tree, here};
 use crate::exit::{Exit, Failure};
+use crate::home::UnnamedFolder;
 use crate::remote::errand::Heard;
+use crate::remote::later::Later;
 
 /// So many files are known before they are asked for, at least, if there are so many.
 const AHEAD: usize = 256;
@@ -17,6 +20,29 @@ const AHEAD: usize = 256;
 const LONGEST_PAGE: usize = 1 << 16;
 
 const NO_FOLDER: &str = "here is a file where a folder is needed; rename it, or use -o with another name";
+
+/// A folder that is new here and gets its name in the end.
+#[derive(Debug)]
+pub(super) struct Unnamed {
+    pub(super) tree: usize,
+    pub(super) folder: UnnamedFolder,
+    /// What is told then of its files, if single files are told of.
+    pub(super) later: Option<Later>,
+}
+
+impl Unnamed {
+    /// Which of `all` is that of a tree, or of one before it that is to be in the same place.
+    pub(super) fn position(all: &[Self], trees: &[Tree], tree: usize) -> Option<usize> {
+        let path = |tree: usize| trees.get(tree).map(|tree| &tree.path);
+        all.iter().position(|unnamed| unnamed.tree == tree || path(unnamed.tree) == path(tree))
+    }
+
+    /// What is told later of a tree.
+    pub(super) fn later<'l>(all: &'l mut [Self], trees: &[Tree], tree: usize) -> Option<&'l mut Later> {
+        let position = Self::position(all, trees, tree)?;
+        all.get_mut(position)?.later.as_mut()
+    }
+}
 
 impl Download<'_> {
     /// Takes up the next page of the folder on top, if it is time.
@@ -123,18 +149,29 @@ impl Download<'_> {
             // Then it is made under its name, which tells what is wrong.
             Ok(None) | Err(_) => return Ok(None),
         };
+        let above = tree.path.parent().filter(|above| !above.as_os_str().is_empty());
+        // Who cannot be told of the files later has to be told of each at once.
+        let Ok(later) = self.report.later(above.unwrap_or_else(|| LocalPath::new("."))) else { return Ok(None) };
         let fresh = folder.is_fresh();
         tree.home = Arc::clone(folder.home());
         tree.local.clear();
-        self.unnamed.push((number, folder));
+        self.unnamed.push(Unnamed { tree: number, folder, later });
         Ok(Some(fresh))
     }
 
-    /// Everything is in the folders without names: gives them theirs.
+    /// Everything is in the folders without names: gives them theirs, and tells of what is in them.
     pub(super) fn name_folders(&mut self) {
-        for (tree, folder) in std::mem::take(&mut self.unnamed) {
-            if let Err(error) = folder.finish() {
-                self.fail(tree, "", &here(&error));
+        for Unnamed { tree, folder, later } in std::mem::take(&mut self.unnamed) {
+            let told = match folder.finish() {
+                Ok(()) => later.map_or(Ok(()), |later| self.report.tell(later)),
+                Err(error) => {
+                    self.fail(tree, "", &here(&error));
+                    continue;
+                }
+            };
+            if let Err(error) = told {
+                let failure = Failure::new(format!("it is here, but not all of its files could be told of: {error}"));
+                self.fail(tree, "", &failure);
             }
         }
     }

@@ -7,8 +7,8 @@
 //! coming: what is remembered does not grow with the number of files. Small files are asked for many at a time; nothing
 //! is asked for behind a large one, so that a damaged block of it can be asked for again.
 //!
-//! A folder that is new here is filled without a name ([`UnnamedFolder`]) and gets it in the end; one that is here is
-//! filled file by file.
+//! A folder that is new here is filled without a name ([`UnnamedFolder`]) and gets it in the end, and only then its files are
+//! told of; one that is here is filled, and told of, file by file.
 //!
 //! **Guarantees**: those of [`Home`]: names stay in the target folder, and a file has its name only when it is whole and
 //! verified. A file that cannot be had is reported, and does not keep the others from coming.
@@ -32,6 +32,7 @@ use crate::exit::{Exit, Failure};
 use crate::home::{Finished, Finisher, Home, HomeError, UnnamedFolder};
 use crate::transfer::Cancel;
 use arrival::Arrival;
+use folders::Unnamed;
 use naming::{Landed, TOGETHER};
 
 /// Nothing is asked for behind a file that is larger, in octets.
@@ -105,8 +106,7 @@ pub(super) struct Download<'r> {
     wish: Wish,
     cancel: Cancel,
     trees: Vec<Tree>,
-    /// New folders, with the number of their tree, which get their names in the end.
-    unnamed: Vec<(usize, UnnamedFolder)>,
+    unnamed: Vec<Unnamed>,
     stack: Vec<Folder>,
     ready: VecDeque<File>,
     /// What the server was busy with.
@@ -185,7 +185,7 @@ impl<'r> Download<'r> {
         self.drop_arrival();
         self.wait_finished();
         self.settle();
-        if over {
+        if over && !(self.wish.whole && self.report.exit() != Exit::Done) {
             self.name_folders();
         }
         !self.unnamed.is_empty()
@@ -199,10 +199,10 @@ impl<'r> Download<'r> {
         format!("{}{tail}", self.trees[tree].local)
     }
 
-    /// The folder without a name that is this tree's, or that of one before it that is to be in the same place.
+    /// The folder without a name in which this tree is.
     fn unnamed(&self, tree: usize) -> Option<&UnnamedFolder> {
-        let same = |other: usize| other == tree || self.trees[other].path == self.trees[tree].path;
-        self.unnamed.iter().find(|(number, _)| same(*number)).map(|(_, folder)| folder)
+        let position = Unnamed::position(&self.unnamed, &self.trees, tree)?;
+        self.unnamed.get(position).map(|unnamed| &unnamed.folder)
     }
 
     fn fail(&mut self, tree: usize, tail: &str, failure: &Failure) {
@@ -245,7 +245,8 @@ impl<'r> Download<'r> {
                         && !doubtful =>
                 {
                     let name = self.remote(file.tree, &file.tail);
-                    self.report.skip(&name, "it is here, with the same size and time");
+                    let later = Unnamed::later(&mut self.unnamed, &self.trees, file.tree);
+                    self.report.skip(&name, "it is here, with the same size and time", later);
                     return None;
                 }
                 (Ok(_), None) if self.wish.md5.is_none() => return Some(self.ask_for(file, Asked::Stat)),

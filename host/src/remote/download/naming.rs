@@ -8,7 +8,7 @@ use std::sync::Arc;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::block_len;
 
-use super::{Arrival, Download, File, Tree, here};
+use super::{Arrival, Download, File, Tree, Unnamed, here};
 use crate::exit::{Exit, Failure};
 use crate::home::{Finisher, HomeError, Upload};
 use crate::remote::report::{Event, Report};
@@ -51,13 +51,13 @@ impl Download<'_> {
         self.taken.1 = self.taken.1.saturating_add(head.size);
         let File { tree, tail, fresh, .. } = file;
         let arriving = self.arriving(tree, fresh, &head);
-        let Self { report, trees, finisher, .. } = self;
+        let Self { report, trees, unnamed, finisher, .. } = self;
         match upload {
             None => {
                 if let Some((_, finisher)) = finisher {
                     finisher.address([&trees[tree].local, &tail]);
                     let landed = Landed { tree, tail, size: head.size, digest, md5 };
-                    finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, result));
+                    finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, unnamed, result));
                 }
             }
             Some(upload) => {
@@ -89,8 +89,8 @@ impl Download<'_> {
     /// Waits for all small files, and tells what became of them.
     pub(super) fn wait_finished(&mut self) {
         if let Some((_, finisher)) = self.finisher.take() {
-            let Self { report, trees, .. } = &mut *self;
-            finisher.finish(|landed, result| landed.tell(report, trees, result));
+            let Self { report, trees, unnamed, .. } = &mut *self;
+            finisher.finish(|landed, result| landed.tell(report, trees, unnamed, result));
         }
         self.report.flush();
     }
@@ -101,7 +101,7 @@ impl Download<'_> {
         self.unsettled = 0;
         let results = self.trees[tree].home.settle(&mut self.finished);
         for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
-            landed.tell(self.report, &self.trees, result);
+            landed.tell(self.report, &self.trees, &mut self.unnamed, result);
         }
         self.report.flush();
     }
@@ -109,9 +109,9 @@ impl Download<'_> {
 
 impl Landed {
     /// It has its name, or cannot get it.
-    fn tell(self, report: &mut Report, trees: &[Tree], result: Result<(), HomeError>) {
-        let Self { tree, tail, size, digest, md5 } = self;
-        let Some(tree) = trees.get(tree) else { return };
+    fn tell(self, report: &mut Report, trees: &[Tree], unnamed: &mut [Unnamed], result: Result<(), HomeError>) {
+        let Self { tree: number, tail, size, digest, md5 } = self;
+        let Some(tree) = trees.get(number) else { return };
         let name = || format!("{}{tail}", tree.remote);
         match result {
             Ok(()) => {
@@ -121,7 +121,8 @@ impl Landed {
                     if !tail.is_empty() {
                         path.push(tail.trim_start_matches('/'));
                     }
-                    report.event(&Event::Downloaded { name: &name(), path: &path, size, digest, md5 });
+                    let event = Event::Downloaded { name: &name(), path: &path, size, digest, md5 };
+                    report.event_or_later(&event, Unnamed::later(unnamed, trees, number));
                 }
             }
             Err(error) => report.fail(&name(), &here(&error)),

@@ -56,17 +56,18 @@ pub fn shell(output: &OutputOptions, shell: &Shell) -> Result<Exit, Failure> {
 impl Session<'_, '_> {
     /// Does what the lines of standard input say.
     fn obey(&mut self, signals: &Signals) -> Result<Exit, Failure> {
-        for line in std::io::stdin().lock().lines() {
+        let mut lines = std::io::stdin().lock().lines();
+        while let Some(line) = Signals::waiting(|| lines.next()) {
             let line = line.map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
             match self.run(&line) {
-                Ok(Some(exit)) => return Ok(exit),
+                Ok(Some(exit)) => return Ok(self.report.end(exit)),
                 Ok(None) => {}
                 Err(failure) => self.report.abort(&line, &failure),
             }
             self.report.flush();
             let exit = self.report.exit();
             if exit != Exit::Done || self.report.is_gone() {
-                return Ok(exit);
+                return Ok(self.report.end(exit));
             }
             if signals.cancel.is_cancelled() {
                 return Ok(Exit::Interrupted);
@@ -94,7 +95,7 @@ impl Session<'_, '_> {
         }
         let exit = loop {
             let prompt = format!("feige:/{}> ", Printable::line(&session.borrow().folder));
-            let line = match editor.readline(&prompt) {
+            let line = match Signals::waiting(|| editor.readline(&prompt)) {
                 Ok(line) => line,
                 Err(ReadlineError::Eof) => break Exit::Done,
                 Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => continue,
