@@ -1,0 +1,71 @@
+//! `feige get`, `put` and the others where something is odd: names, roads, servers, and what is here already.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::{Duration, Instant};
+
+use feige_tests::program::{Ended, LATE, Program, SOON, run};
+use feige_tests::road::Road;
+use feige_tests::served::{Served, snapshot};
+use feige_tests::transfer::octets;
+
+fn serving() -> Served {
+    Served::start(&["--guest", "write"])
+}
+
+fn url(at: impl std::fmt::Display, path: &str) -> String {
+    format!("feige://{at}/{path}")
+}
+
+/// Runs `feige` in the home of the server.
+fn feige(served: &Served, words: &[&str]) -> Ended {
+    run(&served.home, LATE, words)
+}
+
+#[track_caller]
+fn ends(ended: &Ended, code: i32, text: &str) {
+    assert!(
+        ended.code == Some(code) && ended.said.contains(text),
+        "{code}, {text:?}: {}, {:?}",
+        ended.said,
+        ended.code
+    );
+}
+
+/// proves: R-VT-40
+#[test]
+fn names_that_cannot_be_used_here_are_told_and_not_left_out_in_silence() {
+    let served = serving();
+    let odd = served.path("odd");
+    fs::create_dir_all(odd.join("in:side")).expect("room");
+    let names: [&[u8]; 6] = [b"good", b"log 10:30.txt", b"aux.txt", b"Inc.", b"latin\xe9", b"in:side/x"];
+    for name in names {
+        fs::write(odd.join(std::ffi::OsStr::from_bytes(name)), b"x").expect("room");
+    }
+    // Nobody's business is a part.
+    fs::write(odd.join(".f.feige-part"), b"x").expect("room");
+    let outside = snapshot(served.home.path(), &[&served.home.path().join("odd"), &served.home.path().join("state")]);
+    let got = feige(&served, &["--json", "get", "-r", &url(served.addr, "odd")]);
+    ends(&got, 1, r"odd/latin\\xe9");
+    let failed: Vec<_> = got.events.iter().filter(|event| event["event"] == "failed").collect();
+    let mut told: Vec<_> = failed.iter().filter_map(|event| event["name"].as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["odd/Inc.", "odd/aux.txt", "odd/in:side", r"odd/latin\xe9", "odd/log 10:30.txt"]);
+    assert_eq!(got.events.last().map(|summary| summary["failed"].clone()), Some(5.into()));
+    let came: Vec<_> = fs::read_dir(served.home.path().join("odd")).expect("there").flatten().collect();
+    assert_eq!(came.iter().map(fs::DirEntry::file_name).collect::<Vec<_>>(), ["good"]);
+    let after = snapshot(served.home.path(), &[&served.home.path().join("odd"), &served.home.path().join("state")]);
+    assert_eq!(after, outside, "nothing is written beside the folder");
+    let listed = feige(&served, &["ls", &url(served.addr, "odd")]);
+    ends(&listed, 0, "log 10:30.txt");
+    assert!(!listed.said.contains("feige-part"), "{}", listed.said);
+    // Each by itself is refused, before anything is asked.
+    for name in ["aux.txt", "log 10:30.txt", "Inc."] {
+        let got = feige(&served, &["get", &url(served.addr, &format!("odd/{}", name.replace(' ', "%20")))]);
+        assert_eq!(got.code, Some(2), "{name}: {}", got.said);
+    }
+}
+
