@@ -69,3 +69,38 @@ fn names_that_cannot_be_used_here_are_told_and_not_left_out_in_silence() {
     }
 }
 
+#[test]
+fn a_file_is_not_touched_until_the_output_of_a_command_is_whole() {
+    let served = serving();
+    let here = served.home.path();
+    fs::write(here.join("p"), "precious\n").expect("room");
+    let get = |at: &str| feige(&served, &["get", "--dialect", "command", "-o", "p", &url(at, "ls")]);
+    let kept = |ended: Ended, code: i32| {
+        ends(&ended, code, "feige: ");
+        assert_eq!(fs::read_to_string(here.join("p")).expect("there"), "precious\n", "{}", ended.said);
+        let left = fs::read_dir(here)
+            .expect("there")
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("feige-part"));
+        assert_eq!(left.count(), 0);
+    };
+    kept(get("127.0.0.1:1"), 3);
+    // An answer that is cut short after some of it, and one that is not what its digest says.
+    for (size, exit) in [(100, 5), (9, 5)] {
+        let liar = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let at = liar.local_addr().expect("an address").to_string();
+        let told = std::thread::spawn(move || {
+            let (mut peer, _) = liar.accept().expect("a client");
+            let _ = peer.read(&mut [0; 4096]);
+            let header = format!(r#"{{"md5": "d41d8cd98f00b204e9800998ecf8427e", "total_size": {size}}}"#);
+            let length = u32::try_from(header.len()).expect("short").to_le_bytes();
+            let _ = peer.write_all(&[&length, header.as_bytes(), b"only this"].concat());
+        });
+        kept(get(&at), exit);
+        told.join().expect("a client came");
+    }
+    fs::write(served.path("there.txt"), "x").expect("room");
+    ends(&get(&served.addr.to_string()), 0, "");
+    assert_eq!(fs::read_to_string(here.join("p")).expect("there"), "there.txt\n");
+}
+
