@@ -104,3 +104,29 @@ fn a_file_is_not_touched_until_the_output_of_a_command_is_whole() {
     assert_eq!(fs::read_to_string(here.join("p")).expect("there"), "there.txt\n");
 }
 
+#[test]
+fn patience_ends_if_nothing_ever_gets_across() {
+    let served = serving();
+    fs::write(served.path("f"), octets(300_000, 1)).expect("room");
+    let road = Road::to(&served.addr.to_string());
+    road.down.breaks_each_after(20_000);
+    for command in ["get", "cat"] {
+        let began = Instant::now();
+        let ended = feige(&served, &[command, "--retry", "2s", &url(road.at, "f")]);
+        ends(&ended, 5, "broke");
+        assert!(began.elapsed() < Duration::from_secs(12), "{command}: {:?}", began.elapsed());
+    }
+    // Blocks that get across count, however often the road breaks: more often than there is patience for.
+    road.down.breaks_each_after(60_000);
+    ends(&feige(&served, &["get", "--retry", "2s", &url(road.at, "f")]), 0, "");
+    assert_eq!(fs::read(served.home.path().join("f")).expect("there"), octets(300_000, 1));
+    road.down.breaks_each_after(0);
+    fs::rename(served.home.path().join("f"), served.home.path().join("g")).expect("there");
+    road.up.breaks_each_after(60_000);
+    ends(&feige(&served, &["put", "--retry", "2s", "g", &url(road.at, "")]), 0, "");
+    road.up.breaks_each_after(20_000);
+    let began = Instant::now();
+    ends(&feige(&served, &["put", "--retry", "2s", "g", &url(road.at, "h")]), 5, "broke");
+    assert!(began.elapsed() < Duration::from_secs(12), "put: {:?}", began.elapsed());
+}
+
