@@ -130,3 +130,35 @@ fn patience_ends_if_nothing_ever_gets_across() {
     assert!(began.elapsed() < Duration::from_secs(12), "put: {:?}", began.elapsed());
 }
 
+#[test]
+fn two_sources_of_one_name_are_refused_before_anything_moves() {
+    let served = serving();
+    let here = served.home.path();
+    for folder in ["p1", "p2", "dl"] {
+        fs::create_dir(here.join(folder)).expect("room");
+        fs::write(here.join(folder).join("a"), folder).expect("room");
+        fs::create_dir(served.path(folder)).expect("room");
+        fs::write(served.path(folder).join("a"), folder).expect("room");
+    }
+    let at = served.addr;
+    for words in [
+        &["put", "p1/a", "p2/a", &url(at, "")] as &[&str],
+        &["put", "-r", "p1", "dl/../p1", &url(at, "dl/")],
+        &["get", &url(at, "p1/a"), &url(at, "p2/a"), "-o", "dl"],
+        &["get", &url(at, "p1/a"), &url("127.0.0.1:1", "p2/a"), "-o", "dl"],
+        &["put", "--dialect", "put", "p1/a", "p2/a", &url(at, "")],
+        &["get", "--dialect", "command", &url(at, "ls"), &url(at, "ls/img"), "-o", "dl/a"],
+    ] {
+        let ended = feige(&served, words);
+        ends(&ended, 2, "feige: ");
+        assert_eq!(fs::read_to_string(here.join("dl/a")).expect("there"), "dl", "{words:?}");
+        assert_eq!(served.files(""), ["dl/a", "p1/a", "p2/a"], "{words:?}");
+    }
+    let mut shell = Program::listening(&served.home, ["shell", &url(at, "")]);
+    shell.tell("get p1/a p2/a -o dl");
+    ends(&shell.end(SOON), 2, "would both be");
+    assert_eq!(fs::read_to_string(here.join("dl/a")).expect("there"), "dl");
+    // Two that are not of one name are fine.
+    ends(&feige(&served, &["get", "-r", &url(at, "p1"), &url(at, "p2/a"), "-o", "dl"]), 0, "");
+}
+

@@ -15,7 +15,7 @@ use feige_core::wire::classic::{FileType, JsonText};
 use feige_core::wire::transfer::PORT;
 use tempfile::Builder;
 
-use super::actions::name_of;
+use super::actions::{distinct, name_of};
 use super::command::Signals;
 use super::report::{Event, Report};
 use crate::classic::{ClassicError, Client, Limits, Session, command, send_put, send_upload};
@@ -79,11 +79,12 @@ pub(super) fn put(dialect: Dialect, files: &[PathBuf], url: &Url, report: &mut R
     if path.contains('/') || (folder && !path.is_empty()) {
         return Err(Failure::usage("the classic dialects have no folders: feige://host/, or feige://host/NAME"));
     }
+    let own = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let names: Vec<String> = files.iter().map(|file| if folder { own(file) } else { path.to_owned() }).collect();
+    distinct(&names)?;
     let signals = Signals::watch();
     let report = RefCell::new(report);
-    for file in files {
-        let own = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = if folder { own } else { path.to_owned() };
+    for (file, name) in files.iter().zip(names) {
         let done = at(url, dialect, &report, &signals, |client| {
             let (size, md5) = match dialect {
                 Dialect::Salted => {
@@ -117,6 +118,9 @@ fn stored(report: &mut Report, name: &str, path: &Path, size: u64, md5: Option<D
 
 /// `feige get --dialect …`: files of a salted store into a folder, or the output of commands.
 pub(super) fn get(dialect: Dialect, urls: &[Url], output: &Path, report: &mut Report) -> Result<Exit, Failure> {
+    if dialect == Dialect::Command && urls.len() > 1 && output != Path::new(".") {
+        return Err(Failure::usage("one file is the output of one command; give one, or leave -o out"));
+    }
     let signals = Signals::watch();
     let report = RefCell::new(report);
     for url in urls {
