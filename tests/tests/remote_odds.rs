@@ -162,3 +162,24 @@ fn two_sources_of_one_name_are_refused_before_anything_moves() {
     ends(&feige(&served, &["get", "-r", &url(at, "p1"), &url(at, "p2/a"), "-o", "dl"]), 0, "");
 }
 
+#[test]
+fn an_address_that_failed_too_often_is_refused_and_not_kept_waiting() {
+    let served = Served::with_users(&["al"], &[]);
+    fs::write(served.home.path().join("wrong"), "wrong").expect("room");
+    let get = |password: &str| {
+        let url = format!("feige://al@{}/", served.addr);
+        feige(&served, &["ls", &url, "--password-file", password])
+    };
+    let began = Instant::now();
+    let said: Vec<String> = (0..8)
+        .map(|_| get("wrong"))
+        .map(|ended| {
+            assert_eq!(ended.code, Some(4), "{}", ended.said);
+            ended.said
+        })
+        .collect();
+    assert!(said.iter().any(|said| said.contains("too many failed sign-ins")), "{said:?}");
+    assert!(said.iter().all(|said| !said.contains("trying again")), "{said:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
