@@ -183,3 +183,17 @@ fn an_address_that_failed_too_often_is_refused_and_not_kept_waiting() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
+#[test]
+fn a_shell_that_tells_events_prints_nothing_else() {
+    let served = serving();
+    fs::create_dir(served.path("sub")).expect("room");
+    let mut shell = Program::listening(&served.home, ["--json", "shell", &url(served.addr, "sub")]);
+    for line in ["pwd", "help", "help get", "ls --help", "pwd", "exit"] {
+        shell.tell(line);
+    }
+    let ended = shell.end(SOON);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let names: Vec<_> = ended.events.iter().map(|event| (event["event"].as_str(), event["name"].as_str())).collect();
+    assert_eq!(names, [(Some("folder"), Some("sub")); 2], "{}", ended.said);
+    assert!(ended.said.contains("!   pwd "), "help is for people: {}", ended.said);
+}

@@ -104,6 +104,11 @@ pub(crate) enum Event<'a> {
         /// What is free on the disk.
         free: Option<u64>,
     },
+    /// In which folder of the server a shell is.
+    Folder {
+        /// Its path, without slashes around it.
+        name: &'a str,
+    },
     /// The MD5 of a file.
     Sum {
         /// Its path on the server.
@@ -300,12 +305,6 @@ impl Report {
     pub(crate) fn prefix(&mut self, text: fmt::Arguments<'_>) {
         let written = self.out.write_fmt(text);
         self.notice(&written);
-    }
-
-    /// A line for people, in the place of an event.
-    pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) {
-        self.prefix(text);
-        self.prefix(format_args!("\n"));
     }
 
     /// Octets as they are, to standard output.
@@ -565,6 +564,7 @@ fn plain(out: &mut impl Write, event: &Event<'_>, colour: bool, quiet: bool) -> 
                 None => writeln!(out),
             }
         }
+        Event::Folder { name } => writeln!(out, "/{}", Printable::line(name)),
         Event::Sum { name, md5, .. } => writeln!(out, "{}  {}", md5.unwrap_or_default(), Printable::line(name)),
         Event::Summary { files, octets, skipped, failed, seconds } if !quiet => {
             let (octets, some) = (HumanBytes(octets), if files == 1 { "file" } else { "files" });
