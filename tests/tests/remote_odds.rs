@@ -163,6 +163,36 @@ fn two_sources_of_one_name_are_refused_before_anything_moves() {
 }
 
 #[test]
+fn what_is_kept_is_said_only_if_something_is() {
+    let served = serving();
+    fs::write(served.path("f"), octets(3_000_000, 1)).expect("room");
+    let road = Road::to(&served.addr.to_string());
+    road.down.stop();
+    let get = || Program::start(&served.home, ["get", &url(road.at, "f")]);
+    let none = get();
+    road.up.wait(1);
+    none.interrupt();
+    let ended = none.end(SOON);
+    ends(&ended, 130, "interrupted");
+    assert!(!ended.said.contains("is kept"), "{}", ended.said);
+    road.down.open();
+    road.down.slow(500_000);
+    let first = get();
+    let part = served.home.path().join(".f.feige-part");
+    let end = Instant::now() + SOON;
+    while fs::metadata(&part).map_or(0, |part| part.len()) < 200_000 {
+        assert!(Instant::now() < end, "{first}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // A second one of the same file meanwhile.
+    let second = feige(&served, &["get", &url(served.addr, "f")]);
+    ends(&second, 1, "another");
+    assert!(!second.said.contains("upload"), "{}", second.said);
+    first.interrupt();
+    ends(&first.end(SOON), 130, "what came is kept");
+}
+
+#[test]
 fn an_address_that_failed_too_often_is_refused_and_not_kept_waiting() {
     let served = Served::with_users(&["al"], &[]);
     fs::write(served.home.path().join("wrong"), "wrong").expect("room");

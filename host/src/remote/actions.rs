@@ -66,7 +66,7 @@ pub(crate) fn get(
     result.map_err(|failure| match failure.exit {
         // Whoever interrupts it is told so in any case.
         Exit::Interrupted => failure,
-        _ if !kept => failure,
+        _ if !(kept && report.has_kept()) => failure,
         exit => Failure { exit, message: format!("{}; what came is kept: run it again to go on", failure.message) },
     })
 }

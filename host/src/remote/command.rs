@@ -168,7 +168,7 @@ pub fn put(output: &OutputOptions, put: &Put) -> Result<Exit, Failure> {
 
 /// The end of a command that moves files.
 fn moved(report: &mut Report, exit: Exit, tell: bool) -> Exit {
-    if matches!(exit, Exit::Interrupted | Exit::Terminated) {
+    if matches!(exit, Exit::Interrupted | Exit::Terminated) && report.has_kept() {
         report.note(|| "what came is kept: the same command goes on from there".to_owned());
     }
     report.summary(tell);

@@ -186,6 +186,8 @@ pub(crate) struct Report {
     skipped: u64,
     failed: u64,
     worst: Option<Exit>,
+    /// Something came, or went, that the same command would go on from.
+    kept: bool,
     bar: Option<Bar>,
     /// When it was last told how far files are that are told of later, if there are any.
     progress: Option<Instant>,
@@ -228,6 +230,7 @@ impl Report {
             skipped: 0,
             failed: 0,
             worst: None,
+            kept: false,
             bar,
             progress: None,
         }
@@ -236,7 +239,7 @@ impl Report {
     /// Begins anew: for the next command of a shell.
     pub(crate) fn restart(&mut self) {
         self.finish();
-        (self.began, self.worst, self.progress) = (Instant::now(), None, None);
+        (self.began, self.worst, self.progress, self.kept) = (Instant::now(), None, None, false);
         (self.files, self.octets, self.skipped, self.failed) = (0, 0, 0, 0);
     }
 
@@ -360,6 +363,16 @@ impl Report {
     /// One more file was moved.
     pub(crate) fn moved_file(&mut self) {
         self.files += 1;
+    }
+
+    /// A part of a file, or of a folder, was moved, and is kept if the rest of it is not.
+    pub(crate) fn keeps(&mut self) {
+        self.kept = true;
+    }
+
+    /// Whether the same command would find something that was moved before.
+    pub(crate) const fn has_kept(&self) -> bool {
+        self.kept || self.files > 0
     }
 
     /// What `name` is was passed over: it is there already, or will be `later`.

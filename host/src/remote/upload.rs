@@ -409,6 +409,7 @@ impl Errand for Upload<'_> {
                     let size = open.source.size;
                     let path = &self.path;
                     self.report.detail(|| format!("{path} goes on at octet {offset} of {size}"));
+                    self.report.keeps();
                 }
             }
             let before = self.reached.replace((self.path.clone(), offset));
@@ -449,6 +450,10 @@ impl Errand for Upload<'_> {
         match read_at(&open.source.file, into, at) {
             Ok(read) => {
                 self.report.moved(read as u64);
+                if at > 0 {
+                    // The server verifies a run before it takes the next.
+                    self.report.keeps();
+                }
                 open.loaded = open.loaded.max(at + read as u64);
                 if let Some(Hashing { whole, .. }) = &open.whole {
                     whole.read_to(open.loaded);
