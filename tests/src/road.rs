@@ -27,6 +27,8 @@ pub struct Lane {
     passed: AtomicU64,
     /// The connection breaks when so many have.
     breaks: AtomicBool,
+    /// Each connection breaks when so many have passed on it; 0: none does.
+    breaks_each: AtomicU64,
     /// How many pass in a second; 0: as many as like.
     speed: AtomicU64,
     /// Nobody comes through any more.
@@ -64,6 +66,7 @@ impl Lane {
             open: AtomicU64::new(u64::MAX),
             passed: AtomicU64::new(0),
             breaks: AtomicBool::new(false),
+            breaks_each: AtomicU64::new(0),
             speed: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
@@ -101,6 +104,11 @@ impl Lane {
         self.open.store(self.passed() + octets, Ordering::SeqCst);
     }
 
+    /// Breaks each connection when so many octets have passed on it; 0: none any more.
+    pub fn breaks_each_after(&self, octets: u64) {
+        self.breaks_each.store(octets, Ordering::SeqCst);
+    }
+
     /// Waits until so many octets have passed altogether.
     ///
     /// # Panics
@@ -126,9 +134,15 @@ impl Lane {
     fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
         const SLICE: u64 = 4 << 10;
         let mut room = vec![0; 16 << 10];
+        let mut carried = 0;
         while !self.closed.load(Ordering::SeqCst) {
             let speed = self.speed.load(Ordering::SeqCst);
-            let left = self.open.load(Ordering::SeqCst).saturating_sub(self.passed());
+            let mut left = self.open.load(Ordering::SeqCst).saturating_sub(self.passed());
+            match self.breaks_each.load(Ordering::SeqCst) {
+                0 => {}
+                most if most <= carried => break,
+                most => left = left.min(most - carried),
+            }
             let most = usize::try_from(if speed > 0 { left.min(SLICE) } else { left }).unwrap_or(room.len());
             if most == 0 && self.breaks.swap(false, Ordering::SeqCst) {
                 self.open.store(u64::MAX, Ordering::SeqCst);
@@ -142,6 +156,7 @@ impl Lane {
             match from.read(&mut room[..most]) {
                 Ok(count @ 1..) if to.write_all(&room[..count]).is_ok() => {
                     self.passed.fetch_add(count as u64, Ordering::SeqCst);
+                    carried += count as u64;
                     thread::sleep(Duration::from_micros((1_000_000 * count as u64).checked_div(speed).unwrap_or(0)));
                 }
                 _ => break,

@@ -267,3 +267,44 @@ fn a_thousand_store_at_once() {
     served.settles_at(handles);
     served.is_well();
 }
+
+/// Guests who ask how much is used, on and on, of a home with many files: it is gone through once for all of them, and nobody
+/// else waits for it.
+#[test]
+fn a_home_with_many_files_is_measured_for_all_at_once() {
+    const FILES: usize = 10_000;
+    const ASKING: usize = 40;
+    let _alone = alone();
+    let served = Served::start(&["--guest", "read"]);
+    for folder in 0..10 {
+        let folder = served.path("many").join(folder.to_string());
+        std::fs::create_dir_all(&folder).expect("room");
+        for file in 0..FILES / 10 {
+            std::fs::write(folder.join(file.to_string()), "x").expect("room");
+        }
+    }
+    let before = served.busy();
+    assert_eq!(served.guest().space().0, FILES as u64);
+    let once = served.busy().saturating_sub(before);
+    // What was found is not believed any more.
+    std::thread::sleep(Duration::from_secs(8));
+    let mut asking: Vec<Caller> = (0..ASKING).map(|_| served.guest()).collect();
+    let mut other = served.guest();
+    let before = served.busy();
+    asking.iter_mut().for_each(|caller| caller.say(&Request::Space));
+    let began = Instant::now();
+    let listed = other.list("").expect("a list");
+    let waited = began.elapsed();
+    assert_eq!(listed.0, ["many/"]);
+    for caller in &mut asking {
+        let mut answer = caller.hear();
+        while matches!(answer.reply(), Reply::Working) {
+            answer = caller.hear();
+        }
+        assert!(matches!(answer.reply(), Reply::Space { used, .. } if used == FILES as u64), "{answer:?}");
+    }
+    let all = served.busy().saturating_sub(before);
+    println!("{FILES} files: {once:?} for one, {all:?} for {ASKING}; another waited {waited:?}");
+    assert!(all < 4 * once + Duration::from_millis(300), "{all:?} for {ASKING}, {once:?} for one");
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+}

@@ -55,7 +55,7 @@ impl Shelf for Guests {
         let mut names = Vec::new();
         for item in listing {
             let item = item?;
-            if item.kind == EntryKind::File {
+            if item.kind == EntryKind::File && FileName::is_safe(&item.name) {
                 names.push(item.name);
             }
         }

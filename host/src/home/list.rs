@@ -1,7 +1,13 @@
 //! Folders of a home, entry by entry.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path as LocalPath;
 use std::sync::Arc;
 
+use feige_core::text::FileName;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
 use rustix::fs::DirEntry;
 
@@ -12,7 +18,7 @@ use super::{Home, HomeError, reserved};
 /// A file or folder as users see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Its name, without the folder; empty for the home itself.
+    /// Its name, without the folder; empty for the home itself. In a listing it may be one that cannot be asked for.
     pub name: String,
     /// What it is.
     pub kind: EntryKind,
@@ -90,7 +96,7 @@ impl Home {
     }
 
     /// What a link points to, if that is in the home.
-    pub(super) fn look_through(&self, path: &str) -> std::io::Result<Facts> {
+    pub(super) fn look_through(&self, path: impl AsRef<LocalPath>) -> std::io::Result<Facts> {
         Ok(Facts::of_metadata(&self.dir.metadata(path)?))
     }
 }
@@ -113,20 +119,43 @@ impl Listing {
         self.cursor
     }
 
-    /// What users see of an entry; `None` if it is none of theirs: parts, names that they could not ask for, pipes
-    /// and devices, links that lead out of the home, and what is gone already.
+    /// What users see of an entry; `None` if it is none of theirs: parts, pipes and devices, links that lead out of the
+    /// home, and what is gone already. What has a name that nobody could ask for is seen, lest somebody takes what he got
+    /// for all there is (R-VT-40).
     fn item(&self, entry: &DirEntry) -> Option<Item> {
-        let name = entry.file_name().to_str().ok()?;
-        if reserved::is_reserved(name) || Path::parse(name).is_err() || sys::kind(entry) == Some(Kind::Other) {
+        let octets = entry.file_name().to_bytes();
+        let name = spelled(octets);
+        if reserved::is_reserved(&name) || sys::kind(entry) == Some(Kind::Other) {
             return None;
         }
         let mut facts = Facts::look_raw(&self.folder.dir, entry.file_name()).ok()?;
         if facts.kind == Kind::Link {
-            let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
-            facts = self.home.look_through(&path).ok()?;
+            facts = self.home.look_through(LocalPath::new(&self.path).join(OsStr::from_bytes(octets))).ok()?;
         }
-        Item::new(name, &facts)
+        Item::new(&name, &facts)
     }
+}
+
+/// A name as it is; octets that are not UTF-8 as `\xNN`. No file can be asked for with a `\` in its name, so it is never
+/// taken for that of another.
+fn spelled(name: &[u8]) -> Cow<'_, str> {
+    if let Ok(name) = std::str::from_utf8(name) {
+        return Cow::Borrowed(name);
+    }
+    let mut spelled = String::new();
+    for chunk in name.utf8_chunks() {
+        spelled.push_str(chunk.valid());
+        for octet in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(spelled, "\\x{octet:02x}");
+        }
+    }
+    if spelled.len() > FileName::MAX {
+        // An entry has to fit into a message.
+        spelled.truncate(spelled.floor_char_boundary(FileName::MAX - 1));
+        spelled.push('\\');
+    }
+    Cow::Owned(spelled)
 }
 
 /// The items, in the order of the file system.
@@ -142,6 +171,27 @@ impl Iterator for Listing {
             if let Some(item) = self.item(&entry) {
                 self.cursor = self.entries.place();
                 return Some(Ok(item));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: R-VT-40
+    #[test]
+    fn what_is_not_utf_8_is_spelled_and_never_a_name_of_another() {
+        assert_eq!(spelled(b"aux.txt"), "aux.txt");
+        assert_eq!(spelled(b"latin\xe9.\xff"), r"latin\xe9.\xff");
+        for len in 240..=255 {
+            for wrong in [len - 1, len - 4, 0] {
+                let mut name = "文".repeat(85).into_bytes();
+                name.truncate(len);
+                name[wrong] = 0xff;
+                let spelled = spelled(&name);
+                assert!(spelled.len() <= FileName::MAX && spelled.contains('\\'), "{spelled}");
             }
         }
     }

@@ -31,6 +31,7 @@ mod finisher;
 mod folder;
 mod ledger;
 mod list;
+mod measure;
 mod names;
 mod reserved;
 mod settle;
@@ -46,12 +47,13 @@ mod upload;
 pub use error::HomeError;
 pub use finisher::Finisher;
 pub use list::{Item, Listing};
+pub use measure::Space;
 pub use source::Source;
 pub(crate) use survey::remove_unnamed;
 pub use unnamed::UnnamedFolder;
 pub use upload::{Arriving, Earlier, Finished, Upload};
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -61,6 +63,7 @@ use cap_std::fs::Dir;
 use crate::store::{Modes, space, unguessable};
 use folder::Folder;
 use ledger::Ledger;
+use measure::Measured;
 
 /// How old a part is that nobody is going to continue.
 pub const STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -72,6 +75,10 @@ pub struct Home {
     quota: Option<u64>,
     /// Of a home with a quota, once it was gone through.
     ledger: OnceLock<Ledger>,
+    /// A thread goes through a home with a quota for the first time.
+    counting: AtomicBool,
+    /// Of a home without a quota.
+    measured: Mutex<Measured>,
     /// The folders that were used last, the last one first.
     recent: Mutex<Vec<Arc<Folder>>>,
     /// Counts what may have moved folders.
@@ -87,17 +94,6 @@ pub struct Home {
     unnamed: bool,
 }
 
-/// How much room there is, in octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
-    /// Apparent size of all files, parts among them.
-    pub used: u64,
-    /// What may be used; `None`: no limit but the disk.
-    pub quota: Option<u64>,
-    /// What may still be written to the disk, less a reserve for others; `None` if the system does not tell.
-    pub free: Option<u64>,
-}
-
 impl Home {
     /// Opens the folder at `path`, of which the operator of this machine has the say: links on the way to it count.
     ///
@@ -111,11 +107,12 @@ impl Home {
             Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| HomeError::io("open", "", &error))?;
         let home = Arc::new(Self::of(dir, quota, false));
         if quota.is_some() {
-            let home = Arc::clone(&home);
+            let counted = Arc::clone(&home);
             // Without a thread, the first one who needs it does it.
-            let _ = std::thread::Builder::new().name("survey".into()).spawn(move || {
-                home.books();
+            let thread = std::thread::Builder::new().name("survey".into()).spawn(move || {
+                counted.books();
             });
+            home.counting.store(thread.is_ok(), Ordering::Release);
         }
         Ok(home)
     }
@@ -130,6 +127,8 @@ impl Home {
             dir,
             quota,
             ledger: OnceLock::new(),
+            counting: AtomicBool::new(false),
+            measured: Mutex::default(),
             recent: Mutex::default(),
             generation: AtomicU64::new(0),
             names: Mutex::new(()),
@@ -144,15 +143,6 @@ impl Home {
     #[must_use]
     pub const fn quota(&self) -> Option<u64> {
         self.quota
-    }
-
-    /// How much is used, and how much may be.
-    ///
-    /// A home without a quota keeps no books: it is gone through each time.
-    #[must_use]
-    pub fn space(&self) -> Space {
-        let used = self.books().map_or_else(|| self.survey(None).used, Ledger::used);
-        Space { used, quota: self.quota, free: space::free(&self.dir) }
     }
 
     /// The books of a home with a quota. Whoever changes what is used asks for them before he changes anything: they

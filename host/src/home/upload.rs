@@ -481,7 +481,7 @@ fn busy(path: Path<'_>) -> HomeError {
 }
 
 fn busy_at(path: &str) -> HomeError {
-    let reason = "it is being uploaded by another connection; try again later";
+    let reason = "another transfer of it is under way; try again later";
     HomeError::about(ErrorCode::Busy, RECEIVE, path, reason)
 }
 

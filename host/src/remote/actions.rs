@@ -33,6 +33,22 @@ pub(super) fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
+/// Refuses sources that would get one name, of which the last would replace the others.
+///
+/// # Errors
+/// A [`Failure`] of usage, which names what they would be.
+pub(super) fn distinct<S: AsRef<str>>(targets: &[S]) -> Result<(), Failure> {
+    let mut sorted: Vec<&str> = targets.iter().map(AsRef::as_ref).collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(Failure::usage(format!(
+            "two of them would both be {}; give them one by one, with another name or folder",
+            Printable::line(shown(pair[0]))
+        ))),
+    }
+}
+
 /// Downloads `paths` to `to`, which is a folder or, for one, its new name.
 pub(crate) fn get(
     remote: &mut Remote<'_>,
@@ -50,7 +66,7 @@ pub(crate) fn get(
     result.map_err(|failure| match failure.exit {
         // Whoever interrupts it is told so in any case.
         Exit::Interrupted => failure,
-        _ if !kept => failure,
+        _ if !(kept && report.has_kept()) => failure,
         exit => Failure { exit, message: format!("{}; what came is kept: run it again to go on", failure.message) },
     })
 }
@@ -72,6 +88,8 @@ fn trees(paths: &[String], to: &LocalPath, recursive: bool, origin: &str) -> Res
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
         (folder.unwrap_or_else(|| LocalPath::new(".")), Some(name))
     };
+    let names: Vec<&str> = paths.iter().map(|path| name_of(path)).collect();
+    distinct(&names)?;
     let home = Home::open(folder, None)
         .map_err(|error| Failure::new(format!("cannot open the folder {}: {}", folder.display(), error.text)))?;
     let tree = |path: &String| {
@@ -113,6 +131,8 @@ pub(super) fn put(
             Err(failure) => report.fail(&file.to_string_lossy(), &failure),
         }
     }
+    let targets: Vec<&str> = loads.iter().map(|load| load.remote.as_str()).collect();
+    distinct(&targets)?;
     let (patience, cancel) = (Patience::new(remote.retry()), remote.cancel().clone());
     remote.run(&mut Upload::new(loads, wish, patience, cancel, report))
 }

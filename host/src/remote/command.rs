@@ -137,6 +137,9 @@ pub fn get(output: &OutputOptions, get: &Get) -> Result<Exit, Failure> {
         check(get.dialect, &get.moving)?;
         return dialect::get(get.dialect, &get.urls, &get.output, &mut report);
     }
+    // They may be of several servers.
+    let names: Vec<&str> = get.urls.iter().map(|url| actions::name_of(url.trimmed_path())).collect();
+    actions::distinct(&names)?;
     let exit = each(&get.urls, &get.server, &mut report, |remote, paths, report| {
         actions::get(remote, paths, &get.output, recursive, wish, report)
     });
@@ -165,7 +168,7 @@ pub fn put(output: &OutputOptions, put: &Put) -> Result<Exit, Failure> {
 
 /// The end of a command that moves files.
 fn moved(report: &mut Report, exit: Exit, tell: bool) -> Exit {
-    if matches!(exit, Exit::Interrupted | Exit::Terminated) {
+    if matches!(exit, Exit::Interrupted | Exit::Terminated) && report.has_kept() {
         report.note(|| "what came is kept: the same command goes on from there".to_owned());
     }
     report.summary(tell);

@@ -1,8 +1,8 @@
 //! A server: connections to it, one at a time, over which errands are done until they are over.
 //!
 //! **Guarantees**: an errand ends within a quarter of a second when cancelled. A connection that breaks after the server
-//! let us in once is made again, in growing distances, until nothing has come of it for the time that the user set. Who
-//! never answers, or refuses, is not asked twice, but for a server that is busy.
+//! let us in once is made again, in growing distances, until nothing has come of it for the time that the user set: not a
+//! verified block, nor a file or an answer. Who never answers, or refuses, is not asked twice, but for a server that is busy.
 //!
 //! **Memory**: two buffers of half a MiB, which the system gives page by page as they are used. **Protocol**: R-VT-10 to 19
 //! and 70 to 73.

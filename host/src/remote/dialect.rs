@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::Write;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,15 @@ use feige_core::digest::Digest;
 use feige_core::text::FileName;
 use feige_core::wire::classic::{FileType, JsonText};
 use feige_core::wire::transfer::PORT;
+use tempfile::Builder;
 
-use super::actions::name_of;
+use super::actions::{distinct, name_of};
 use super::command::Signals;
 use super::report::{Event, Report};
 use crate::classic::{ClassicError, Client, Limits, Session, command, send_put, send_upload};
 use crate::cli::Dialect;
 use crate::exit::{Exit, Failure};
-use crate::store::Inbox;
+use crate::store::{Inbox, SUFFIX};
 use crate::transfer::Progress;
 use crate::url::Url;
 
@@ -78,11 +79,12 @@ pub(super) fn put(dialect: Dialect, files: &[PathBuf], url: &Url, report: &mut R
     if path.contains('/') || (folder && !path.is_empty()) {
         return Err(Failure::usage("the classic dialects have no folders: feige://host/, or feige://host/NAME"));
     }
+    let own = |file: &PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let names: Vec<String> = files.iter().map(|file| if folder { own(file) } else { path.to_owned() }).collect();
+    distinct(&names)?;
     let signals = Signals::watch();
     let report = RefCell::new(report);
-    for file in files {
-        let own = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = if folder { own } else { path.to_owned() };
+    for (file, name) in files.iter().zip(names) {
         let done = at(url, dialect, &report, &signals, |client| {
             let (size, md5) = match dialect {
                 Dialect::Salted => {
@@ -116,6 +118,9 @@ fn stored(report: &mut Report, name: &str, path: &Path, size: u64, md5: Option<D
 
 /// `feige get --dialect …`: files of a salted store into a folder, or the output of commands.
 pub(super) fn get(dialect: Dialect, urls: &[Url], output: &Path, report: &mut Report) -> Result<Exit, Failure> {
+    if dialect == Dialect::Command && urls.len() > 1 && output != Path::new(".") {
+        return Err(Failure::usage("one file is the output of one command; give one, or leave -o out"));
+    }
     let signals = Signals::watch();
     let report = RefCell::new(report);
     for url in urls {
@@ -139,18 +144,7 @@ pub(super) fn get(dialect: Dialect, urls: &[Url], output: &Path, report: &mut Re
             Dialect::Command if report.borrow().is_json() => {
                 Err(Failure::usage("the output of a command is no JSON; leave --json out"))
             }
-            Dialect::Command => at(url, dialect, &report, &signals, |client| {
-                let mut file;
-                let mut stdout = std::io::stdout();
-                let out: &mut dyn Write = if output == Path::new(".") {
-                    &mut stdout
-                } else {
-                    file = File::create(output)
-                        .map_err(|source| ClassicError::File { path: output.to_owned(), source })?;
-                    &mut file
-                };
-                command(client, path, out).map(drop)
-            }),
+            Dialect::Command => at(url, dialect, &report, &signals, |client| said_to(client, path, output)),
             _ => Err(Failure::usage("from such a server nothing can be fetched; it only takes files")),
         };
         if let Err(failure) = done {
@@ -166,6 +160,38 @@ pub(super) fn get(dialect: Dialect, urls: &[Url], output: &Path, report: &mut Re
     }
     let exit = signals.exit(report.exit());
     Ok(report.end(exit))
+}
+
+/// Writes what a command says to standard output, or to a file, which is what it was until all of it is here and verified.
+fn said_to(client: &mut Client<'_>, text: &str, output: &Path) -> Result<(), ClassicError> {
+    if output == Path::new(".") {
+        return command(client, text, &mut std::io::stdout()).map(drop);
+    }
+    let failed = |source| ClassicError::File { path: output.to_owned(), source };
+    // What a link leads to is replaced, and not the link.
+    let path = output.canonicalize().unwrap_or_else(|_| output.to_owned());
+    match path.metadata() {
+        Ok(there) if there.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+        // A pipe or a device cannot be replaced.
+        Ok(there) if !there.is_file() => {
+            let mut file = File::options().write(true).open(&path).map_err(failed)?;
+            return command(client, text, &mut file).map(drop);
+        }
+        _ => {}
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut part = Builder::new();
+    part.prefix(".").suffix(SUFFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = path.metadata().map_or(0o666, |there| there.permissions().mode() & 0o777);
+        part.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    let mut file = part.tempfile_in(folder).map_err(failed)?;
+    command(client, text, file.as_file_mut())?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(&path).map(drop).map_err(|error| failed(error.error))
 }
 
 /// `feige ls --dialect …`: a folder of a salted store, or what the command `ls` says.

@@ -40,6 +40,8 @@ pub(crate) enum Next<'a> {
 pub(crate) enum Heard {
     /// Well.
     Fine,
+    /// Well, and it shows that octets which were sent before are there.
+    Further,
     /// The file that comes is not wanted, or cannot be had. The errand has done with it.
     NotWanted,
     /// This connection is of no more use; another may be.
@@ -162,13 +164,22 @@ pub(crate) struct Desk<'d> {
     pub(crate) let_in: &'d mut bool,
     /// Why it did not.
     pub(crate) refusal: Option<Refusal>,
-    /// Something came of it.
+    /// Something came of it that need not be asked for again.
     pub(crate) moved: bool,
     /// Whether the server has said something that was not read yet.
     pub(crate) hears: &'d dyn Fn() -> bool,
 }
 
 impl Desk<'_> {
+    /// Something was taken as `heard`; `lasts`: if it was taken well, it is not asked for again.
+    const fn note(&mut self, heard: &Heard, lasts: bool) {
+        self.moved |= match heard {
+            Heard::Further => true,
+            Heard::Fine | Heard::NotWanted => lasts,
+            Heard::TryAgain(_) | Heard::GiveUp(_) => false,
+        };
+    }
+
     /// What the server says before it lets anybody in.
     fn greeted(&mut self, reply: &Reply<'_>) {
         match *reply {
@@ -179,12 +190,22 @@ impl Desk<'_> {
     }
 }
 
+/// Whether a reply is the end of what was asked, however often it is asked: not that something is going to come, nor
+/// that it has to be asked again.
+const fn is_final(reply: &Reply<'_>) -> bool {
+    match reply {
+        Reply::Error { code, .. } => !matches!(code, ErrorCode::Busy | ErrorCode::DigestMismatch),
+        Reply::File(_) | Reply::Ready { .. } | Reply::Entry(_) | Reply::Working => false,
+        _ => true,
+    }
+}
+
 const FINE: Answer<'static> = Answer::Reply(Reply::Done);
 
 /// In the words of a session.
 fn answer(heard: Heard) -> Result<Answer<'static>, Halt> {
     match heard {
-        Heard::Fine => Ok(FINE),
+        Heard::Fine | Heard::Further => Ok(FINE),
         Heard::NotWanted => Ok(Answer::Reply(Reply::Error { code: ErrorCode::Internal, text: "" })),
         Heard::TryAgain(failure) => Err(Halt::TryAgain(failure)),
         Heard::GiveUp(failure) => Err(Halt::GiveUp(failure)),
@@ -215,18 +236,21 @@ impl Store for Desk<'_> {
                 return Err(Halt::TryAgain(Refusal::new(code, text).failure()));
             }
             Ask::Reply(reply) => {
-                self.moved = true;
-                answer(self.errand.reply(&reply))?
+                let heard = self.errand.reply(&reply);
+                self.note(&heard, is_final(&reply));
+                answer(heard)?
             }
             Ask::Loaded if self.errand.is_unchanged() => FINE,
             Ask::Loaded => answer(Heard::NotWanted)?,
             Ask::Verified { at, len, digests } => {
-                self.moved = true;
-                answer(self.errand.verified(at, len, digests))?
+                let heard = self.errand.verified(at, len, digests);
+                self.note(&heard, true);
+                answer(heard)?
             }
             Ask::Complete { digest } => {
-                self.moved = true;
-                answer(self.errand.complete(digest))?
+                let heard = self.errand.complete(digest);
+                self.note(&heard, true);
+                answer(heard)?
             }
             Ask::Damaged { at, len } => {
                 self.errand.damaged(at, len).map_or(Answer::Over, |get| Answer::Job(Request::Get(get)))

@@ -104,6 +104,11 @@ pub(crate) enum Event<'a> {
         /// What is free on the disk.
         free: Option<u64>,
     },
+    /// In which folder of the server a shell is.
+    Folder {
+        /// Its path, without slashes around it.
+        name: &'a str,
+    },
     /// The MD5 of a file.
     Sum {
         /// Its path on the server.
@@ -181,6 +186,8 @@ pub(crate) struct Report {
     skipped: u64,
     failed: u64,
     worst: Option<Exit>,
+    /// Something came, or went, that the same command would go on from.
+    kept: bool,
     bar: Option<Bar>,
     /// When it was last told how far files are that are told of later, if there are any.
     progress: Option<Instant>,
@@ -223,6 +230,7 @@ impl Report {
             skipped: 0,
             failed: 0,
             worst: None,
+            kept: false,
             bar,
             progress: None,
         }
@@ -231,7 +239,7 @@ impl Report {
     /// Begins anew: for the next command of a shell.
     pub(crate) fn restart(&mut self) {
         self.finish();
-        (self.began, self.worst, self.progress) = (Instant::now(), None, None);
+        (self.began, self.worst, self.progress, self.kept) = (Instant::now(), None, None, false);
         (self.files, self.octets, self.skipped, self.failed) = (0, 0, 0, 0);
     }
 
@@ -302,12 +310,6 @@ impl Report {
         self.notice(&written);
     }
 
-    /// A line for people, in the place of an event.
-    pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) {
-        self.prefix(text);
-        self.prefix(format_args!("\n"));
-    }
-
     /// Octets as they are, to standard output.
     pub(crate) fn octets(&mut self, octets: &[u8]) {
         if !self.is_gone() {
@@ -361,6 +363,16 @@ impl Report {
     /// One more file was moved.
     pub(crate) fn moved_file(&mut self) {
         self.files += 1;
+    }
+
+    /// A part of a file, or of a folder, was moved, and is kept if the rest of it is not.
+    pub(crate) fn keeps(&mut self) {
+        self.kept = true;
+    }
+
+    /// Whether the same command would find something that was moved before.
+    pub(crate) const fn has_kept(&self) -> bool {
+        self.kept || self.files > 0
     }
 
     /// What `name` is was passed over: it is there already, or will be `later`.
@@ -565,6 +577,7 @@ fn plain(out: &mut impl Write, event: &Event<'_>, colour: bool, quiet: bool) -> 
                 None => writeln!(out),
             }
         }
+        Event::Folder { name } => writeln!(out, "/{}", Printable::line(name)),
         Event::Sum { name, md5, .. } => writeln!(out, "{}  {}", md5.unwrap_or_default(), Printable::line(name)),
         Event::Summary { files, octets, skipped, failed, seconds } if !quiet => {
             let (octets, some) = (HumanBytes(octets), if files == 1 { "file" } else { "files" });

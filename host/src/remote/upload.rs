@@ -108,6 +108,8 @@ pub(super) struct Upload<'r> {
     patience: Patience,
     under_way: VecDeque<Job>,
     open: Option<Open>,
+    /// Which file was last taken up, and how much of it was there.
+    reached: Option<(String, u64)>,
     /// A large file waits until everything else is answered.
     waits: bool,
     path: String,
@@ -145,6 +147,7 @@ impl<'r> Upload<'r> {
             patience,
             under_way: VecDeque::new(),
             open: None,
+            reached: None,
             waits: false,
             path: String::new(),
             digests: wish.md5.and_then(|_| DigestCache::of_this_user()),
@@ -406,9 +409,12 @@ impl Errand for Upload<'_> {
                     let size = open.source.size;
                     let path = &self.path;
                     self.report.detail(|| format!("{path} goes on at octet {offset} of {size}"));
+                    self.report.keeps();
                 }
             }
-            return Heard::Fine;
+            let before = self.reached.replace((self.path.clone(), offset));
+            let is_further = before.is_some_and(|(path, before)| path == self.path && before < offset);
+            return if is_further { Heard::Further } else { Heard::Fine };
         }
         let refusal = match *reply {
             Reply::Error { code, text } => Some(Refusal::new(code, text)),
@@ -444,6 +450,10 @@ impl Errand for Upload<'_> {
         match read_at(&open.source.file, into, at) {
             Ok(read) => {
                 self.report.moved(read as u64);
+                if at > 0 {
+                    // The server verifies a run before it takes the next.
+                    self.report.keeps();
+                }
                 open.loaded = open.loaded.max(at + read as u64);
                 if let Some(Hashing { whole, .. }) = &open.whole {
                     whole.read_to(open.loaded);

@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use feige_core::stream::transfer::{Answer, Ask};
 use feige_core::stream::{Opened, Store, Target};
@@ -28,6 +28,9 @@ const TOLD_TOGETHER: usize = 64;
 
 /// Folders that are remembered as made just now: clients make so many before they fill the first.
 const MADE: usize = 80;
+
+/// How long a worker waits for somebody else who goes through a home.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// How much of a file is hashed in one turn.
 const TURN: usize = 8 << 20;
@@ -147,6 +150,7 @@ impl Desk {
                 let guest = self.service.lobby.guest();
                 Answer::Reply(self.admit(GUEST, guest))
             }
+            Ask::Request(request) if !self.is_counted(&request) => Answer::Reply(Reply::Working),
             Ask::Request(Request::Stat { path }) => Answer::Reply(match self.stat(path) {
                 Ok(item) => Reply::Stat(self.item.insert(item).entry()),
                 Err(error) => self.refuse(&error),
@@ -218,6 +222,11 @@ impl Desk {
         Ok(home)
     }
 
+    /// Whether a request need not wait until somebody has gone through a home with a quota.
+    fn is_counted(&self, request: &Request<'_>) -> bool {
+        reads(request) || self.guest.as_ref().is_none_or(|guest| guest.home.is_counted_within(MOMENT))
+    }
+
     /// What was sent has to have its name before something else is done with names.
     fn settle_first(&mut self) {
         if let Err(error) = self.settle() {
@@ -246,11 +255,7 @@ impl Desk {
         if let Request::Put(put) = request {
             return self.put(&put);
         }
-        let reads = matches!(
-            request,
-            Request::List { .. } | Request::Get(_) | Request::Space | Request::Sum { .. } | Request::Time
-        );
-        let home = self.enter(!reads)?;
+        let home = self.enter(!reads(&request))?;
         if !self.is_apart(&request) {
             self.settle_first();
         }
@@ -282,7 +287,7 @@ impl Desk {
                 self.changed("renamed", &format!("{from} to {to}"));
             }
             Request::Space => {
-                let space = home.space();
+                let Some(space) = home.space_within(MOMENT) else { return Ok(Reply::Working) };
                 return Ok(Reply::Space { used: space.used, quota: space.quota, free: space.free });
             }
             Request::Sum { path } => {
@@ -497,6 +502,19 @@ impl Summing {
         }
         Ok(None)
     }
+}
+
+/// Whether a request changes nothing.
+const fn reads(request: &Request<'_>) -> bool {
+    matches!(
+        request,
+        Request::List { .. }
+            | Request::Get(_)
+            | Request::Stat { .. }
+            | Request::Space
+            | Request::Sum { .. }
+            | Request::Time
+    )
 }
 
 fn unsettled() -> HomeError {

@@ -103,7 +103,8 @@ impl Lobby {
         if let Err(wait) = lock(&self.guard).may_try(now, from) {
             let seconds = wait.as_secs().max(1);
             let text = format!("too many failed sign-ins from this address; try again in {seconds} s");
-            return Err(denied(ErrorCode::Busy, text));
+            // Not `Busy`, which would be tried again at once.
+            return Err(denied(ErrorCode::SignInFailed, text));
         }
         Ok(lock(accounts).verifier(user))
     }

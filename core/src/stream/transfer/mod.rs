@@ -143,7 +143,8 @@ pub enum Ask<'a> {
     /// For `List` the answer is [`Reply::Done`], and [`Ask::Next`] follows until the answer is [`Reply::End`]. For
     /// `Get` it is [`Reply::File`], for `Put` [`Reply::Ready`] (of an inline one with the offset 0), and the object is
     /// open for loading or saving until the next request. For `Sum` it may be [`Reply::Working`], and [`Ask::Next`]
-    /// follows until it is [`Reply::Sum`].
+    /// follows until it is [`Reply::Sum`]. For any other it may be [`Reply::Working`], too, if the store has something
+    /// to do first that takes time: then it is asked the same again.
     Request(Request<'a>),
     /// Server: the next entry, or a further piece of work.
     Next,

@@ -147,7 +147,7 @@ fn names_of_parts_are_nobodys() {
 }
 
 #[test]
-fn what_is_no_file_and_what_has_no_usable_name_is_not_shown() {
+fn what_is_no_file_is_not_shown_and_what_has_no_usable_name_is_not_reached() {
     let (folder, home) = home(None);
     let pipe = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("pipe"), pipe, 0o600.into(), 0).unwrap();
@@ -157,7 +157,9 @@ fn what_is_no_file_and_what_has_no_usable_name_is_not_shown() {
         fs::write(folder.path().join(OsStr::from_bytes(name)), "").unwrap();
     }
     fs::write(folder.path().join("文"), "").unwrap();
-    assert_eq!(listed(&home, ""), ["文"]);
+    let shown = listed(&home, "");
+    assert_eq!(shown, ["\u{1b}[31m", r"\xff\xfe", "a:b", r"a\b", "dot.", "nul", "文"]);
+    assert!(shown[..6].iter().all(|name| Path::parse(name).is_err()), "R-VT-40");
     for name in ["pipe", "to-pipe", "socket"] {
         refused(home.read(path(name)), ErrorCode::Forbidden);
         refused(home.stat(path(name)), ErrorCode::Forbidden);

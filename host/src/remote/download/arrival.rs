@@ -81,6 +81,7 @@ impl Download<'_> {
         }
         if head.offset > 0 {
             let name = self.remote(tree, &tail);
+            self.report.keeps();
             self.report.detail(|| format!("{name} goes on at octet {} of {}", head.offset, head.size));
         }
         let (upload, front) = (Some(upload), head.offset);

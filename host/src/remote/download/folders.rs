@@ -153,6 +153,9 @@ impl Download<'_> {
         // Who cannot be told of the files later has to be told of each at once.
         let Ok(later) = self.report.later(above.unwrap_or_else(|| LocalPath::new("."))) else { return Ok(None) };
         let fresh = folder.is_fresh();
+        if !fresh {
+            self.report.keeps();
+        }
         tree.home = Arc::clone(folder.home());
         tree.local.clear();
         self.unnamed.push(Unnamed { tree: number, folder, later });

@@ -433,6 +433,9 @@ impl Errand for Download<'_> {
         if let Some(error) = failed {
             return self.give_up(&here(&error));
         }
+        if arrival.upload.is_some() {
+            self.report.keeps();
+        }
         if at == arrival.front {
             arrival.front += u64::from(len);
             if let Some(whole) = &arrival.whole {

@@ -18,7 +18,7 @@ use rustyline::{CompletionType, Config, Editor};
 
 use super::command::{Signals, at};
 use super::connection::Remote;
-use super::report::Report;
+use super::report::{Event, Report};
 use super::{Wish, actions};
 use crate::cli::{OutputOptions, Shell};
 use crate::exit::{Exit, Failure};
@@ -132,7 +132,7 @@ impl Session<'_, '_> {
             Ok(Some(words)) => words,
             Ok(None) => return Ok(None),
             Err(shown) => {
-                shown.show();
+                shown.show(self.report.is_json());
                 if shown.is_error() {
                     self.report.worsen(Exit::Usage);
                 }
@@ -146,7 +146,7 @@ impl Session<'_, '_> {
                 let to = path(to.as_deref().unwrap_or("/"))?;
                 self.go_to(&to)?;
             }
-            Do::Pwd => report.line(format_args!("/{}", Printable::line(folder))),
+            Do::Pwd => report.event(&Event::Folder { name: folder }),
             Do::Ls { paths, long, recursive } => {
                 let paths = if paths.is_empty() { vec![String::new()] } else { paths };
                 for one in &paths {

@@ -138,8 +138,10 @@ pub(super) enum Shown {
 }
 
 impl Shown {
-    pub(super) fn show(&self) {
+    /// Shows it; on standard error, if standard output is for `events`.
+    pub(super) fn show(&self, events: bool) {
         match self {
+            Self::Clap(error) if events => anstream::eprint!("{}", error.render().ansi()),
             // If nobody sees it, there is nobody to tell.
             Self::Clap(error) => drop(error.print()),
             Self::Quotes => anstream::eprintln!("feige: a quote is missing at the end"),

@@ -25,6 +25,14 @@ impl<H: Hasher> Server<'_, '_, H> {
         };
         let guest = matches!(request, Request::Guest);
         let listing = matches!(request, Request::List { .. });
+        if matches!(reply, Reply::Working) && !matches!(request, Request::Sum { .. }) {
+            self.session.stage = Stage::Postponed(now);
+            // Whoever was answered before need not wait for that.
+            if !self.session.link.outlet.is_empty() {
+                self.flush();
+            }
+            return;
+        }
         self.take_header();
         self.session.stage = Stage::Head;
         match *reply {

@@ -22,7 +22,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
             (_, Out::Filling) => {}
         }
         let ask = match stage {
-            Stage::Asking => {
+            Stage::Asking | Stage::Postponed(_) => {
                 let head = link.intake.head(buffers.input, usize::from(settings.max_header)).ok().flatten();
                 let header = head.map(|head| link.intake.header(buffers.input, head)).unwrap_or_default();
                 match decode(header) {
@@ -128,7 +128,15 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                     _ => self.write(),
                 }
             }
-            (_, Stage::Asking) => self.answered(now, &reply),
+            (_, Stage::Postponed(told)) if matches!(reply, Reply::Working) => {
+                if now < *told + WORKING_TIME {
+                    return;
+                }
+                *told = now;
+                self.say(&reply);
+                self.flush();
+            }
+            (_, Stage::Asking | Stage::Postponed(_)) => self.answered(now, &reply),
             (_, Stage::Account) => self.account(answer),
             (_, &mut Stage::SignedIn { proven, head }) => self.signed_in(proven, head, &reply),
             (_, Stage::Listing) => {

@@ -72,6 +72,8 @@ enum Stage {
     Head,
     /// The store is asked what the header at the front of the input says.
     Asking,
+    /// The same, again and again: it has something else to do first, and this was when the client last heard of it.
+    Postponed(Instant),
     /// The store is asked for an account.
     Account,
     /// The store is told how a sign-in went.
@@ -190,6 +192,7 @@ impl ServerSession {
             (stage, _) => matches!(
                 stage,
                 Stage::Asking
+                    | Stage::Postponed(_)
                     | Stage::Account
                     | Stage::SignedIn { .. }
                     | Stage::Listing

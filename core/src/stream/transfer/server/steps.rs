@@ -32,9 +32,12 @@ impl<H: Hasher> Server<'_, '_, H> {
                 *stage = Stage::Head;
                 true
             }
-            Stage::Asking | Stage::Account | Stage::SignedIn { .. } | Stage::Listing | Stage::Completing => {
-                !link.outlet.has_reply_room(self.buffers.output) && self.flush()
-            }
+            Stage::Asking
+            | Stage::Postponed(_)
+            | Stage::Account
+            | Stage::SignedIn { .. }
+            | Stage::Listing
+            | Stage::Completing => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
             Stage::Sending(sending) => match sending.advance(&mut link.outlet, &mut self.buffers) {
                 sending::Need::Flush => self.flush(),
                 sending::Need::Load { .. } => false,

@@ -169,6 +169,31 @@ fn a_sign_of_life_keeps_a_client_waiting() {
 
 /// proves: R-VT-73
 #[test]
+fn a_server_gives_signs_of_life_before_it_can_answer() {
+    let put = Put { path: "s", size: 3, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: true };
+    for (first, said) in [
+        (say(&Request::Time), "Time"),
+        (say(&Request::Remove { path: "f" }), "Done"),
+        (say(&Request::List { path: "", cursor: 0 }), "Entry End"),
+        ([say(&Request::Put(put)), body(b"abc", 12)].concat(), "Stored"),
+    ] {
+        for most in [2, usize::MAX] {
+            let clock = Cell::new(0);
+            let mut shelf = Shelf::new();
+            shelf.files.insert("f".into(), octets(10, 1));
+            shelf.busy = 22;
+            let mut slow = Slow { store: shelf, each: 1000, clock: &clock };
+            let all = [come_in(), first.clone(), say(&Request::Time), say(&Request::Bye)].concat();
+            let heard = Script::new(&all).most(most).serve_with(&mut slow, &clock);
+            assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
+            let replies: Vec<_> = heard.replies().iter().map(|reply| word(reply)).collect();
+            assert_eq!(replies.join(" "), std::format!("Hello Done Working Working Working Working {said} Time Done"));
+        }
+    }
+}
+
+/// proves: R-VT-73
+#[test]
 fn a_server_gives_signs_of_life_while_files_go_to_the_disk() {
     assert_eq!(super::super::WORKING[..], say(&Reply::Working));
     let put = Put { path: "s", size: 0, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: true };

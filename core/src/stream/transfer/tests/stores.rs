@@ -46,6 +46,8 @@ pub(super) struct Shelf {
     pub(super) patience: u32,
     /// How often files are not on the disk yet.
     pub(super) syncs: u32,
+    /// How often it has something else to do before it answers a request.
+    pub(super) busy: u32,
     calls: Option<usize>,
     /// Octets that are loaded at a time.
     pub(super) most: usize,
@@ -91,6 +93,10 @@ impl Shelf {
                 Answer::Reply(Reply::Done)
             }
             Ask::Request(request) => {
+                if self.busy > 0 {
+                    self.busy -= 1;
+                    return Answer::Reply(Reply::Working);
+                }
                 self.asked.push(std::format!("{request:?}"));
                 Answer::Reply(self.request(request))
             }

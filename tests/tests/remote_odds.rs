@@ -1,0 +1,229 @@
+//! `feige get`, `put` and the others where something is odd: names, roads, servers, and what is here already.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::{Duration, Instant};
+
+use feige_tests::program::{Ended, LATE, Program, SOON, run};
+use feige_tests::road::Road;
+use feige_tests::served::{Served, snapshot};
+use feige_tests::transfer::octets;
+
+fn serving() -> Served {
+    Served::start(&["--guest", "write"])
+}
+
+fn url(at: impl std::fmt::Display, path: &str) -> String {
+    format!("feige://{at}/{path}")
+}
+
+/// Runs `feige` in the home of the server.
+fn feige(served: &Served, words: &[&str]) -> Ended {
+    run(&served.home, LATE, words)
+}
+
+#[track_caller]
+fn ends(ended: &Ended, code: i32, text: &str) {
+    assert!(
+        ended.code == Some(code) && ended.said.contains(text),
+        "{code}, {text:?}: {}, {:?}",
+        ended.said,
+        ended.code
+    );
+}
+
+/// proves: R-VT-40
+#[test]
+fn names_that_cannot_be_used_here_are_told_and_not_left_out_in_silence() {
+    let served = serving();
+    let odd = served.path("odd");
+    fs::create_dir_all(odd.join("in:side")).expect("room");
+    let names: [&[u8]; 6] = [b"good", b"log 10:30.txt", b"aux.txt", b"Inc.", b"latin\xe9", b"in:side/x"];
+    for name in names {
+        fs::write(odd.join(std::ffi::OsStr::from_bytes(name)), b"x").expect("room");
+    }
+    // Nobody's business is a part.
+    fs::write(odd.join(".f.feige-part"), b"x").expect("room");
+    let outside = snapshot(served.home.path(), &[&served.home.path().join("odd"), &served.home.path().join("state")]);
+    let got = feige(&served, &["--json", "get", "-r", &url(served.addr, "odd")]);
+    ends(&got, 1, r"odd/latin\\xe9");
+    let failed: Vec<_> = got.events.iter().filter(|event| event["event"] == "failed").collect();
+    let mut told: Vec<_> = failed.iter().filter_map(|event| event["name"].as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["odd/Inc.", "odd/aux.txt", "odd/in:side", r"odd/latin\xe9", "odd/log 10:30.txt"]);
+    assert_eq!(got.events.last().map(|summary| summary["failed"].clone()), Some(5.into()));
+    let came: Vec<_> = fs::read_dir(served.home.path().join("odd")).expect("there").flatten().collect();
+    assert_eq!(came.iter().map(fs::DirEntry::file_name).collect::<Vec<_>>(), ["good"]);
+    let after = snapshot(served.home.path(), &[&served.home.path().join("odd"), &served.home.path().join("state")]);
+    assert_eq!(after, outside, "nothing is written beside the folder");
+    let listed = feige(&served, &["ls", &url(served.addr, "odd")]);
+    ends(&listed, 0, "log 10:30.txt");
+    assert!(!listed.said.contains("feige-part"), "{}", listed.said);
+    // Each by itself is refused, before anything is asked.
+    for name in ["aux.txt", "log 10:30.txt", "Inc."] {
+        let got = feige(&served, &["get", &url(served.addr, &format!("odd/{}", name.replace(' ', "%20")))]);
+        assert_eq!(got.code, Some(2), "{name}: {}", got.said);
+    }
+}
+
+#[test]
+fn a_file_is_not_touched_until_the_output_of_a_command_is_whole() {
+    let served = serving();
+    let here = served.home.path();
+    fs::write(here.join("p"), "precious\n").expect("room");
+    let get = |at: &str| feige(&served, &["get", "--dialect", "command", "-o", "p", &url(at, "ls")]);
+    let kept = |ended: Ended, code: i32| {
+        ends(&ended, code, "feige: ");
+        assert_eq!(fs::read_to_string(here.join("p")).expect("there"), "precious\n", "{}", ended.said);
+        let left = fs::read_dir(here)
+            .expect("there")
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("feige-part"));
+        assert_eq!(left.count(), 0);
+    };
+    kept(get("127.0.0.1:1"), 3);
+    // An answer that is cut short after some of it, and one that is not what its digest says.
+    for (size, exit) in [(100, 5), (9, 5)] {
+        let liar = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let at = liar.local_addr().expect("an address").to_string();
+        let told = std::thread::spawn(move || {
+            let (mut peer, _) = liar.accept().expect("a client");
+            let _ = peer.read(&mut [0; 4096]);
+            let header = format!(r#"{{"md5": "d41d8cd98f00b204e9800998ecf8427e", "total_size": {size}}}"#);
+            let length = u32::try_from(header.len()).expect("short").to_le_bytes();
+            let _ = peer.write_all(&[&length, header.as_bytes(), b"only this"].concat());
+        });
+        kept(get(&at), exit);
+        told.join().expect("a client came");
+    }
+    fs::write(served.path("there.txt"), "x").expect("room");
+    ends(&get(&served.addr.to_string()), 0, "");
+    assert_eq!(fs::read_to_string(here.join("p")).expect("there"), "there.txt\n");
+}
+
+#[test]
+fn patience_ends_if_nothing_ever_gets_across() {
+    let served = serving();
+    fs::write(served.path("f"), octets(300_000, 1)).expect("room");
+    let road = Road::to(&served.addr.to_string());
+    road.down.breaks_each_after(20_000);
+    for command in ["get", "cat"] {
+        let began = Instant::now();
+        let ended = feige(&served, &[command, "--retry", "2s", &url(road.at, "f")]);
+        ends(&ended, 5, "broke");
+        assert!(began.elapsed() < Duration::from_secs(12), "{command}: {:?}", began.elapsed());
+    }
+    // Blocks that get across count, however often the road breaks: more often than there is patience for.
+    road.down.breaks_each_after(60_000);
+    ends(&feige(&served, &["get", "--retry", "2s", &url(road.at, "f")]), 0, "");
+    assert_eq!(fs::read(served.home.path().join("f")).expect("there"), octets(300_000, 1));
+    road.down.breaks_each_after(0);
+    fs::rename(served.home.path().join("f"), served.home.path().join("g")).expect("there");
+    road.up.breaks_each_after(60_000);
+    ends(&feige(&served, &["put", "--retry", "2s", "g", &url(road.at, "")]), 0, "");
+    road.up.breaks_each_after(20_000);
+    let began = Instant::now();
+    ends(&feige(&served, &["put", "--retry", "2s", "g", &url(road.at, "h")]), 5, "broke");
+    assert!(began.elapsed() < Duration::from_secs(12), "put: {:?}", began.elapsed());
+}
+
+#[test]
+fn two_sources_of_one_name_are_refused_before_anything_moves() {
+    let served = serving();
+    let here = served.home.path();
+    for folder in ["p1", "p2", "dl"] {
+        fs::create_dir(here.join(folder)).expect("room");
+        fs::write(here.join(folder).join("a"), folder).expect("room");
+        fs::create_dir(served.path(folder)).expect("room");
+        fs::write(served.path(folder).join("a"), folder).expect("room");
+    }
+    let at = served.addr;
+    for words in [
+        &["put", "p1/a", "p2/a", &url(at, "")] as &[&str],
+        &["put", "-r", "p1", "dl/../p1", &url(at, "dl/")],
+        &["get", &url(at, "p1/a"), &url(at, "p2/a"), "-o", "dl"],
+        &["get", &url(at, "p1/a"), &url("127.0.0.1:1", "p2/a"), "-o", "dl"],
+        &["put", "--dialect", "put", "p1/a", "p2/a", &url(at, "")],
+        &["get", "--dialect", "command", &url(at, "ls"), &url(at, "ls/img"), "-o", "dl/a"],
+    ] {
+        let ended = feige(&served, words);
+        ends(&ended, 2, "feige: ");
+        assert_eq!(fs::read_to_string(here.join("dl/a")).expect("there"), "dl", "{words:?}");
+        assert_eq!(served.files(""), ["dl/a", "p1/a", "p2/a"], "{words:?}");
+    }
+    let mut shell = Program::listening(&served.home, ["shell", &url(at, "")]);
+    shell.tell("get p1/a p2/a -o dl");
+    ends(&shell.end(SOON), 2, "would both be");
+    assert_eq!(fs::read_to_string(here.join("dl/a")).expect("there"), "dl");
+    // Two that are not of one name are fine.
+    ends(&feige(&served, &["get", "-r", &url(at, "p1"), &url(at, "p2/a"), "-o", "dl"]), 0, "");
+}
+
+#[test]
+fn what_is_kept_is_said_only_if_something_is() {
+    let served = serving();
+    fs::write(served.path("f"), octets(3_000_000, 1)).expect("room");
+    let road = Road::to(&served.addr.to_string());
+    road.down.stop();
+    let get = || Program::start(&served.home, ["get", &url(road.at, "f")]);
+    let none = get();
+    road.up.wait(1);
+    none.interrupt();
+    let ended = none.end(SOON);
+    ends(&ended, 130, "interrupted");
+    assert!(!ended.said.contains("is kept"), "{}", ended.said);
+    road.down.open();
+    road.down.slow(500_000);
+    let first = get();
+    let part = served.home.path().join(".f.feige-part");
+    let end = Instant::now() + SOON;
+    while fs::metadata(&part).map_or(0, |part| part.len()) < 200_000 {
+        assert!(Instant::now() < end, "{first}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // A second one of the same file meanwhile.
+    let second = feige(&served, &["get", &url(served.addr, "f")]);
+    ends(&second, 1, "another");
+    assert!(!second.said.contains("upload"), "{}", second.said);
+    first.interrupt();
+    ends(&first.end(SOON), 130, "what came is kept");
+}
+
+#[test]
+fn an_address_that_failed_too_often_is_refused_and_not_kept_waiting() {
+    let served = Served::with_users(&["al"], &[]);
+    fs::write(served.home.path().join("wrong"), "wrong").expect("room");
+    let get = |password: &str| {
+        let url = format!("feige://al@{}/", served.addr);
+        feige(&served, &["ls", &url, "--password-file", password])
+    };
+    let began = Instant::now();
+    let said: Vec<String> = (0..8)
+        .map(|_| get("wrong"))
+        .map(|ended| {
+            assert_eq!(ended.code, Some(4), "{}", ended.said);
+            ended.said
+        })
+        .collect();
+    assert!(said.iter().any(|said| said.contains("too many failed sign-ins")), "{said:?}");
+    assert!(said.iter().all(|said| !said.contains("trying again")), "{said:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_shell_that_tells_events_prints_nothing_else() {
+    let served = serving();
+    fs::create_dir(served.path("sub")).expect("room");
+    let mut shell = Program::listening(&served.home, ["--json", "shell", &url(served.addr, "sub")]);
+    for line in ["pwd", "help", "help get", "ls --help", "pwd", "exit"] {
+        shell.tell(line);
+    }
+    let ended = shell.end(SOON);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let names: Vec<_> = ended.events.iter().map(|event| (event["event"].as_str(), event["name"].as_str())).collect();
+    assert_eq!(names, [(Some("folder"), Some("sub")); 2], "{}", ended.said);
+    assert!(ended.said.contains("!   pwd "), "help is for people: {}", ended.said);
+}
