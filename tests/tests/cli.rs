@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use feige_tests::program::{Program, command};
+use feige_tests::pty::Pty;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -337,4 +338,28 @@ fn help_has_examples_and_completions_exist() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(out(&run(&home, &["completions", shell])).contains("get-offer"), "{shell}");
     }
+}
+
+#[test]
+fn names_from_the_network_do_not_command_the_terminal() {
+    let home = home();
+    let network = at("127.1.17.1");
+    let mut terminal = Pty::start(&command(&home, with(&["-v", "listen"], &network, &[])), (100, 30));
+    terminal.shows("ready on");
+    let to = (Ipv4Addr::new(127, 1, 17, 1), port(17));
+    for (last, user) in [(2, "one"), (3, "two")] {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::new(127, 1, 17, last), port(17))).expect("a free port");
+        let entry = format!("1:100:{user}\u{1b}]0;NAME\u{7}:h\u{1b}]0;HOST\u{7}:1:zed");
+        socket.send_to(entry.as_bytes(), to).expect("sent");
+        socket.send_to(b"1:101:u:h:65:\x1b]0;INFO\x07", to).expect("sent");
+    }
+    terminal.shows("127.1.17.3");
+    terminal.shows("INFO");
+    terminal.types("send zed hi\n");
+    terminal.shows("zed can be");
+    terminal.types("help\n");
+    terminal.shows("quit          leave");
+    let seen = String::from_utf8_lossy(terminal.seen()).into_owned();
+    assert!(!seen.contains("\u{1b}]"), "{seen:?}");
+    assert!(seen.contains("\r\n  away [TEXT]"), "{seen:?}");
 }
