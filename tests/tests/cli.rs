@@ -363,3 +363,18 @@ fn names_from_the_network_do_not_command_the_terminal() {
     assert!(!seen.contains("\u{1b}]"), "{seen:?}");
     assert!(seen.contains("\r\n  away [TEXT]"), "{seen:?}");
 }
+
+#[test]
+fn ctrl_c_ends_what_goes_through_the_running_instance() {
+    let homes = [home(), home()];
+    let networks = [at("127.1.18.1"), at("127.1.18.2")];
+    let mut alice = listen(&homes[0], &networks[0], &["--accept", "ask"]);
+    let _bob = listen(&homes[1], &networks[1], &[]);
+    std::fs::write(homes[1].path().join("a.txt"), "a").expect("a file");
+    let sends = ["127.1.18.1", "--file", "a.txt", "--wait", "60s"];
+    let sender = Program::start(&homes[1], with(&["--json", "send"], &networks[1], &sends));
+    alice.event("offer");
+    sender.interrupt();
+    let ended = sender.end(Duration::from_secs(5));
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+}
