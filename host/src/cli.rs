@@ -88,7 +88,12 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authoris
 #[must_use]
 pub fn command() -> clap::Command {
     // That every option has its variable is said once; in each line it would drown the rest.
-    let quiet = |argument: clap::Arg| argument.hide_env(true);
+    let quiet = |argument: clap::Arg| {
+        let argument = argument.hide_env(true);
+        // A variable that is empty says nothing, as one that is not set.
+        let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(None::<&str>) } else { argument }
+    };
     <Cli as clap::CommandFactory>::command().mut_args(quiet).mut_subcommands(|command| {
         let command = command.mut_args(quiet).disable_version_flag(true).disable_help_subcommand(true);
         command.mut_subcommands(|command| command.mut_args(quiet).disable_version_flag(true))

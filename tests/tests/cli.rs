@@ -378,3 +378,23 @@ fn ctrl_c_ends_what_goes_through_the_running_instance() {
     let ended = sender.end(Duration::from_secs(5));
     assert_eq!(ended.code, Some(130), "{}", ended.said);
 }
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let home = home();
+    let hex = "313a313a613a623a3239353a6869003a";
+    for line in [&["decode", hex][..], &["user", "list"], &["completions", "bash"]] {
+        std::fs::write(home.path().join("users.toml"), "").expect("a file");
+        let mut command = command(&home, line);
+        for name in ["JSON", "QUIET", "VERBOSE", "COLOR", "CONFIG", "PORT", "BIND", "USER", "NICK", "CHARSET"] {
+            command.env(format!("FEIGE_{name}"), "");
+        }
+        command.env("FEIGE_USERS", "users.toml");
+        let output = ends(command);
+        assert_eq!(code(&output), 0, "{line:?}: {}", err(&output));
+    }
+    let mut serve = command(&home, ["serve", "nowhere"]);
+    serve.env("FEIGE_USERS", "").env("FEIGE_LISTEN", "");
+    let output = ends(serve);
+    assert!(err(&output).contains("nowhere"), "{}", err(&output));
+}
