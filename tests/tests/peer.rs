@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use feige_core::digest::Digest;
 use feige_tests::or_skip;
-use feige_tests::program::{LATE, Program, SOON, run};
+use feige_tests::program::{LATE, Program, SOON, command, run};
+use feige_tests::pty::Pty;
 use feige_tests::terminal::Terminal;
 use feige_tests::transfer::octets;
 use feige_tests::victim::{neighbour, neighbour_of_folder, tree};
@@ -257,4 +258,16 @@ fn settings_that_make_no_sense_end_with_2() {
         assert_eq!(ended.code, Some(2), "{file}: {}", ended.said);
         assert!(ended.said.contains(file), "{}", ended.said);
     }
+}
+
+#[test]
+fn a_prompt_that_is_ended_gives_the_terminal_back() {
+    let home = tempfile::tempdir().expect("a folder");
+    let line = command(&home, ["peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let mut terminal = Pty::start(&line, (80, 24));
+    terminal.shows("feige> ");
+    assert!(!terminal.is_sane());
+    terminal.signal(rustix::process::Signal::TERM);
+    assert_eq!(terminal.ends(SOON).code(), Some(143));
+    assert!(terminal.is_sane());
 }

@@ -1,6 +1,6 @@
 //! `feige peer` while it runs: a prompt on a terminal, or lines of commands from a pipe.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use feige_core::text::Printable;
 use feige_core::wire::flood::What;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
@@ -47,6 +48,32 @@ pub(super) struct Prompt {
     lines: Receiver<Line>,
     /// The next line may be read.
     next: SyncSender<()>,
+    /// Last, so that nothing is printed after it.
+    _terminal: Option<Borrowed>,
+}
+
+/// The terminal, to be given back as it was: the thread that reads a line changes its modes, and may still be waiting for the
+/// line when the program ends.
+struct Borrowed {
+    before: Termios,
+}
+
+impl Borrowed {
+    fn borrow() -> Option<Self> {
+        tcgetattr(std::io::stdin()).ok().map(|before| Self { before })
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let is_raw = tcgetattr(std::io::stdin()).is_ok_and(|now| now.local_modes != self.before.local_modes);
+        if is_raw {
+            // A terminal that is gone needs nothing back. Pastes come as they are again, and the shell has a line of its own.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+            let mut out = std::io::stdout();
+            let _ = out.write_all(b"\x1b[?2004l\n").and_then(|()| out.flush());
+        }
+    }
 }
 
 /// What comes from the terminal, or a pipe.
@@ -71,6 +98,7 @@ impl Prompt {
         let (say, lines) = sync_channel(1);
         let (next, may_read) = sync_channel(1);
         let mut report = Report::new(output);
+        let terminal = if interactive { Borrowed::borrow() } else { None };
         if interactive {
             report = report.above(converse(say, may_read)?);
         } else {
@@ -78,7 +106,18 @@ impl Prompt {
         }
         let share = open_share(&settings.share)?;
         let peer = Peer::start(&settings, &share, &report)?;
-        Ok(Self { output: output.clone(), settings, file, share, report, peer, signals, lines, next })
+        Ok(Self {
+            output: output.clone(),
+            settings,
+            file,
+            share,
+            report,
+            peer,
+            signals,
+            lines,
+            next,
+            _terminal: terminal,
+        })
     }
 
     /// Runs until it is to end.
