@@ -271,3 +271,16 @@ fn a_prompt_that_is_ended_gives_the_terminal_back() {
     assert_eq!(terminal.ends(SOON).code(), Some(143));
     assert!(terminal.is_sane());
 }
+
+#[test]
+fn who_waits_for_ever_can_be_ended() {
+    let peer = Peer::start(None);
+    fs::write(peer.path("it"), b"1").expect("written");
+    let home = tempfile::tempdir().expect("a folder");
+    let line = ["--json", "find", "it", "--via", &peer.addr, "--wait", "18446744073709551615s"];
+    let mut find = Program::start(&home, line);
+    find.event("hit");
+    find.interrupt();
+    let ended = find.end(SOON);
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+}
