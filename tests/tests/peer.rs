@@ -284,3 +284,25 @@ fn who_waits_for_ever_can_be_ended() {
     let ended = find.end(SOON);
     assert_eq!(ended.code, Some(130), "{}", ended.said);
 }
+
+#[test]
+fn a_program_at_the_prompt_reads_nothing_but_objects() {
+    let home = tempfile::tempdir().expect("a folder");
+    let line = ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share"];
+    let mut peer = Program::listening(&home, line);
+    peer.event("ready");
+    fs::write(home.path().join("share/here"), b"1").expect("written");
+    for line in ["help", "config", "modify ttl 3", "find nobody-has-this", "get nobody-has-this", "get here"] {
+        peer.tell(line);
+    }
+    let here = peer.event("here");
+    assert_eq!(here["path"], "here");
+    let mut events = peer.events();
+    assert!(events.iter().all(serde_json::Value::is_object), "{}", peer.said());
+    events.retain(|event| event["event"] != "over");
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["config", "modified", "missed", "missed"], "{}", peer.said());
+    assert_eq!(events[0]["share"], "share");
+    assert_eq!(events[0]["links"], serde_json::json!([]));
+    assert!(peer.said().contains("! modify KEY VALUE"), "{}", peer.said());
+}
