@@ -398,3 +398,22 @@ fn an_empty_variable_is_one_that_is_not_set() {
     let output = ends(serve);
     assert!(err(&output).contains("nowhere"), "{}", err(&output));
 }
+
+#[test]
+fn in_the_background_there_is_no_prompt_and_nothing_stops() {
+    let home = home();
+    let network = at("127.1.19.1");
+    let listen = command(&home, with(&["listen"], &network, &[]));
+    let line: Vec<_> = std::iter::once(listen.get_program()).chain(listen.get_args()).collect();
+    // A shell with jobs, as a person has.
+    let mut shell = Command::new("sh");
+    shell.args(["-m", "-c", "\"$@\" & wait", "sh"]).args(line).current_dir(home.path());
+    shell.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut terminal = Pty::start(&shell, (100, 30));
+    terminal.shows("ready on");
+    terminal.types("to the shell\n");
+    std::thread::sleep(Duration::from_millis(500));
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::new(127, 1, 19, 2), port(19))).expect("a free port");
+    socket.send_to(b"1:100:zed:host:1:zed", (Ipv4Addr::new(127, 1, 19, 1), port(19))).expect("sent");
+    terminal.shows("zed@host");
+}
