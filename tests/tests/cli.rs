@@ -417,3 +417,22 @@ fn in_the_background_there_is_no_prompt_and_nothing_stops() {
     socket.send_to(b"1:100:zed:host:1:zed", (Ipv4Addr::new(127, 1, 19, 1), port(19))).expect("sent");
     terminal.shows("zed@host");
 }
+
+#[test]
+fn another_terminal_finds_the_instance_of_a_home_with_a_long_name() {
+    let short = home();
+    let long = short.path().join("x".repeat(100));
+    std::fs::create_dir(&long).expect("a folder");
+    let at_home = |arguments: &[&str], network: &[String; 6]| {
+        let mut command = command(&short, with(arguments, network, &[]));
+        command.env("HOME", &long).env("XDG_STATE_HOME", long.join("state")).env_remove("XDG_RUNTIME_DIR");
+        command
+    };
+    let network = at("127.1.16.1");
+    let mut listens = Program::spawn(at_home(&["--json", "listen"], &network));
+    listens.event("ready");
+    let offers = ends(at_home(&["offers"], &network));
+    assert_eq!((code(&offers), err(&offers)), (0, String::new()), "{}", listens.said());
+    assert!(!listens.said().contains("! "), "{}", listens.said());
+    listens.terminate();
+}

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::{End, Line, Request, path};
+use super::{End, Line, Request, is_ours, path};
 use crate::exit::{Exit, Failure};
 use crate::remote::Signals;
 use crate::transfer::is_pause;
@@ -23,7 +23,8 @@ impl Running {
     /// Connects, if there is an instance with this address and port.
     #[must_use]
     pub fn find(bind: Ipv4Addr, port: u16) -> Option<Self> {
-        let stream = UnixStream::connect(path(bind, port)?).ok()?;
+        let path = path(bind, port)?;
+        let stream = path.parent().is_some_and(is_ours).then(|| UnixStream::connect(&path).ok())??;
         Some(Self { stream })
     }
 
