@@ -1,6 +1,6 @@
 //! The command line: names, options, help. Scripts depend on it, so names are added and never changed.
 //!
-//! Every option can also stand in the environment (`FEIGE_…`) and in the configuration file, see
+//! Every option but `--file` and `--md5` can also stand in the environment (`FEIGE_…`) and in the configuration file, see
 //! [`crate::config`].
 
 mod peer;
@@ -69,8 +69,8 @@ const LONG_HELP: &str = concat!(
     examples!(),
     "
 
-Options stand on the command line, in the environment as FEIGE_…, or in the configuration file
-(feige/config.toml in the platform's configuration folder); the first of these that has one wins:
+Options, but for --file and --md5, stand on the command line, in the environment as FEIGE_…, or in the
+configuration file (feige/config.toml in the platform's configuration folder); the first that has one wins:
 
   nick = \"Alice\"
   group = \"Dev\"
@@ -81,7 +81,8 @@ Options stand on the command line, in the environment as FEIGE_…, or in the co
   dir = \"/home/alice/Downloads\"
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised,
-5 a transfer ended short, 6 no space or quota, 130 interrupted, 143 terminated"
+5 a transfer ended short, or a digest did not match, 6 no space or quota,
+130 interrupted by Ctrl-C, 143 ended by SIGTERM"
 );
 
 /// The command line for clap.
@@ -438,6 +439,11 @@ pub struct Completions {
 /// A duration like `10s`, `500ms`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; durations look like 10s, 500ms or 2m"))
+}
+
+/// An address with a port.
+fn endpoint<A: std::str::FromStr>(text: &str) -> Result<A, String> {
+    text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:2427".to_owned())
 }
 
 #[cfg(test)]

@@ -436,3 +436,16 @@ fn another_terminal_finds_the_instance_of_a_home_with_a_long_name() {
     assert!(!listens.said().contains("! "), "{}", listens.said());
     listens.terminate();
 }
+
+#[test]
+fn an_address_without_its_port_is_explained() {
+    let home = home();
+    std::fs::create_dir(home.path().join("share")).expect("a folder");
+    for command in [&["peer", "--listen", "127.0.0.1"][..], &["serve", "share", "--listen", "127.0.0.1"]] {
+        let output = run(&home, command);
+        assert_eq!(code(&output), 2, "{command:?}");
+        assert!(err(&output).contains("a port are needed"), "{}", err(&output));
+    }
+    let help = out(&run(&home, &["--help"]));
+    assert!(help.contains("a digest did not match") && help.contains("143 ended by SIGTERM"), "{help}");
+}

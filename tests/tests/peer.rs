@@ -306,3 +306,26 @@ fn a_program_at_the_prompt_reads_nothing_but_objects() {
     assert_eq!(events[0]["links"], serde_json::json!([]));
     assert!(peer.said().contains("! modify KEY VALUE"), "{}", peer.said());
 }
+
+/// What the README says of links in a share.
+#[test]
+fn a_link_leads_to_what_is_in_the_share_and_to_nothing_else() {
+    use std::os::unix::fs::symlink;
+    let peer = Peer::start(None);
+    fs::write(peer.path("it.txt"), b"inside").expect("written");
+    fs::write(peer.home.path().join("secret.txt"), b"outside").expect("written");
+    symlink("it.txt", peer.path("within")).expect("made");
+    symlink("../secret.txt", peer.path("up")).expect("made");
+    symlink(peer.home.path().join("secret.txt"), peer.path("away")).expect("made");
+    symlink("..", peer.path("above")).expect("made");
+    let home = tempfile::tempdir().expect("a folder");
+    let cat = |path: &str| run(&home, SOON, ["cat", &format!("feige://{}/{path}", peer.addr)]);
+    let within = cat("within");
+    assert_eq!((within.code, within.said.trim()), (Some(0), "inside"));
+    for path in ["up", "away", "above/secret.txt"] {
+        let refused = cat(path);
+        assert!(refused.code != Some(0) && !refused.said.contains("outside"), "{path}: {}", refused.said);
+    }
+    let found = run(&home, SOON, ["--json", "find", "within", "--via", &peer.addr]);
+    assert_eq!(found.code, Some(3), "{}", found.said);
+}
