@@ -1,6 +1,6 @@
 //! The command line: names, options, help. Scripts depend on it, so names are added and never changed.
 //!
-//! Every option can also stand in the environment (`FEIGE_…`) and in the configuration file, see
+//! Every option but `--file` and `--md5` can also stand in the environment (`FEIGE_…`) and in the configuration file, see
 //! [`crate::config`].
 
 mod peer;
@@ -69,8 +69,8 @@ const LONG_HELP: &str = concat!(
     examples!(),
     "
 
-Options stand on the command line, in the environment as FEIGE_…, or in the configuration file
-(feige/config.toml in the platform's configuration folder); the first of these that has one wins:
+Options, but for --file and --md5, stand on the command line, in the environment as FEIGE_…, or in the
+configuration file (feige/config.toml in the platform's configuration folder); the first that has one wins:
 
   nick = \"Alice\"
   group = \"Dev\"
@@ -81,14 +81,20 @@ Options stand on the command line, in the environment as FEIGE_…, or in the co
   dir = \"/home/alice/Downloads\"
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised,
-5 a transfer ended short, 6 no space or quota, 130 interrupted, 143 terminated"
+5 a transfer ended short, or a digest did not match, 6 no space or quota,
+130 interrupted by Ctrl-C, 143 ended by SIGTERM"
 );
 
 /// The command line for clap.
 #[must_use]
 pub fn command() -> clap::Command {
     // That every option has its variable is said once; in each line it would drown the rest.
-    let quiet = |argument: clap::Arg| argument.hide_env(true);
+    let quiet = |argument: clap::Arg| {
+        let argument = argument.hide_env(true);
+        // A variable that is empty says nothing, as one that is not set.
+        let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(None::<&str>) } else { argument }
+    };
     <Cli as clap::CommandFactory>::command().mut_args(quiet).mut_subcommands(|command| {
         let command = command.mut_args(quiet).disable_version_flag(true).disable_help_subcommand(true);
         command.mut_subcommands(|command| command.mut_args(quiet).disable_version_flag(true))
@@ -433,6 +439,11 @@ pub struct Completions {
 /// A duration like `10s`, `500ms`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; durations look like 10s, 500ms or 2m"))
+}
+
+/// An address with a port.
+fn endpoint<A: std::str::FromStr>(text: &str) -> Result<A, String> {
+    text.parse().map_err(|_| "an address and a port are needed, such as 127.0.0.1:2427".to_owned())
 }
 
 #[cfg(test)]

@@ -83,7 +83,9 @@ pub fn send(cli: &Cli, send: cli::Send) -> Result<Exit, Failure> {
 pub fn serve(cli: &Cli, serve: cli::Serve) -> Result<Exit, Failure> {
     let cli::Serve { dir, listen, users, guest: guests, max_connections } = serve;
     let report = Report::new(&cli.output);
-    service::serve(&service::Options { dir, listen, users, guests, max_connections, report })
+    let ended =
+        service::serve(&service::Options { dir, listen, users, guests, max_connections, report: report.clone() });
+    report.end(ended)
 }
 
 /// `feige offers`, `feige get-offer`, `feige away`, `feige back`: only a running instance can do it.

@@ -19,6 +19,8 @@ pub mod peer;
 #[cfg(target_os = "linux")]
 pub mod program;
 #[cfg(target_os = "linux")]
+pub mod pty;
+#[cfg(target_os = "linux")]
 pub mod road;
 #[cfg(target_os = "linux")]
 pub mod served;

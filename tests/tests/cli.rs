@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use feige_tests::program::{Program, command};
+use feige_tests::pty::Pty;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -337,4 +338,114 @@ fn help_has_examples_and_completions_exist() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(out(&run(&home, &["completions", shell])).contains("get-offer"), "{shell}");
     }
+}
+
+#[test]
+fn names_from_the_network_do_not_command_the_terminal() {
+    let home = home();
+    let network = at("127.1.17.1");
+    let mut terminal = Pty::start(&command(&home, with(&["-v", "listen"], &network, &[])), (100, 30));
+    terminal.shows("ready on");
+    let to = (Ipv4Addr::new(127, 1, 17, 1), port(17));
+    for (last, user) in [(2, "one"), (3, "two")] {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::new(127, 1, 17, last), port(17))).expect("a free port");
+        let entry = format!("1:100:{user}\u{1b}]0;NAME\u{7}:h\u{1b}]0;HOST\u{7}:1:zed");
+        socket.send_to(entry.as_bytes(), to).expect("sent");
+        socket.send_to(b"1:101:u:h:65:\x1b]0;INFO\x07", to).expect("sent");
+    }
+    terminal.shows("127.1.17.3");
+    terminal.shows("INFO");
+    terminal.types("send zed hi\n");
+    terminal.shows("zed can be");
+    terminal.types("help\n");
+    terminal.shows("quit          leave");
+    let seen = String::from_utf8_lossy(terminal.seen()).into_owned();
+    assert!(!seen.contains("\u{1b}]"), "{seen:?}");
+    assert!(seen.contains("\r\n  away [TEXT]"), "{seen:?}");
+}
+
+#[test]
+fn ctrl_c_ends_what_goes_through_the_running_instance() {
+    let homes = [home(), home()];
+    let networks = [at("127.1.18.1"), at("127.1.18.2")];
+    let mut alice = listen(&homes[0], &networks[0], &["--accept", "ask"]);
+    let _bob = listen(&homes[1], &networks[1], &[]);
+    std::fs::write(homes[1].path().join("a.txt"), "a").expect("a file");
+    let sends = ["127.1.18.1", "--file", "a.txt", "--wait", "60s"];
+    let sender = Program::start(&homes[1], with(&["--json", "send"], &networks[1], &sends));
+    alice.event("offer");
+    sender.interrupt();
+    let ended = sender.end(Duration::from_secs(5));
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let home = home();
+    let hex = "313a313a613a623a3239353a6869003a";
+    for line in [&["decode", hex][..], &["user", "list"], &["completions", "bash"]] {
+        std::fs::write(home.path().join("users.toml"), "").expect("a file");
+        let mut command = command(&home, line);
+        for name in ["JSON", "QUIET", "VERBOSE", "COLOR", "CONFIG", "PORT", "BIND", "USER", "NICK", "CHARSET"] {
+            command.env(format!("FEIGE_{name}"), "");
+        }
+        command.env("FEIGE_USERS", "users.toml");
+        let output = ends(command);
+        assert_eq!(code(&output), 0, "{line:?}: {}", err(&output));
+    }
+    let mut serve = command(&home, ["serve", "nowhere"]);
+    serve.env("FEIGE_USERS", "").env("FEIGE_LISTEN", "");
+    let output = ends(serve);
+    assert!(err(&output).contains("nowhere"), "{}", err(&output));
+}
+
+#[test]
+fn in_the_background_there_is_no_prompt_and_nothing_stops() {
+    let home = home();
+    let network = at("127.1.19.1");
+    let listen = command(&home, with(&["listen"], &network, &[]));
+    let line: Vec<_> = std::iter::once(listen.get_program()).chain(listen.get_args()).collect();
+    // A shell with jobs, as a person has.
+    let mut shell = Command::new("sh");
+    shell.args(["-m", "-c", "\"$@\" & wait", "sh"]).args(line).current_dir(home.path());
+    shell.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut terminal = Pty::start(&shell, (100, 30));
+    terminal.shows("ready on");
+    terminal.types("to the shell\n");
+    std::thread::sleep(Duration::from_millis(500));
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::new(127, 1, 19, 2), port(19))).expect("a free port");
+    socket.send_to(b"1:100:zed:host:1:zed", (Ipv4Addr::new(127, 1, 19, 1), port(19))).expect("sent");
+    terminal.shows("zed@host");
+}
+
+#[test]
+fn another_terminal_finds_the_instance_of_a_home_with_a_long_name() {
+    let short = home();
+    let long = short.path().join("x".repeat(100));
+    std::fs::create_dir(&long).expect("a folder");
+    let at_home = |arguments: &[&str], network: &[String; 6]| {
+        let mut command = command(&short, with(arguments, network, &[]));
+        command.env("HOME", &long).env("XDG_STATE_HOME", long.join("state")).env_remove("XDG_RUNTIME_DIR");
+        command
+    };
+    let network = at("127.1.16.1");
+    let mut listens = Program::spawn(at_home(&["--json", "listen"], &network));
+    listens.event("ready");
+    let offers = ends(at_home(&["offers"], &network));
+    assert_eq!((code(&offers), err(&offers)), (0, String::new()), "{}", listens.said());
+    assert!(!listens.said().contains("! "), "{}", listens.said());
+    listens.terminate();
+}
+
+#[test]
+fn an_address_without_its_port_is_explained() {
+    let home = home();
+    std::fs::create_dir(home.path().join("share")).expect("a folder");
+    for command in [&["peer", "--listen", "127.0.0.1"][..], &["serve", "share", "--listen", "127.0.0.1"]] {
+        let output = run(&home, command);
+        assert_eq!(code(&output), 2, "{command:?}");
+        assert!(err(&output).contains("a port are needed"), "{}", err(&output));
+    }
+    let help = out(&run(&home, &["--help"]));
+    assert!(help.contains("a digest did not match") && help.contains("143 ended by SIGTERM"), "{help}");
 }

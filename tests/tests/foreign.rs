@@ -444,3 +444,27 @@ fn a_message_is_repeated_with_the_same_octets() {
     assert_eq!(first.octets, second.octets);
     assert_eq!(send.end(Duration::from_secs(60)).code, Some(3));
 }
+
+/// Nobody sends the rest of a folder: what came of it would lie there for ever, once for each attempt.
+#[test]
+fn a_folder_that_breaks_off_leaves_nothing() {
+    let (ours, theirs) = addresses();
+    let home = tempfile::tempdir().unwrap();
+    let mut feige = listening(&home, ours);
+    let mut peer = Peer::at(theirs);
+    peer.enter(ours, "eve");
+    for number in 300..303 {
+        peer.send(ours, format!("1:{number}:eve:eve-pc:2097440:\0000:photos:0:5f000000:2:\u{7}\0"));
+        let mut stream = peer.accept();
+        let mut request = [0; 512];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        let record = |fields: &str| format!("{:04x}:{fields}", fields.len() + 5);
+        let start = record("photos:0:2:") + &record("one:100000:1:") + &"x".repeat(1 << 16);
+        stream.write_all(start.as_bytes()).unwrap();
+        drop(stream);
+        let failed = feige.event("failed");
+        assert!(!failed["error"].as_str().unwrap().contains("kept"), "{failed}");
+        let left: Vec<_> = fs::read_dir(home.path().join("inbox")).unwrap().map(|entry| entry.unwrap()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use feige_core::digest::Digest;
 use feige_tests::or_skip;
-use feige_tests::program::{LATE, Program, SOON, run};
+use feige_tests::program::{LATE, Program, SOON, command, run};
+use feige_tests::pty::Pty;
 use feige_tests::terminal::Terminal;
 use feige_tests::transfer::octets;
 use feige_tests::victim::{neighbour, neighbour_of_folder, tree};
@@ -257,4 +258,74 @@ fn settings_that_make_no_sense_end_with_2() {
         assert_eq!(ended.code, Some(2), "{file}: {}", ended.said);
         assert!(ended.said.contains(file), "{}", ended.said);
     }
+}
+
+#[test]
+fn a_prompt_that_is_ended_gives_the_terminal_back() {
+    let home = tempfile::tempdir().expect("a folder");
+    let line = command(&home, ["peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let mut terminal = Pty::start(&line, (80, 24));
+    terminal.shows("feige> ");
+    assert!(!terminal.is_sane());
+    terminal.signal(rustix::process::Signal::TERM);
+    assert_eq!(terminal.ends(SOON).code(), Some(143));
+    assert!(terminal.is_sane());
+}
+
+#[test]
+fn who_waits_for_ever_can_be_ended() {
+    let peer = Peer::start(None);
+    fs::write(peer.path("it"), b"1").expect("written");
+    let home = tempfile::tempdir().expect("a folder");
+    let line = ["--json", "find", "it", "--via", &peer.addr, "--wait", "18446744073709551615s"];
+    let mut find = Program::start(&home, line);
+    find.event("hit");
+    find.interrupt();
+    let ended = find.end(SOON);
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+}
+
+#[test]
+fn a_program_at_the_prompt_reads_nothing_but_objects() {
+    let home = tempfile::tempdir().expect("a folder");
+    let line = ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share"];
+    let mut peer = Program::listening(&home, line);
+    peer.event("ready");
+    fs::write(home.path().join("share/here"), b"1").expect("written");
+    for line in ["help", "config", "modify ttl 3", "find nobody-has-this", "get nobody-has-this", "get here"] {
+        peer.tell(line);
+    }
+    let here = peer.event("here");
+    assert_eq!(here["path"], "here");
+    let mut events = peer.events();
+    assert!(events.iter().all(serde_json::Value::is_object), "{}", peer.said());
+    events.retain(|event| event["event"] != "over");
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["config", "modified", "missed", "missed"], "{}", peer.said());
+    assert_eq!(events[0]["share"], "share");
+    assert_eq!(events[0]["links"], serde_json::json!([]));
+    assert!(peer.said().contains("! modify KEY VALUE"), "{}", peer.said());
+}
+
+/// What the README says of links in a share.
+#[test]
+fn a_link_leads_to_what_is_in_the_share_and_to_nothing_else() {
+    use std::os::unix::fs::symlink;
+    let peer = Peer::start(None);
+    fs::write(peer.path("it.txt"), b"inside").expect("written");
+    fs::write(peer.home.path().join("secret.txt"), b"outside").expect("written");
+    symlink("it.txt", peer.path("within")).expect("made");
+    symlink("../secret.txt", peer.path("up")).expect("made");
+    symlink(peer.home.path().join("secret.txt"), peer.path("away")).expect("made");
+    symlink("..", peer.path("above")).expect("made");
+    let home = tempfile::tempdir().expect("a folder");
+    let cat = |path: &str| run(&home, SOON, ["cat", &format!("feige://{}/{path}", peer.addr)]);
+    let within = cat("within");
+    assert_eq!((within.code, within.said.trim()), (Some(0), "inside"));
+    for path in ["up", "away", "above/secret.txt"] {
+        let refused = cat(path);
+        assert!(refused.code != Some(0) && !refused.said.contains("outside"), "{path}: {}", refused.said);
+    }
+    let found = run(&home, SOON, ["--json", "find", "within", "--via", &peer.addr]);
+    assert_eq!(found.code, Some(3), "{}", found.said);
 }

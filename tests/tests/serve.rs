@@ -5,11 +5,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Get, Put, Reply, Request};
-use feige_tests::program::{Ended, SOON, run};
+use feige_tests::program::{Ended, LATE, Program, SOON, command, run};
 use feige_tests::served::{PASSWORD, Served};
 use feige_tests::transfer::{Caller, octets, put};
 use tempfile::TempDir;
@@ -346,4 +347,29 @@ fn what_cannot_be_served_is_said() {
         assert!(ended.said.contains(says), "{arguments:?}: {}", ended.said);
         assert!(ended.said.lines().all(|line| line.starts_with("! ")), "{arguments:?}: {}", ended.said);
     }
+}
+
+/// Nobody reads what it tells: as a pager does whose reader has gone for a coffee.
+#[test]
+fn whoever_has_stopped_reading_stops_no_client() {
+    let home = tempfile::tempdir().expect("a folder");
+    let many = home.path().join("share/many");
+    fs::create_dir_all(&many).expect("a folder");
+    for number in 0..1500 {
+        fs::write(many.join(format!("a-file-with-a-rather-long-name-{number}")), b"1").expect("written");
+    }
+    let mut serve = command(&home, ["--json", "serve", "share", "--guest", "read", "--listen", "127.0.0.1:0"]);
+    let mut serve = serve.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut out = std::io::BufReader::new(serve.stdout.take().expect("piped"));
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut out, &mut ready).expect("it says that it is ready");
+    let ready: serde_json::Value = serde_json::from_str(&ready).expect("JSON");
+    let url = format!("feige://{}/many", ready["addr"].as_str().expect("an address"));
+    let mut get = Program::start(&home, ["--json", "get", "-r", &url, "-o", "back"]);
+    let came = get.sees(LATE, |event| event["event"] == "summary");
+    let listed = came && run(&home, SOON, ["ls", &url]).code == Some(0);
+    serve.kill().expect("it runs");
+    serve.wait().expect("it ends");
+    assert!(listed, "{came}, {get}");
+    assert_eq!(fs::read_dir(home.path().join("back")).expect("a folder").count(), 1500);
 }

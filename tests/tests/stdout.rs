@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use feige_tests::program::{LATE, command};
+use feige_tests::program::{LATE, Program, command};
 use feige_tests::served::Served;
 
 /// How a command ends whose standard output is this, and what it says on standard error.
@@ -31,8 +31,11 @@ fn what_cannot_be_written_is_a_failure_unless_its_reader_has_enough() {
     }
     let url = |path: &str| format!("feige://{}/{path}", served.addr);
     let (root, small, large) = (url(""), url("small"), url("large"));
+    let peer = ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share/guest"];
+    let mut peer = Program::start(&served.home, peer);
+    let via = peer.event("ready")["addr"].as_str().expect("an address").to_owned();
     let users = ["user", "list", "--users", "users.toml"];
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 16] = [
         &["--help"],
         &["--version"],
         &["get", "--help"],
@@ -46,6 +49,8 @@ fn what_cannot_be_written_is_a_failure_unless_its_reader_has_enough() {
         &["cat", &large],
         &["sum", &small],
         &["--json", "get", &small, "-o", "back"],
+        &["find", "small", "--via", &via],
+        &["--json", "find", "small", "--via", &via],
         // Ends as soon as it cannot say that it is ready.
         &["--json", "listen", "--bind", "127.0.0.1", "--port", "0"],
     ];

@@ -1,7 +1,10 @@
 //! The full screen of the real program, on terminals of tmux, on loopback.
 
+use std::time::{Duration, Instant};
+
 use feige_tests::or_skip;
 use feige_tests::program::{command, run};
+use feige_tests::pty::Pty;
 use feige_tests::terminal::Terminal;
 use tempfile::TempDir;
 
@@ -112,4 +115,56 @@ fn errors_come_before_the_screen() {
     let arguments = ["tui", "--bind", "127.0.9.2", "--port", "24109", "--dir", "blocked"];
     let Some(terminal) = or_skip(Terminal::start(&home, arguments, (100, 24))) else { return };
     terminal.shows(&["feige: ", "blocked", "ended with 2"]);
+}
+
+#[test]
+fn ctrl_l_draws_the_screen_anew() {
+    let home = home();
+    let Some(terminal) = screen(&home, "alice", "127.0.10.2", "127.0.10.3", "24110") else { return };
+    terminal.shows(&["Nobody is there yet"]);
+    terminal.press(&["C-l"]);
+    terminal.press(&["F1"]);
+    terminal.shows(&["any other key closes it"]);
+    terminal.press(&["Escape", "C-c"]);
+    terminal.shows(&["ended with 0"]);
+}
+
+#[test]
+fn a_terminal_that_stands_still_neither_keeps_the_program_nor_stays_raw() {
+    let home = home();
+    let network = ["--bind", "127.0.11.2", "--broadcast", "127.0.11.3", "--port", "24111"];
+    let mut terminal = Pty::start(&command(&home, ["tui"].iter().chain(&network)), (200, 50));
+    terminal.shows("Nobody is there yet");
+    assert!(!terminal.is_sane());
+    // Pictures that nobody looks at, until no more go into the terminal.
+    let end = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < end {
+        terminal.types("\u{c}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    terminal.signal(rustix::process::Signal::TERM);
+    assert_eq!(terminal.ends(Duration::from_secs(8)).code(), Some(143));
+    assert!(terminal.is_sane());
+    // The usual screen is back as soon as somebody looks.
+    terminal.shows("\u{1b}[?1049l");
+}
+
+#[test]
+fn a_terminal_that_stood_still_goes_on_soon() {
+    let home = home();
+    let network = ["--bind", "127.0.12.2", "--broadcast", "127.0.12.3", "--port", "24112"];
+    let mut terminal = Pty::start(&command(&home, ["tui"].iter().chain(&network)), (200, 50));
+    terminal.shows("Nobody is there yet");
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        // The help, and a key that closes it.
+        terminal.types("\u{1b}OP");
+        std::thread::sleep(Duration::from_millis(100));
+        terminal.types("\t");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let begin = Instant::now();
+    terminal.types("  \u{436}");
+    terminal.shows("\u{436}");
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
 }

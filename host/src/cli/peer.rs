@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueHint};
 use ipnet::Ipv4Net;
 
-use super::duration;
+use super::{duration, endpoint};
 use crate::peer::settings::{MOST_HOPS, Neighbour};
 
 /// `feige peer`
@@ -28,9 +28,9 @@ pub struct Peer {
     #[arg(long, env = "FEIGE_ID", value_name = "N")]
     pub id: Option<u32>,
     /// Where others find it [default: 0.0.0.0:2427].
-    #[arg(long, env = "FEIGE_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, env = "FEIGE_LISTEN", value_name = "ADDR:PORT", value_parser = endpoint::<SocketAddrV4>)]
     pub listen: Option<SocketAddrV4>,
-    /// The folder that is shared, and where what is fetched goes [default: .].
+    /// The folder that is shared, and where what is fetched goes; made if there is none [default: .].
     #[arg(long, env = "FEIGE_SHARE", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub share: Option<PathBuf>,
     /// A peer that is known, with /native, /j or /c behind it if its dialect is known; repeatable.

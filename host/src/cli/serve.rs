@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use feige_core::wire::transfer::PORT;
 
+use super::endpoint;
 use crate::service::Guests;
 
 /// `feige serve`
@@ -25,7 +26,7 @@ pub struct Serve {
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// Where clients come.
-    #[arg(long, env = "FEIGE_LISTEN", value_name = "ADDR:PORT", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)))]
+    #[arg(long, env = "FEIGE_LISTEN", value_name = "ADDR:PORT", value_parser = endpoint::<SocketAddr>, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)))]
     pub listen: SocketAddr,
     /// The file of the accounts, see `feige user`.
     #[arg(long, env = "FEIGE_USERS", value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -3,10 +3,16 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use super::{End, Line, Request, path};
+use super::{End, Line, Request, is_ours, path};
 use crate::exit::{Exit, Failure};
+use crate::remote::Signals;
+use crate::transfer::is_pause;
 use crate::ui::Screen;
+
+/// How often it is looked whether somebody has ended the program.
+const TICK: Duration = Duration::from_millis(200);
 
 /// A connection to the instance that has the port.
 pub struct Running {
@@ -17,7 +23,8 @@ impl Running {
     /// Connects, if there is an instance with this address and port.
     #[must_use]
     pub fn find(bind: Ipv4Addr, port: u16) -> Option<Self> {
-        let stream = UnixStream::connect(path(bind, port)?).ok()?;
+        let path = path(bind, port)?;
+        let stream = path.parent().is_some_and(is_ours).then(|| UnixStream::connect(&path).ok())??;
         Some(Self { stream })
     }
 
@@ -30,12 +37,29 @@ impl Running {
     }
 
     fn exchange(&mut self, request: &Request, screen: &mut Screen) -> io::Result<Result<Exit, Failure>> {
+        // The instance notices that we hang up, and drops what we asked for.
+        let signals = Signals::watch();
+        self.stream.set_read_timeout(Some(TICK))?;
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         self.stream.write_all(&line)?;
         let mut members = Vec::new();
-        for line in BufReader::new(&self.stream).lines() {
-            match serde_json::from_str(&line?)? {
+        let mut reader = BufReader::new(&self.stream);
+        loop {
+            line.clear();
+            // A part of a line stays in `line` meanwhile.
+            while let Err(error) = reader.read_until(b'\n', &mut line) {
+                if !is_pause(&error) {
+                    return Err(error);
+                }
+                if signals.cancel.is_cancelled() {
+                    return Ok(Ok(signals.exit(Exit::Interrupted)));
+                }
+            }
+            if line.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match serde_json::from_slice(&line)? {
                 Line::Event(crate::ui::event::Event::Online(peer)) if matches!(request, Request::Members { .. }) => {
                     members.push(peer);
                 }
@@ -60,6 +84,5 @@ impl Running {
                 return Ok(exit);
             }
         }
-        Err(io::ErrorKind::UnexpectedEof.into())
     }
 }

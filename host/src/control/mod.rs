@@ -109,5 +109,26 @@ fn path(bind: Ipv4Addr, port: u16) -> Option<PathBuf> {
     let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
     let network: String = network.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
     let dash = if network.is_empty() { "" } else { "-" };
-    Some(folder.join(format!("{bind}-{port}{dash}{network}.sock")))
+    let path = folder.join(format!("{bind}-{port}{dash}{network}.sock"));
+    Some(if path.as_os_str().len() <= LONGEST_PATH { path } else { short(&path) })
+}
+
+/// The longest path of a socket on every system.
+#[cfg(unix)]
+const LONGEST_PATH: usize = 103;
+
+/// Stands for a path that is too long for a socket: another one for each, in a folder of this account.
+#[cfg(unix)]
+fn short(path: &std::path::Path) -> PathBuf {
+    let digest = feige_core::digest::Digest::of(path.as_os_str().as_encoded_bytes());
+    let user = rustix::process::getuid().as_raw();
+    PathBuf::from(format!("/tmp/feige-{user}")).join(format!("{digest}.sock"))
+}
+
+/// Whether only this account can make sockets in a folder.
+#[cfg(unix)]
+fn is_ours(folder: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::getuid().as_raw();
+    folder.symlink_metadata().is_ok_and(|facts| facts.is_dir() && facts.uid() == user && facts.mode() & 0o022 == 0)
 }

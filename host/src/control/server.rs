@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
-use super::{End, Request, path};
+use super::{End, Request, is_ours, path};
 use crate::exit::Exit;
 use crate::ui::event::Event;
 
@@ -35,6 +35,10 @@ impl Server {
         let path = path(bind, port).ok_or(io::ErrorKind::NotFound)?;
         if let Some(folder) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            if !is_ours(folder) {
+                let error = format!("{} is not a folder of this account alone", folder.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, error));
+            }
         }
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

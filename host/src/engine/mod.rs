@@ -238,7 +238,8 @@ impl Engine {
             match crate::control::Server::open(options.bind, local.port(), registry, CONTROL) {
                 Ok(control) => Some(control),
                 Err(error) => {
-                    screen.detail(|| format!("other instances cannot talk to this one: {error}"));
+                    screen
+                        .note(&format!("feige: the commands in other terminals cannot work through this one: {error}"));
                     None
                 }
             }

@@ -31,14 +31,35 @@ pub(super) enum Command {
 /// Reads lines on a thread of its own.
 pub(super) fn start(notices: Notices) {
     let read = move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { break };
+        let mut lines = std::io::stdin().lock().lines();
+        loop {
+            wait_for_a_line();
+            let Some(Ok(line)) = lines.next() else { break };
             notices.tell(Notice::Line(Some(line)));
         }
         notices.tell(Notice::Line(None));
     };
     // Without the thread there is no prompt; the other terminals remain.
     let _ = std::thread::Builder::new().name("prompt".into()).stack_size(64 * 1024).spawn(read);
+}
+
+/// Sleeps until there is a line, and it is for us: who reads from the terminal in the background is stopped by the system, and
+/// with the prompt everything else.
+fn wait_for_a_line() {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let stdin = std::io::stdin();
+        loop {
+            let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
+            // A terminal that is gone says so when it is read.
+            if rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group != rustix::process::getpgrp()) {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            } else {
+                return;
+            }
+        }
+    }
 }
 
 /// Reads a line.

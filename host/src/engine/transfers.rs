@@ -157,7 +157,7 @@ impl Engine {
     fn line(&mut self, line: &str) {
         match prompt::parse(line) {
             Ok(prompt::Command::Nothing) => {}
-            Ok(prompt::Command::Help) => self.screen.note(prompt::HELP),
+            Ok(prompt::Command::Help) => prompt::HELP.lines().for_each(|line| self.screen.note(line)),
             Ok(prompt::Command::Quit) => self.exit = Some(Ok(Exit::Done)),
             Ok(prompt::Command::Open(number)) => {
                 if let Err(Failure { message, .. }) = self.open_sealed(number) {

@@ -67,6 +67,7 @@ pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure
     asking.check(what)?;
     let mut telling = Telling::new(output);
     let fetched = asking.seeker(&report).fetch(what, &fetch.output, &mut telling);
+    let fetched = fetched.and_then(|()| report.written());
     let written = telling.end(Exit::Done);
     fetched.map(|()| written).map_err(|failure| asking.signals.end(failure))
 }

@@ -12,6 +12,7 @@ use feige_core::wire::transfer::EntryKind;
 use indicatif::HumanBytes;
 use serde::{Serialize, Serializer};
 
+use super::overview::Overview;
 use crate::remote::hex;
 use crate::service::{Told, Weight};
 
@@ -114,6 +115,25 @@ pub(crate) enum Event {
         #[serde(serialize_with = "hex")]
         md5: Option<Digest>,
     },
+    /// Nobody has what was looked for at the prompt.
+    Missed {
+        /// How far it was looked for.
+        error: String,
+    },
+    /// What was to be fetched at the prompt is here already.
+    Here {
+        /// Where it is in the share.
+        path: String,
+    },
+    /// A setting was changed at the prompt.
+    Modified {
+        /// Which.
+        key: String,
+        /// What it is now.
+        value: String,
+    },
+    /// What was asked for at the prompt: the settings, and how it goes.
+    Config(Box<Overview>),
     /// Something that came was dropped.
     Refused {
         /// From whom.
@@ -181,6 +201,10 @@ impl Told for Event {
             | Self::Linked { .. }
             | Self::Unlinked { .. }
             | Self::Hit(_)
+            | Self::Missed { .. }
+            | Self::Here { .. }
+            | Self::Modified { .. }
+            | Self::Config(_)
             | Self::Served { .. }
             | Self::Fetched { .. } => Weight::Result,
             Self::Asked { .. }
@@ -214,6 +238,10 @@ impl fmt::Display for Event {
             Self::Fetched { name, holder, path, size, .. } => {
                 write!(f, "{} from {holder}: {} ({size} octets)", line(name), line(path))
             }
+            Self::Missed { error } => f.write_str(&line(error)),
+            Self::Here { path } => write!(f, "{} is in the share already", line(path)),
+            Self::Modified { key, value } => write!(f, "{} is {} now", line(key), line(value)),
+            Self::Config(config) => config.fmt(f),
             Self::Refused { from, error } => write!(f, "{from}: {}", line(error)),
             Self::Trouble { error } => f.write_str(&line(error)),
         }

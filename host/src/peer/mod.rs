@@ -31,6 +31,7 @@ mod door;
 mod event;
 mod hub;
 mod link;
+mod overview;
 pub mod parcel;
 mod prompt;
 mod run;

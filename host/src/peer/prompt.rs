@@ -1,6 +1,6 @@
 //! `feige peer` while it runs: a prompt on a terminal, or lines of commands from a pipe.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use feige_core::text::Printable;
 use feige_core::wire::flood::What;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
 
 use super::command::parsed;
 use super::event::Event;
+use super::overview::{Link, Overview, Traffic};
 use super::run::{Peer, open_share};
 use super::seek::Seeker;
 use super::settings::{KEYS, Settings, SettingsFile};
@@ -47,6 +49,32 @@ pub(super) struct Prompt {
     lines: Receiver<Line>,
     /// The next line may be read.
     next: SyncSender<()>,
+    /// If there is one. Last, so that nothing is printed after it.
+    terminal: Option<Borrowed>,
+}
+
+/// The terminal, to be given back as it was: the thread that reads a line changes its modes, and may still be waiting for the
+/// line when the program ends.
+struct Borrowed {
+    before: Termios,
+}
+
+impl Borrowed {
+    fn borrow() -> Option<Self> {
+        tcgetattr(std::io::stdin()).ok().map(|before| Self { before })
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let is_raw = tcgetattr(std::io::stdin()).is_ok_and(|now| now.local_modes != self.before.local_modes);
+        if is_raw {
+            // A terminal that is gone needs nothing back. Pastes come as they are again, and the shell has a line of its own.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+            let mut out = std::io::stdout();
+            let _ = out.write_all(b"\x1b[?2004l\n").and_then(|()| out.flush());
+        }
+    }
 }
 
 /// What comes from the terminal, or a pipe.
@@ -71,6 +99,7 @@ impl Prompt {
         let (say, lines) = sync_channel(1);
         let (next, may_read) = sync_channel(1);
         let mut report = Report::new(output);
+        let terminal = if interactive { Borrowed::borrow() } else { None };
         if interactive {
             report = report.above(converse(say, may_read)?);
         } else {
@@ -78,7 +107,7 @@ impl Prompt {
         }
         let share = open_share(&settings.share)?;
         let peer = Peer::start(&settings, &share, &report)?;
-        Ok(Self { output: output.clone(), settings, file, share, report, peer, signals, lines, next })
+        Ok(Self { output: output.clone(), settings, file, share, report, peer, signals, lines, next, terminal })
     }
 
     /// Runs until it is to end.
@@ -86,20 +115,29 @@ impl Prompt {
     /// # Errors
     /// A [`Failure`] if the server ends, which it does not by itself.
     pub(super) fn run(mut self) -> Result<Exit, Failure> {
-        let _ = self.next.try_send(());
+        let ended = self.until_the_end();
+        self.peer.end();
+        self.report.end(ended)
+    }
+
+    fn until_the_end(&mut self) -> Result<Exit, Failure> {
+        self.ask();
         loop {
             match self.lines.recv_timeout(TICK) {
                 Ok(Line::Said(line)) => {
                     match self.obey(line.trim()) {
                         Ok(true) => {}
                         Ok(false) => return Ok(Exit::Done),
+                        Err(Failure { exit: Exit::Nobody, message }) => {
+                            self.report.tell(&[Event::Missed { error: message }]);
+                        }
                         Err(failure) => self.report.tell(&[Event::Trouble { error: failure.message }]),
                     }
                     // Ctrl-C ended the command, not the peer.
                     if self.signals.exit(Exit::Interrupted) != Exit::Terminated {
                         self.signals.cancel.renew();
                     }
-                    let _ = self.next.try_send(());
+                    self.ask();
                 }
                 Ok(Line::End) => return Ok(Exit::Done),
                 Ok(Line::Interrupted) => return Ok(Exit::Interrupted),
@@ -115,13 +153,22 @@ impl Prompt {
         }
     }
 
+    /// Lets the next line be read.
+    fn ask(&self) {
+        if self.terminal.is_some() {
+            // What the last line led to stands above the prompt.
+            let _ = self.report.written();
+        }
+        let _ = self.next.try_send(());
+    }
+
     /// Does what a line says; `false` to leave.
     fn obey(&mut self, line: &str) -> Result<bool, Failure> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match (word, rest) {
             ("", _) => {}
-            ("help" | "?", _) => self.say(HELP),
+            ("help" | "?", _) => self.report.explain(HELP),
             ("exit" | "quit", _) => return Ok(false),
             ("config", _) => self.config(),
             ("get", "") => return Err(Failure::usage("get what? `get NAME`")),
@@ -140,10 +187,6 @@ impl Prompt {
         Ok(true)
     }
 
-    fn say(&self, text: &str) {
-        self.report.say(text);
-    }
-
     fn seeker(&self) -> Seeker<'_> {
         Seeker {
             handle: &self.peer.handle,
@@ -160,7 +203,7 @@ impl Prompt {
         if matches!(what, What::Name(_))
             && let Some(found) = self.share.find(super::share::What::Name(name), 1).first()
         {
-            self.say(&format!("{} is in the share already", Printable::line(&found.path)));
+            self.report.tell(&[Event::Here { path: found.path.clone() }]);
             return Ok(());
         }
         let mut telling = Telling::new(&self.output);
@@ -180,44 +223,36 @@ impl Prompt {
 
     fn config(&self) {
         let Settings { listen, share, ttl, neighbours, networks, id, max_connections, max_size } = &self.settings;
-        let mut text = format!("listen           {listen}, at {}\n", self.peer.addr);
-        if let Some(id) = id {
-            text += &format!("id               {id}\n");
-        }
-        text += &format!(
-            "share            {} ({} entries)\n",
-            Printable::line(&share.to_string_lossy()),
-            self.share.entries()
-        );
-        text += &format!("ttl              {ttl}\nmax-connections  {max_connections}\nmax-size         {max_size}\n");
-        for neighbour in neighbours {
-            text += &format!("neighbour        {neighbour}\n");
-        }
-        for network in networks {
-            text += &format!("network          {network}\n");
-        }
-        if let Some(file) = &self.file {
-            text += &format!("file             {}\n", Printable::line(&file.path().to_string_lossy()));
-        }
-        if let Some(status) = self.peer.handle.status() {
-            for (peer, up) in &status.links {
-                text += &format!("link             {peer}{}\n", if *up { "" } else { ", not up" });
-            }
-            let c = status.counters;
-            text += &format!(
-                "queries          {} heard, {} known already, {} refused, {} sent, {} saved by filters, {} remembered\n\
-                 hits             {} passed on, {} dropped",
-                c.queries,
-                c.duplicates,
-                c.full + c.too_often + c.malformed,
-                c.sent,
-                c.filtered,
-                status.remembered,
-                c.hits,
-                c.hits_dropped
-            );
-        }
-        self.say(&text);
+        let status = self.peer.handle.status();
+        let links = status.as_ref().map(|status| status.links.clone()).unwrap_or_default();
+        let config = Overview {
+            listen: *listen,
+            addr: self.peer.addr,
+            id: *id,
+            share: share.to_string_lossy().into_owned(),
+            entries: self.share.entries(),
+            ttl: *ttl,
+            max_connections: *max_connections,
+            max_size: max_size.as_u64(),
+            neighbours: neighbours.iter().map(ToString::to_string).collect(),
+            networks: networks.iter().map(ToString::to_string).collect(),
+            file: self.file.as_ref().map(|file| file.path().to_string_lossy().into_owned()),
+            links: links.into_iter().map(|(peer, up)| Link { peer, up }).collect(),
+            traffic: status.map(|status| {
+                let c = status.counters;
+                Traffic {
+                    queries: c.queries,
+                    duplicates: c.duplicates,
+                    refused: c.full + c.too_often + c.malformed,
+                    sent: c.sent,
+                    filtered: c.filtered,
+                    remembered: status.remembered,
+                    hits: c.hits,
+                    hits_dropped: c.hits_dropped,
+                }
+            }),
+        };
+        self.report.tell(&[Event::Config(Box::new(config))]);
     }
 
     /// Changes a setting, in the file first: what cannot be kept does not count.
@@ -249,7 +284,7 @@ impl Prompt {
         }
         // A classic file may have a TTL that is higher than any that is used.
         let value = if key == "ttl" { self.settings.ttl.to_string() } else { value.to_owned() };
-        self.say(&format!("{key} is {} now", Printable::line(&value)));
+        self.report.tell(&[Event::Modified { key: key.to_owned(), value }]);
         Ok(())
     }
 

@@ -78,10 +78,12 @@ impl Seeker<'_> {
         mut hit: impl FnMut(Hit),
     ) -> Result<usize, Failure> {
         let search = self.handle.search(what, Plan::All, self.ttl)?;
-        let until = Instant::now() + time.unwrap_or(PATIENCE);
+        // A time that no clock can tell is for ever.
+        let until = Instant::now().checked_add(time.unwrap_or(PATIENCE));
         let (mut count, mut over, mut heard) = (0, false, Instant::now());
         loop {
-            match search.next(TICK.min(until.saturating_duration_since(Instant::now()))) {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            match search.next(left.map_or(TICK, |left| TICK.min(left))) {
                 Some(Heard::Hit(one)) => {
                     count += 1;
                     heard = Instant::now();
@@ -96,7 +98,8 @@ impl Seeker<'_> {
             }
             let grace = if count > 0 { QUIET } else { GRACE };
             // Who names a time hears those who are slower than that.
-            if Instant::now() >= until || time.is_none() && over && heard.elapsed() >= grace {
+            if until.is_some_and(|until| Instant::now() >= until) || time.is_none() && over && heard.elapsed() >= grace
+            {
                 return Ok(count);
             }
         }

@@ -1,16 +1,19 @@
 //! What happens while files are served, and how it is told.
 
 use std::fmt;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use feige_core::text::Printable;
 use serde::Serialize;
 
+use super::printer::{Printer, To};
 use crate::cli::OutputOptions;
-use crate::exit::Failure;
-use crate::stdout;
+use crate::exit::{Exit, Failure};
+
+/// How long what was said may take to be printed when the program ends.
+const LAST: Duration = Duration::from_secs(2);
 
 /// What happens while files are served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -140,7 +143,7 @@ impl fmt::Display for Event {
 /// Shows a text above the line that somebody is typing.
 pub(crate) type Above = Arc<Mutex<dyn FnMut(String) + Send>>;
 
-/// Tells events to the user: lines for people, or JSON.
+/// Tells events to the user: lines for people, or JSON. Nobody who tells something waits for whoever reads it.
 #[derive(Clone)]
 pub struct Report {
     json: bool,
@@ -148,9 +151,9 @@ pub struct Report {
     verbose: bool,
     /// What the program is there for comes from elsewhere.
     hushed: bool,
-    above: Option<Above>,
-    /// Why results were lost.
-    lost: Arc<OnceLock<Failure>>,
+    /// Results and errors have one place, above what somebody types.
+    is_above: bool,
+    printer: Printer,
 }
 
 impl Report {
@@ -158,7 +161,8 @@ impl Report {
     #[must_use]
     pub fn new(options: &OutputOptions) -> Self {
         let OutputOptions { json, quiet, verbose, .. } = *options;
-        Self { json, quiet, verbose: verbose > 0, hushed: false, above: None, lost: Arc::default() }
+        let printer = Printer::new(if json { dropped_as_json } else { dropped });
+        Self { json, quiet, verbose: verbose > 0, hushed: false, is_above: false, printer }
     }
 
     /// Only what goes wrong, and details if they are asked for.
@@ -168,20 +172,32 @@ impl Report {
 
     /// Somebody types meanwhile.
     pub(crate) fn above(self, above: Above) -> Self {
-        Self { above: Some(above), ..self }
+        self.printer.above(above);
+        Self { is_above: true, ..self }
     }
 
-    /// Whether all results were written, as far as anybody reads them.
+    /// Waits until everything is printed, though not for a reader that has stopped reading.
     ///
     /// # Errors
-    /// Why some were not.
+    /// Why results were lost.
     pub(crate) fn written(&self) -> Result<(), Failure> {
-        self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
+        self.printer.settle(LAST).map_or(Ok(()), Err)
     }
 
-    /// Says what was asked for.
-    pub(crate) fn say(&self, text: &str) {
-        self.print(format!("{text}\n").as_bytes(), "");
+    /// How a command ends that would end like this: results that could not be written are none.
+    ///
+    /// # Errors
+    /// As it would, or why results were lost.
+    pub(crate) fn end(&self, end: Result<Exit, Failure>) -> Result<Exit, Failure> {
+        match (end, self.written()) {
+            (Ok(Exit::Done), Err(lost)) => Err(lost),
+            (end, _) => end,
+        }
+    }
+
+    /// Says how to use it: for a program that is no result.
+    pub(crate) fn explain(&self, text: &str) {
+        self.printer.print(if self.json { To::Errors } else { To::Output }, format!("{text}\n").as_bytes());
     }
 
     /// Tells several at once.
@@ -207,31 +223,21 @@ impl Report {
                 _ => {}
             }
         }
-        self.print(&results, &errors);
+        if self.is_above {
+            errors += &String::from_utf8_lossy(&std::mem::take(&mut results));
+        }
+        self.printer.print(To::Output, &results);
+        self.printer.print(To::Errors, errors.as_bytes());
     }
+}
 
-    fn print(&self, results: &[u8], errors: &str) {
-        if let Some(above) = &self.above {
-            let text = errors.to_owned() + &String::from_utf8_lossy(results);
-            if !text.is_empty() {
-                let mut above = above.lock().unwrap_or_else(PoisonError::into_inner);
-                above(text);
-            }
-            return;
-        }
-        if !results.is_empty() {
-            let mut out = std::io::stdout().lock();
-            // Who serves goes on: others need it.
-            if let Err(error) = out.write_all(results).and_then(|()| out.flush())
-                && let Some(failure) = stdout::failure(&error)
-            {
-                let _ = self.lost.set(failure);
-            }
-        }
-        if !errors.is_empty() {
-            let _ = std::io::stderr().lock().write_all(errors.as_bytes());
-        }
-    }
+/// Says that lines are missing, as an event of its own.
+fn dropped_as_json(lines: u64) -> (To, Vec<u8>) {
+    (To::Output, format!("{{\"event\":\"dropped\",\"lines\":{lines}}}\n").into_bytes())
+}
+
+fn dropped(lines: u64) -> (To, Vec<u8>) {
+    (To::Errors, format!("feige: {lines} lines were dropped, because nobody read them in time\n").into_bytes())
 }
 
 impl fmt::Debug for Report {

@@ -24,6 +24,7 @@ mod desk;
 mod event;
 mod line;
 mod lobby;
+mod printer;
 mod rooms;
 mod run;
 mod settling;

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
@@ -22,6 +22,9 @@ use super::space::Space;
 
 /// What a part's name ends with.
 pub(crate) const SUFFIX: &str = ".feige-part";
+
+/// How old a part is that is swept when the folder is opened: as in the folders of `feige serve`.
+const STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How many unguessable names are tried before the folder is given up on.
 const FRESH_NAMES: u32 = 16;
@@ -61,12 +64,36 @@ impl Inbox {
         let path = path.canonicalize().map_err(failed("open"))?;
         let dir =
             Dir::open_ambient_dir(&path, ambient_authority()).map_err(|error| StoreError::io("open", &path, error))?;
-        Ok(Self {
+        let inbox = Self {
             dir,
             path,
             #[cfg(unix)]
             modes: Modes::of_this_process(),
-        })
+        };
+        // What cannot be swept harms nobody.
+        let _ = inbox.sweep();
+        Ok(inbox)
+    }
+
+    /// Removes what nobody has gone on with for [`STALE`].
+    fn sweep(&self) -> io::Result<()> {
+        for entry in self.dir.entries()? {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().filter(|name| is_part(name)).map(str::to_owned) else {
+                continue;
+            };
+            let Ok(facts) = self.dir.symlink_metadata(&name) else { continue };
+            let changed = facts.modified().map(cap_std::time::SystemTime::into_std);
+            if !changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age >= STALE)) {
+                continue;
+            }
+            if facts.is_dir() {
+                let _ = self.dir.remove_dir_all(&name);
+            } else if let Ok(Found::Ours(_locked)) = owned::reopen(&self.dir, &name) {
+                let _ = self.dir.remove_file(&name);
+            }
+        }
+        Ok(())
     }
 
     /// The folder's absolute path.
@@ -204,10 +231,17 @@ fn final_name(name: &FileName) -> String {
     }
 }
 
-/// `NAME.KEY.feige-part`, where a long `NAME` is cut so that the whole fits.
+/// `.NAME.KEY.feige-part`, where a long `NAME` is cut so that the whole fits.
 fn part_name(name: &str, key: u64) -> String {
     let end = format!(".{key:016x}{SUFFIX}");
-    format!("{}{end}", shortened(name, LONGEST_NAME - end.len()))
+    format!(".{}{end}", shortened(name, LONGEST_NAME - end.len() - 1))
+}
+
+/// Whether [`part_name`] makes such names.
+fn is_part(name: &str) -> bool {
+    let stem = name.strip_prefix('.').and_then(|name| name.strip_suffix(SUFFIX));
+    stem.and_then(|stem| stem.rsplit_once('.'))
+        .is_some_and(|(_, key)| key.len() == 16 && key.bytes().all(|octet| octet.is_ascii_hexdigit()))
 }
 
 /// What the part of this file is called: the same for every attempt, and not to be brought about by another sender.

@@ -4,7 +4,8 @@
 //! - Nothing is written outside the download folder. Every file is reached through an open handle of the folder
 //!   that holds it, with a name of one component; symbolic links are never followed.
 //! - A name appears only when what it names is whole. Until then the octets stand in a *part* beside it,
-//!   `NAME.KEY.feige-part`, which only its owner may read.
+//!   `.NAME.KEY.feige-part`, which only its owner may read. A file goes on with it, of the same sender; a folder that is not
+//!   whole is removed. What nobody has gone on with for a week is swept when the folder is opened.
 //! - Nothing is ever replaced: a name that is taken becomes `name (1).ext`.
 //! - A peer cannot fill the disk to the last octet ([`space`]). How deep a folder may be, and how many entries it may
 //!   have, is limited by the core ([`feige_core::stream`]), which asks for them one by one.

@@ -119,7 +119,8 @@ impl Drop for FilePart<'_> {
 /// What an entry of a folder takes of the disk besides its octets, roughly.
 const BLOCK: u64 = 4096;
 
-/// A folder that is being received. Dropped before [`FolderPart::finish`], what has come stays as a part.
+/// A folder that is being received. Dropped before [`FolderPart::finish`], it is removed: no program of the family sends the
+/// rest of a folder, so the next attempt begins again, and what came of this one would lie there for nobody.
 #[derive(Debug)]
 pub struct FolderPart<'i> {
     inbox: &'i Inbox,
@@ -132,6 +133,7 @@ pub struct FolderPart<'i> {
     /// The folders inside the part that are open, outermost first.
     levels: Vec<Level>,
     space: Space,
+    is_whole: bool,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,7 @@ struct Level {
 impl<'i> FolderPart<'i> {
     pub(super) fn new(inbox: &'i Inbox, root: Dir, name: String, part: String, mtime: Option<SystemTime>) -> Self {
         let space = Space::default();
-        Self { inbox, root, name, part, mtime, levels: Vec::new(), space }
+        Self { inbox, root, name, part, mtime, levels: Vec::new(), space, is_whole: false }
     }
 
     /// Where the part is.
@@ -222,21 +224,29 @@ impl<'i> FolderPart<'i> {
             self.leave(None);
         }
         let kept = self.path();
+        self.is_whole = true;
         self.publish().map_err(|error| StoreError::io("finish", kept, error))
     }
 
-    fn publish(self) -> io::Result<PathBuf> {
-        let Self { inbox, root, name, part, mtime, .. } = self;
-        settle(inbox, &root, mtime)?;
-        // Windows renames no folder that is open.
-        drop(root);
-        let name = publish(&inbox.dir, &part, &name)?;
-        sync_folder(&inbox.dir);
-        Ok(inbox.path().join(name))
+    fn publish(&self) -> io::Result<PathBuf> {
+        settle(self.inbox, &self.root, self.mtime)?;
+        let name = publish(&self.inbox.dir, &self.part, &self.name)?;
+        sync_folder(&self.inbox.dir);
+        Ok(self.inbox.path().join(name))
     }
 
     fn here(&self) -> &Dir {
         self.levels.last().map_or(&self.root, |level| &level.dir)
+    }
+}
+
+impl Drop for FolderPart<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.levels.clear();
+            // What cannot be removed now is swept one day.
+            let _ = self.inbox.dir.remove_dir_all(&self.part);
+        }
     }
 }
 

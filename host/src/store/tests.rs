@@ -348,3 +348,44 @@ fn only_regular_files_are_opened() {
     fs::write(folder.path().join("x"), "xyz").unwrap();
     assert_eq!(outgoing::OpenFile::open(&folder.path().join("x")).unwrap().size, 3);
 }
+
+#[test]
+fn a_folder_that_is_given_up_leaves_nothing() {
+    let (_folder, inbox) = inbox();
+    let mut part = inbox.folder(&name("photos"), None).unwrap();
+    part.enter(&name("inner"), None).unwrap();
+    drop(part.create(&name("one"), 1).unwrap());
+    assert!(matches!(names(inbox.path()).as_slice(), [part] if part.starts_with(".photos.")));
+    drop(part);
+    assert!(names(inbox.path()).is_empty());
+}
+
+#[test]
+fn parts_of_last_week_are_swept_when_the_folder_is_opened() {
+    let (folder, inbox) = inbox();
+    let old = |name: &str, is_dir: bool| {
+        let path = inbox.path().join(name);
+        if is_dir {
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("inner"), "x").unwrap();
+        } else {
+            fs::write(&path, "x").unwrap();
+        }
+        let week = Duration::from_secs(7 * 24 * 60 * 60 + 60);
+        fs::File::open(&path).unwrap().set_modified(SystemTime::now() - week).unwrap();
+    };
+    old(".photos.0123456789abcdef.feige-part", true);
+    old(".a.txt.0123456789abcdef.feige-part", false);
+    old("mine.0123456789abcdef.feige-part", false);
+    old(".mine.feige-part", false);
+    fs::write(inbox.path().join(".new.0123456789abcdef.feige-part"), "x").unwrap();
+    let mut busy = inbox.file(&name("busy"), Some(10), Some(ORIGIN), true).unwrap();
+    write(&mut busy, b"x");
+    set_time(busy.file(), Some(SystemTime::UNIX_EPOCH));
+    let at = busy.path().file_name().unwrap().to_str().unwrap().to_owned();
+    Inbox::open(folder.path().join("in")).unwrap();
+    let mut left =
+        vec![&*at, ".mine.feige-part", ".new.0123456789abcdef.feige-part", "mine.0123456789abcdef.feige-part"];
+    left.sort_unstable();
+    assert_eq!(names(inbox.path()), left);
+}

@@ -118,8 +118,10 @@ pub struct Failed {
     /// Why.
     #[source]
     pub error: TransferError,
-    /// Where what came of it is kept, if anything came.
+    /// Where what came of it is kept, if it can go on from there.
     pub part: Option<PathBuf>,
+    /// Something came.
+    began: bool,
 }
 
 fn kept(part: Option<&Path>) -> String {
@@ -148,7 +150,7 @@ pub fn download(
             RequestKind::Folder => folder(wanted, &name, inbox, clock, cancel, progress),
         };
         match result {
-            Err(failed) if failed.part.is_none() && failed.error.is_silent() && attempt < ATTEMPTS => {
+            Err(failed) if !failed.began && failed.error.is_silent() && attempt < ATTEMPTS => {
                 attempt += 1;
                 std::thread::sleep(PAUSE);
             }
@@ -213,12 +215,12 @@ fn file(
     let finished = result.and_then(|totals| Ok((totals, part.finish(mtime)?)));
     match finished {
         Ok((totals, path)) => Ok(Downloaded { path, size, md5: hash.finish(), totals }),
-        Err(error) => Err(Failed { error, part: kept }),
+        Err(error) => Err(Failed { error, began: kept.is_some(), part: kept }),
     }
 }
 
 fn without_part(error: StoreError) -> Failed {
-    Failed { error: error.into(), part: None }
+    Failed { error: error.into(), part: None, began: false }
 }
 
 /// One file that comes by itself.
@@ -344,8 +346,8 @@ fn folder(
     });
     // The last file is closed before the folder gets its name.
     drop(store.file.take());
-    let (kept, root) = (store.root.path(), store.root);
-    let part = kept.clone();
+    let (part, root) = (store.root.path(), store.root);
+    let began = part.is_some() || matches!(root, Root::Folder(_));
     let finished = result.and_then(|totals| {
         let path = match root {
             Root::Folder(part) => part.finish()?,
@@ -354,7 +356,7 @@ fn folder(
         };
         Ok(Downloaded { path, size: totals.octets, md5: None, totals })
     });
-    finished.map_err(|error| Failed { error, part })
+    finished.map_err(|error| Failed { error, part, began })
 }
 
 /// What a folder stream brings.
@@ -380,8 +382,8 @@ impl Root<'_> {
     /// Where what has come is kept, if anything has.
     fn path(&self) -> Option<PathBuf> {
         match self {
-            Self::Nothing => None,
-            Self::Folder(part) => Some(part.path()),
+            // A folder that is not whole is removed.
+            Self::Nothing | Self::Folder(_) => None,
             Self::File(part, _) => (part.len() > 0).then(|| part.path()),
         }
     }

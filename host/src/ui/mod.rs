@@ -13,6 +13,8 @@ pub mod tui;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::net::SocketAddrV4;
 
+use feige_core::text::Printable;
+
 use crate::cli::OutputOptions;
 use crate::control;
 use crate::exit::{Exit, Failure};
@@ -183,11 +185,11 @@ impl Screen {
         }
     }
 
-    /// Says something that is not a result, unless `--quiet`.
+    /// Says something that is not a result, unless `--quiet`: one line, whatever the names in it are.
     pub fn note(&mut self, text: &str) {
         if !self.quiet && !self.tell(Update::Note { text, bad: true }) {
             self.flush();
-            anstream::eprintln!("{text}");
+            anstream::eprintln!("{}", Printable::line(text));
         }
     }
 
@@ -196,7 +198,7 @@ impl Screen {
         if self.verbose > 0 {
             let text = text();
             if !self.tell(Update::Note { text: &text, bad: false }) {
-                anstream::eprintln!("feige: {text}");
+                anstream::eprintln!("feige: {}", Printable::line(&text));
             }
         }
     }

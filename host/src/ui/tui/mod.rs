@@ -31,8 +31,10 @@ mod tests;
 
 pub use model::{Action, Update};
 
+use std::convert::Infallible;
 use std::io::{self, BufWriter, Stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -49,6 +51,12 @@ use model::{Model, Moment};
 /// The least time between two drawings.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The most, after one that took very long: then the terminal stood still.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the terminal may take to show the last picture.
+const LAST: Duration = Duration::from_secs(1);
+
 /// A panic was printed: nobody may draw over it.
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
@@ -59,7 +67,21 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct Panel {
     shared: Arc<Shared>,
     look: Look,
-    drawing: Option<JoinHandle<()>>,
+    drawing: Option<Drawing>,
+}
+
+/// The thread that draws.
+struct Drawing {
+    thread: JoinHandle<()>,
+    /// It hangs up when it ends, however it does.
+    ended: Receiver<Infallible>,
+}
+
+impl Drawing {
+    /// Waits until it has ended; `false` if it has not in this time.
+    fn has_ended(&self, within: Duration) -> bool {
+        self.ended.recv_timeout(within) != Err(RecvTimeoutError::Timeout)
+    }
 }
 
 struct Shared {
@@ -107,12 +129,15 @@ impl Panel {
         restore_on_panic(Arc::clone(&tell));
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned()).stack_size(512 * 1024);
         let (shared, look, broken) = (Arc::clone(&self.shared), self.look, Arc::clone(&tell));
+        let (alive, ended) = channel();
         let draw = move || {
+            let _alive = alive;
             if let Err(error) = shared.draw(terminal, look) {
                 broken(Action::Broken(format!("the terminal takes no more: {error}")));
             }
         };
-        self.drawing = Some(thread("screen").spawn(draw).inspect_err(|_| restore())?);
+        let thread_that_draws = thread("screen").spawn(draw).inspect_err(|_| restore())?;
+        self.drawing = Some(Drawing { thread: thread_that_draws, ended });
         let shared = Arc::clone(&self.shared);
         // It waits for a key when the program ends, and ends with it.
         thread("keys").spawn(move || shared.read(&*tell))?;
@@ -125,9 +150,17 @@ impl Drop for Panel {
         if let Some(drawing) = self.drawing.take() {
             self.shared.lock().end = true;
             self.shared.changed.notify_all();
-            // After a panic there it has restored the terminal already.
-            let _ = drawing.join();
-            restore();
+            let until = Instant::now() + 2 * LAST;
+            let mut ended = drawing.has_ended(LAST);
+            while !ended && Instant::now() < until {
+                discard();
+                ended = drawing.has_ended(PAUSE);
+            }
+            if ended {
+                // After a panic there it has restored the terminal already.
+                let _ = drawing.thread.join();
+                restore();
+            }
         }
     }
 }
@@ -165,7 +198,9 @@ impl Shared {
             drop(state);
             let begin = Instant::now();
             if redraw {
-                terminal.clear()?;
+                // Not `clear`, which asks the terminal where the cursor is: the thread that reads keys has the answer.
+                let size = terminal.size()?;
+                terminal.resize(size.into())?;
             }
             terminal.draw(|frame| {
                 let mut state = self.lock();
@@ -173,7 +208,8 @@ impl Shared {
                 draw::draw(&state.model, look, frame);
             })?;
             // A slow terminal, or a very long conversation, gets a smaller part of the time.
-            std::thread::sleep(PAUSE.max(begin.elapsed() * 3));
+            let pause = (begin.elapsed() * 3).clamp(PAUSE, LONGEST_PAUSE);
+            let _ = self.changed.wait_timeout_while(self.lock(), pause, |state| !state.end);
         }
     }
 
@@ -199,6 +235,14 @@ impl Shared {
             }
         }
     }
+}
+
+/// The terminal stands still: throws away what it has not taken yet, so that whoever writes can end.
+fn discard() {
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(io::stdout(), rustix::termios::QueueSelector::OFlush);
+    // This alone, which does not wait for the terminal, wakes up who writes to it.
+    let _ = terminal::disable_raw_mode();
 }
 
 /// Gives the terminal back. If it is gone, there is nothing to give back.
