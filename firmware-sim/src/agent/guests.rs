@@ -90,7 +90,8 @@ impl<'a> Guest<'a> {
                 if let Some(from) = accept {
                     let settings = Settings {
                         max_header: MAX_HEADER_DEVICE,
-                        window: u32::try_from(self.input.len()).unwrap_or(u32::MAX),
+                        // R-VT-12: what may come although nobody reads.
+                        window: u32::try_from(socket.recv_capacity()).unwrap_or(u32::MAX),
                         max_block: *BLOCK_LOG2.end(),
                         software: concat!("feige-device ", env!("CARGO_PKG_VERSION")),
                     };
