@@ -68,12 +68,13 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::bucket::Bucket;
 use crate::hash::{Hash, Random};
-use answers::{Answer, Answers, Greeted, Say, Token};
+use answers::{Answer, Answers, Greeted, STRANGERS, Say, Token};
 use identity::Absence;
 #[cfg(feature = "lists")]
 use list::ListClient;
 use members::Debt;
 use presence::{Presence, Round};
+use receive::AMPLIFICATION;
 
 use crate::time::Instant;
 use crate::wire::ipmsg::{Command, Options, PacketNo, PacketToken};
@@ -260,6 +261,29 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             self.remember_echo(packet_no);
         }
         Ok(packet_no)
+    }
+
+    /// Says something short to an address that never proved that it receives, so that it may prove it: a message that is sent
+    /// once, and confirmed like others ([`Event::Delivered`]). Whoever has more to say to it waits for that.
+    ///
+    /// `None`, and nothing is said, if the datagram would have more than three times the octets of its `question`, or if
+    /// too many strangers were answered lately (R-IP-38); or if the outbox is full.
+    pub fn sound_out(&mut self, now: Instant, to: SocketAddrV4, text: &[u8], question: usize) -> Option<PacketNo> {
+        let packet_no = self.next;
+        let Self { identity, outbox, bucket, .. } = self;
+        if !bucket.take(now, STRANGERS) {
+            return None;
+        }
+        let write = |buffer: &mut [u8]| {
+            let most = question.saturating_mul(AMPLIFICATION).min(buffer.len());
+            let mut writer = Writer::new(buffer.get_mut(..most).unwrap_or_default());
+            identity.header(&mut writer, Command::SendMsg, Options::SEND_CHECK, true, packet_no);
+            writer.octets(text).octet(0);
+            writer.finish()
+        };
+        outbox.push(now, Destination::Unicast(to), packet_no, Delivery::Sounding, false, write).ok()?;
+        self.next = packet_no.next();
+        Some(packet_no)
     }
 
     /// "I opened your sealed message": once, or if the message asked for it ([`Incoming::read_check`]) until the sender
