@@ -8,7 +8,7 @@ use feige_core::stream::{Announced, FileClient, Metadata};
 use feige_core::text::FileName;
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{
-    Attachment, FileRequest, Header, Options, PacketNo, PacketToken, RequestKind, RequestedId,
+    Attachment, FileRequest, Header, Options, PORT, PacketNo, PacketToken, RequestKind, RequestedId,
 };
 
 /// How often a file is asked for before it is given up: a peer may be busy, and a connection may break.
@@ -16,6 +16,13 @@ const ATTEMPTS: u8 = 5;
 
 /// How long after the first failure; the time doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// FeiQ closes without an octet when it is asked too soon after its offer (R-IP-99).
+const FIRST: Duration = Duration::from_millis(150);
+
+/// How soon, and how often, whoever closed without an octet is asked again (R-IP-99).
+const REFUSED: Duration = Duration::from_millis(200);
+const REFUSALS: u8 = 3;
 
 /// A file that was offered to us.
 #[derive(Clone, Debug)]
@@ -30,14 +37,24 @@ pub(super) struct Wanted {
     pub(super) size: Option<u64>,
     pub(super) modified: u64,
     utf8: bool,
+    /// The octets of the datagram that offered it, if its sender has yet to show that it receives (R-IP-38).
+    pub(super) question: Option<u16>,
     failures: u8,
+    refusals: u8,
     /// Not to be asked for before.
     pub(super) due: Instant,
 }
 
 impl Wanted {
     /// What `attachment` of the message `packet_no` offers.
-    pub(super) fn new(from: SocketAddrV4, packet_no: PacketNo, attachment: &Attachment<'_>, utf8: bool) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        from: SocketAddrV4,
+        packet_no: PacketNo,
+        attachment: &Attachment<'_>,
+        utf8: bool,
+        question: Option<u16>,
+    ) -> Self {
         let mut buffer = [0; FileName::MAX];
         // Names of another character set are spelled out: the device knows none but UTF-8.
         let name = FileName::from_octets(attachment.name.copy_to(&mut buffer));
@@ -49,16 +66,32 @@ impl Wanted {
             size: attachment.size,
             modified: attachment.modified.unwrap_or(0),
             utf8,
+            question,
             failures: 0,
-            due: Instant::START,
+            refusals: 0,
+            due: now + FIRST,
         }
     }
 
-    /// The same once more, later; `None` if it was tried often enough.
+    /// The same once more, later, after the connection failed; `None` if it was tried often enough. A stranger whom no
+    /// connection reached has had its chance.
     pub(super) fn again(mut self, now: Instant) -> Option<Self> {
         self.due = now + PAUSE.saturating_mul(1 << self.failures.min(ATTEMPTS));
         self.failures = self.failures.saturating_add(1);
-        (self.failures < ATTEMPTS).then_some(self)
+        (self.failures < ATTEMPTS && self.question.is_none()).then_some(self)
+    }
+
+    /// The same once more, soon, after the peer closed without an octet.
+    pub(super) fn after_refusal(mut self, now: Instant) -> Option<Self> {
+        self.due = now + REFUSED;
+        self.refusals = self.refusals.saturating_add(1);
+        (self.refusals <= REFUSALS).then_some(self)
+    }
+
+    /// Where it is fetched: at the port that it was offered from, and where nobody listens there, at that of everybody
+    /// (R-IP-98).
+    pub(super) const fn at(&self) -> SocketAddrV4 {
+        if self.failures.is_multiple_of(2) { self.from } else { SocketAddrV4::new(*self.from.ip(), PORT) }
     }
 
     /// The machine that fetches it into at most `room` octets, or the buffer if that is too small for the request.

@@ -56,7 +56,7 @@ use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use feige_core::digest::{Digest, Scalar};
-use feige_core::node::{Alarm, Destination, Full, Identity, Member, Message, Node, Offers, Output};
+use feige_core::node::{Alarm, Delivery, Destination, Full, Identity, Member, Message, Node, Offers, Output};
 use feige_core::stream::transfer::BLOCKS;
 #[cfg(feature = "transfer")]
 use feige_core::stream::transfer::LEAST_BUFFERS;
@@ -71,6 +71,7 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::store::Store;
 use desk::{Desk, Tally};
+use downloads::Wanted;
 use lanes::{LANES, Lanes};
 use log::Log;
 use room::Buffers;
@@ -274,11 +275,14 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
             node,
             offers: Offers::new(),
             wanted: Vec::new(),
+            fetching: 0,
+            held: Vec::new(),
             store,
             log: Log::new(&mut room.log),
             tally: Tally { slots: SLOTS + GUESTS, ..Tally::default() },
             scratch: &mut room.scratch,
             started: now,
+            seed: config.seed,
         };
         desk.log.line(now, |line| _ = line.octets(b"started"));
         Self {
@@ -409,11 +413,16 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         }
     }
 
-    /// Lets free slots fetch what was offered; one is kept for whoever connects.
+    /// Lets free slots fetch what was offered, one thing of each peer at a time, because FeiQ serves no more; one slot is
+    /// kept for whoever connects.
     #[inline(never)]
     fn fetch(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        while let Some(at) = self.desk.wanted.iter().position(|wanted| wanted.due <= now) {
+        loop {
+            let is_next = |wanted: &Wanted| {
+                wanted.due <= now && !self.slots.iter().any(|slot| slot.is_fetching_from(*wanted.from.ip()))
+            };
+            let Some(at) = self.desk.wanted.iter().position(is_next) else { break };
             let mut free = self.slots.iter_mut().filter(|slot| slot.is_free());
             let (Some(slot), spare) = (free.next(), free.next().is_some() || SLOTS == 1) else { break };
             if !spare {
@@ -471,6 +480,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
                     };
                     self.lanes.send(to, proven, octets, &mut self.sockets);
                 }
+                Output::Alarm(Alarm::GaveUp { what: Delivery::Sounding, .. }) => {}
                 Output::Alarm(Alarm::GaveUp { to, packet_no, .. }) => saw(Event::GaveUp { to, packet_no }),
                 Output::Alarm(Alarm::Expired(member)) => saw(Event::Offline { at: member.at }),
                 Output::Wait(_) | Output::BufferTooSmall(_) => break,

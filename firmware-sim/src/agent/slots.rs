@@ -67,6 +67,11 @@ impl<'a, H: Md5> Slot<'a, H> {
         matches!(self.session, Session::Free { since: None, .. })
     }
 
+    /// Whether it fetches something of this host.
+    pub(super) fn is_fetching_from(&self, host: Ipv4Addr) -> bool {
+        matches!(&self.session, Session::Fetching { wanted, .. } if *wanted.from.ip() == host)
+    }
+
     /// When something is to be done although nothing happened.
     pub(super) fn deadline(&self, crowded: bool) -> Option<Instant> {
         match &self.session {
@@ -130,6 +135,11 @@ impl<'a, H: Md5> Slot<'a, H> {
                 Session::Fetching { machine, wanted, file, digest, connecting } => {
                     if socket.state() != State::SynSent {
                         *connecting = None;
+                    }
+                    if wanted.question.is_some() && socket.may_send() {
+                        // There is a connection, so whoever is there receives.
+                        wanted.question = None;
+                        desk.node.proven(now, *wanted.from.ip());
                     }
                     if connecting.is_some_and(|until| now >= until) {
                         Step::Over(Err(Fault::Connection))
@@ -200,11 +210,13 @@ impl<'a, H: Md5> Slot<'a, H> {
             }
         };
         socket.close();
-        let to = IpEndpoint::new(IpAddress::Ipv4(*wanted.from.ip()), wanted.from.port());
+        let at = wanted.at();
+        let to = IpEndpoint::new(IpAddress::Ipv4(*at.ip()), at.port());
         if socket.connect(iface.context(), to, port).is_err() {
             self.session = Session::Free { buffer: machine.into_buffer(), since: None };
             return Err(wanted);
         }
+        desk.fetching = desk.fetching.saturating_add(1);
         let connecting = Some(now + CONNECT_TIME);
         self.session = Session::Fetching { machine, wanted, file: None, digest: H::Running::default(), connecting };
         Ok(())
@@ -233,6 +245,7 @@ impl<'a, H: Md5> Slot<'a, H> {
                 }
             },
             Session::Fetching { wanted, file, digest, .. } => {
+                desk.fetching = desk.fetching.saturating_sub(1);
                 if let Some(file) = file.take() {
                     desk.store.abort(file);
                 }
@@ -243,15 +256,16 @@ impl<'a, H: Md5> Slot<'a, H> {
                     saw(Event::Stored { from: wanted.from, name, size: totals.octets, digest });
                     return;
                 }
-                let why = match result {
-                    Err(Fault::Store(error)) => error.as_str(),
-                    Ok(Outcome::Refused) => "you do not offer it any longer",
-                    // Worth another attempt.
-                    _ => match wanted.clone().again(now).map(|again| desk.wanted.push(again)) {
-                        Some(Ok(())) => return,
-                        _ => "the connection failed",
-                    },
+                let (again, why) = match result {
+                    Err(Fault::Store(error)) => (None, error.as_str()),
+                    Ok(Outcome::Refused) => (wanted.clone().after_refusal(now), "you do not offer it any longer"),
+                    _ => (wanted.clone().again(now), "the connection failed"),
                 };
+                if let Some(again) = again {
+                    // Its place was kept.
+                    let _ = desk.wanted.push(again);
+                    return;
+                }
                 desk.not_stored(now, wanted, why, saw);
             }
             Session::Free { .. } | Session::Closing { .. } => {}
