@@ -31,11 +31,13 @@ pub(super) enum Fault {
 }
 
 /// Does one thing that `machine` wants.
-pub(super) fn step<M: Machine>(
+///
+/// One copy of it for all machines and what they ask.
+pub(super) fn step(
     now: Instant,
-    machine: &mut M,
+    machine: &mut dyn Machine,
     socket: &mut Socket<'_>,
-    store: &mut impl Store<Error = StoreError>,
+    store: &mut dyn Store<Error = StoreError>,
 ) -> Step {
     machine.expire(now);
     let done = match machine.want() {

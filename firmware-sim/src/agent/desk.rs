@@ -119,7 +119,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         let proven = self.node.member_at(incoming.from).is_some_and(|member| member.proven);
         let places = if proven { OUTGOING } else { OUTGOING / 2 };
         if self.node.outgoing() >= places && self.node.give_up_on_stranger() {
-            self.log.line(now, |line| _ = line.octets(b"an answer to a stranger was given up"));
+            self.log.line(now, &|line| _ = line.octets(b"an answer to a stranger was given up"));
         }
         let answer = match Command::of(incoming.text.as_bytes()) {
             // Programs that answer one another would never end.
@@ -159,7 +159,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         let auto = answer == Command::Unknown;
         let message = Message { text, utf8: true, auto, ..Message::default() };
         if self.node.send(now, incoming.from, &message).is_err() {
-            self.log.line(now, |line| _ = line.octets(b"too many answers wait, one was not sent"));
+            self.log.line(now, &|line| _ = line.octets(b"too many answers wait, one was not sent"));
         }
     }
 
@@ -175,7 +175,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     fn get(&mut self, now: Instant, to: SocketAddrV4, name: &[u8]) {
         if self.offer(now, to, name).is_err() {
-            self.tell(now, to, |text| {
+            self.tell(now, to, &|text| {
                 _ = text.octets(name).octets(b": cannot be offered. Send `ls` for what is there.");
             });
         }
@@ -235,13 +235,13 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Sends a short text, confirmed.
-    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: impl FnOnce(&mut Writer<'_>)) {
+    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: &dyn Fn(&mut Writer<'_>)) {
         let mut writer = Writer::new(front(self.scratch));
         say(&mut writer);
         let len = writer.finish().unwrap_or(TEXT);
         let text = self.scratch.get(..len).unwrap_or_default();
         if self.node.send(now, to, &Message { text, utf8: true, ..Message::default() }).is_err() {
-            self.log.line(now, |line| _ = line.octets(b"too many messages wait, one was not sent"));
+            self.log.line(now, &|line| _ = line.octets(b"too many messages wait, one was not sent"));
         }
     }
 
@@ -255,8 +255,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     ) {
         let name = wanted.name.as_bytes();
         self.tally.refused = self.tally.refused.saturating_add(1);
-        self.log.line(now, |line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
-        self.tell(now, wanted.from, |text| _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes()));
+        self.log.line(now, &|line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
+        self.tell(now, wanted.from, &|text| _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes()));
         saw(Event::NotStored { from: wanted.from, name, why });
     }
 }

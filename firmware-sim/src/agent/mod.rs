@@ -280,7 +280,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
             scratch: &mut room.scratch,
             started: now,
         };
-        desk.log.line(now, |line| _ = line.octets(b"started"));
+        desk.log.line(now, &|line| _ = line.octets(b"started"));
         Self {
             iface,
             sockets: set,

@@ -224,11 +224,11 @@ impl<'a, H: Md5> Slot<'a, H> {
                 (Ok(Outcome::Complete(totals)), Some(offer)) => {
                     desk.offers.fetched(now, offer);
                     desk.tally.served = desk.tally.served.saturating_add(1);
-                    desk.log.line(now, |line| _ = line.octets(b"served ").decimal(totals.octets).octets(b" octets"));
+                    desk.log.line(now, &|line| _ = line.octets(b"served ").decimal(totals.octets).octets(b" octets"));
                     saw(Event::Served { to: *from, size: totals.octets });
                 }
                 _ => {
-                    desk.log.line(now, |line| _ = line.octets(b"a request was not served"));
+                    desk.log.line(now, &|line| _ = line.octets(b"a request was not served"));
                     saw(Event::NotServed { to: *from });
                 }
             },
@@ -353,8 +353,8 @@ fn stored<S: Store, const MEMBERS: usize>(
 ) {
     let name = wanted.name.as_bytes();
     desk.tally.stored = desk.tally.stored.saturating_add(1);
-    desk.log.line(now, |line| _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(size));
-    desk.tell(now, wanted.from, |text| {
+    desk.log.line(now, &|line| _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(size));
+    desk.tell(now, wanted.from, &|text| {
         text.octets(name).octets(b": ").decimal(size).octets(b" octets, MD5 ");
         for octet in digest.0 {
             text.hex_padded(octet.into(), 2);
