@@ -42,9 +42,7 @@ impl NameFilter {
     #[must_use]
     pub fn may_have(&self, name: &str) -> bool {
         *self == Self::ALL
-            || bits(name)
-                .iter()
-                .all(|bit| self.0.get(bit.octet).is_none_or(|octet| octet & bit.mask != 0))
+            || bits(name).iter().all(|bit| self.0.get(bit.octet).is_none_or(|octet| octet & bit.mask != 0))
     }
 }
 
