@@ -128,7 +128,7 @@ impl What<'_> {
         let is_short = |text: &str| !text.is_empty() && text.len() <= MAX_TEXT;
         match self {
             Self::Name(name) => is_short(name) && FileName::is_safe(name),
-            Self::Part(part) => is_short(part) && !part.contains(|c: char| c.is_control() || c == '/' || c == '\\'),
+            Self::Part(part) => is_short(part) && !part.chars().any(|c| c.is_control() || c == '/' || c == '\\'),
             Self::Md5(_) => true,
         }
     }
