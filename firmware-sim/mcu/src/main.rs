@@ -14,6 +14,7 @@
 
 mod board;
 mod clock;
+mod division;
 mod memory;
 mod settings;
 
