@@ -38,8 +38,8 @@ pub(super) struct Tally {
 /// Everything that is remembered but connections.
 pub(super) struct Desk<'a, S, const MEMBERS: usize> {
     pub(super) node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
-    pub(super) offers: Offers<OFFERS>,
-    pub(super) wanted: Vec<Wanted, QUEUE>,
+    pub(super) offers: &'a mut Offers<OFFERS>,
+    pub(super) wanted: &'a mut Vec<Wanted, QUEUE>,
     pub(super) store: S,
     pub(super) log: Log<'a>,
     pub(super) tally: Tally,
@@ -72,6 +72,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         }
     }
 
+    // In frames of their own, like what it calls, so that only the largest of them counts.
+    #[inline(never)]
     fn message(&mut self, now: Instant, incoming: &Incoming<'_>, saw: &mut impl FnMut(Event<'_>)) {
         if incoming.encrypted() {
             return;
@@ -89,6 +91,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Wants everything that a message offers.
+    #[inline(never)]
     fn queue(&mut self, now: Instant, incoming: &Incoming<'_>, saw: &mut impl FnMut(Event<'_>)) {
         let Some(packet_no) = incoming.token().low32().map(PacketNo) else { return };
         for attachment in Attachments::new(incoming.attachments).flatten() {
@@ -113,6 +116,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Answers a command.
+    #[inline(never)]
     fn obey(&mut self, now: Instant, incoming: &Incoming<'_>) {
         // An answer that nobody confirms keeps its place for seconds, and whoever asks meanwhile would be told that the
         // question arrived, and get no answer. So strangers have half of the places, and the latest one goes first.

@@ -87,6 +87,6 @@ mod tests {
         let mut log = Log::new(&mut ring);
         log.line(Instant::START, &|line| _ = line.octets(&[b'x'; LINE_MAX]));
         assert_eq!(log.len(), 0);
-        Log::new(&mut []).line(Instant::START, |line| _ = line.octet(b'x'));
+        Log::new(&mut []).line(Instant::START, &|line| _ = line.octet(b'x'));
     }
 }

@@ -159,6 +159,7 @@ impl<'a, H: Md5> Slot<'a, H> {
         moved
     }
 
+    #[inline(never)]
     fn serve(&mut self, now: Instant, from: SocketAddrV4) {
         self.session = match core::mem::replace(&mut self.session, nothing()) {
             Session::Free { buffer, .. } => Session::Serving {
@@ -211,6 +212,7 @@ impl<'a, H: Md5> Slot<'a, H> {
     }
 
     /// A machine has ended: says so.
+    #[inline(never)]
     fn ended<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,
@@ -269,6 +271,7 @@ impl<'a, H: Md5> Slot<'a, H> {
         self.session = Session::Free { buffer, since: None };
     }
 
+    #[inline(never)]
     fn take_buffer(&mut self) -> &'a mut [u8] {
         match core::mem::replace(&mut self.session, nothing()) {
             Session::Free { buffer, .. } | Session::Closing { buffer, .. } => buffer,
