@@ -61,10 +61,22 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    #[inline(always)]
     fn add(self, duration: Duration) -> Self {
-        // A `Duration` holds up to 2^64 seconds: what does not fit is as good as "never".
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(millis))
+        match u32::try_from(duration.as_millis()) {
+            Ok(millis) => self.after(millis),
+            // A `Duration` holds up to 2^64 seconds: what does not fit is as good as "never".
+            Err(_) => Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))),
+        }
+    }
+}
+
+impl Instant {
+    /// So many milliseconds later: almost all times that are added are constants of 32 bits, and one call for all of them is
+    /// shorter than as many additions of 64 bits.
+    #[cfg_attr(target_os = "none", inline(never))]
+    const fn after(self, millis: u32) -> Self {
+        Self(self.0.saturating_add(millis as u64))
     }
 }
 
@@ -90,6 +102,7 @@ pub(crate) fn div_rem(number: u64, by: NonZeroU32) -> (u64, u32) {
 
 /// The earlier of two deadlines, where `None` means "none".
 #[must_use]
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

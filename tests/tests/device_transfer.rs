@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::PORT;
-use feige_tests::device::{Board, Device, image, memory, monitor, stack_used, symbols};
+use feige_tests::device::{Board, Device, image, memory, monitor, ram_used};
 use feige_tests::lab::{Host, Lab};
 use feige_tests::program::{Ended, Program, SOON, run};
 use feige_tests::{Missing, or_skip};
@@ -100,13 +100,7 @@ fn on_a_chip() {
     let options = options.each_ref().map(String::as_str);
     let Some(bench) = or_skip(Bench::new(|host| Device::emulated(host, Board::Lm3s6965, &options))) else { return };
     everything(&bench, &[0, 5, 5_000, 9_000]);
-    // Nothing takes more of the stack; what is below it are the statics, the RAM disk of the application among them.
-    let symbols = symbols(&image);
-    let disk = symbols.iter().find(|(name, _)| name.contains("4DISK")).expect("the RAM disk").1.1;
-    let statics = symbols["_stack_end"].0 - 0x2000_0000 - disk;
-    let stack = stack_used(&symbols, |at, len| memory(folder.path(), at, len));
-    let ram = u64::from(statics) + stack;
-    println!("RAM: {statics} octets of statics, {stack} of stack, {ram} altogether");
+    let ram = ram_used(&image, |at, len| memory(folder.path(), at, len));
     assert!(ram <= 48 * 1024, "{ram} octets of RAM");
 }
 

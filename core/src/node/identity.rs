@@ -40,7 +40,7 @@ impl Name {
 }
 
 /// Collects what fits; everything here was cut to the capacity before.
-trait CollectCut: Iterator<Item = u8> + Sized {
+pub(super) trait CollectCut: Iterator<Item = u8> + Sized {
     fn collect_cut<const N: usize>(self) -> Vec<u8, N, u8> {
         let mut vec = Vec::new();
         for octet in self {
@@ -176,32 +176,6 @@ pub const TITLE_MAX: usize = 32;
 
 /// The most octets of an absence text; longer ones would not fit next to everything else on a device.
 pub const ABSENCE_MAX: usize = 128;
-
-/// Why we are away.
-#[derive(Clone, Debug)]
-pub(super) struct Absence {
-    utf8: (Vec<u8, TITLE_MAX, u8>, Vec<u8, ABSENCE_MAX, u8>),
-    legacy: (Vec<u8, TITLE_MAX, u8>, Vec<u8, ABSENCE_MAX, u8>),
-}
-
-impl Absence {
-    pub(super) fn new(title: BothSets<'_>, text: BothSets<'_>) -> Self {
-        let title_of = |octets| cut(octets, TITLE_MAX).iter().map(|&o| if o < 0x20 { b' ' } else { o }).collect_cut();
-        let text_of = |octets| cut(octets, ABSENCE_MAX).iter().map(|&o| if o == 0 { b' ' } else { o }).collect_cut();
-        Self {
-            utf8: (title_of(title.utf8), text_of(text.utf8)),
-            legacy: (title_of(title.legacy), text_of(text.legacy)),
-        }
-    }
-
-    pub(super) fn title(&self, utf8: bool) -> &[u8] {
-        if utf8 { self.utf8.0.as_slice() } else { self.legacy.0.as_slice() }
-    }
-
-    pub(super) fn text(&self, utf8: bool) -> &[u8] {
-        if utf8 { self.utf8.1.as_slice() } else { self.legacy.1.as_slice() }
-    }
-}
 
 #[cfg(test)]
 mod tests {

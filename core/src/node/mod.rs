@@ -37,6 +37,11 @@
 //! look-up among the members, one in the table of what was seen, and its own length.
 //! **Protocol**: R-IP-26 to 58, 126, 127, 133 and 134 in `docs/protocol/ipmsg.md`.
 
+#[cfg(feature = "absence")]
+mod absence;
+#[cfg(not(feature = "absence"))]
+#[path = "no_absence.rs"]
+mod absence;
 mod answers;
 mod compose;
 mod event;
@@ -68,8 +73,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::bucket::Bucket;
 use crate::hash::{Hash, Random};
+use absence::Absence;
 use answers::{Answer, Answers, Greeted, STRANGERS, Say, Token};
-use identity::Absence;
 #[cfg(feature = "lists")]
 use list::ListClient;
 use members::Debt;
@@ -208,6 +213,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     /// Goes away, or with `None` comes back, and tells everybody (R-IP-35).
+    #[cfg(feature = "absence")]
     pub fn set_absence(&mut self, now: Instant, notice: Option<AbsenceNotice<'_>>) {
         self.absence = notice.map(|notice| Absence::new(notice.title, notice.text));
         self.presence.tell_status(now);

@@ -28,7 +28,7 @@ impl FileName {
     /// A name that is too long is cut within, so that its extension stays.
     #[must_use]
     pub fn from_untrusted(name: &str) -> Self {
-        let name = name.trim_end_matches(['.', ' ']);
+        let name = trimmed(name, b". ");
         let mut safe = String::new();
         // What does not fit is left out: the room is counted first, so a failed push means nothing.
         if name.is_empty() || is_device(name) {
@@ -61,7 +61,7 @@ impl FileName {
                 extension.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
             }
             // The cut may have brought a dot or a space to the end.
-            None => while safe.ends_with(['.', ' ']) && safe.pop().is_some() {},
+            None => safe.truncate(trimmed(&safe, b". ").len()),
         }
         Self(safe)
     }
@@ -72,7 +72,7 @@ impl FileName {
         let changed = |character| safe_char(character) != character;
         !name.is_empty()
             && name.len() <= Self::MAX
-            && !name.ends_with(['.', ' '])
+            && trimmed(name, b". ").len() == name.len()
             && !is_device(name)
             && !name.chars().any(changed)
     }
@@ -81,9 +81,12 @@ impl FileName {
     /// UTF-8: octets outside ASCII of anything else are spelled `%xx`, so that different names stay different.
     #[must_use]
     pub fn from_octets(octets: &[u8]) -> Self {
-        if let Ok(name) = str::from_utf8(octets) {
-            return Self::from_untrusted(name);
-        }
+        str::from_utf8(octets).map_or_else(|_| Self::spelled(octets), Self::from_untrusted)
+    }
+
+    /// In a frame of its own, because few names are not UTF-8.
+    #[inline(never)]
+    fn spelled(octets: &[u8]) -> Self {
         let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
         let mut spelled = String::<{ 3 * Self::MAX }>::new();
         for &octet in octets {
@@ -105,6 +108,12 @@ impl FileName {
     }
 }
 
+/// Without those of these ASCII characters that are at its end.
+fn trimmed<'a>(name: &'a str, ends: &[u8]) -> &'a str {
+    let last = name.bytes().rposition(|octet| !ends.contains(&octet));
+    name.get(..last.map_or(0, |last| last.saturating_add(1))).unwrap_or_default()
+}
+
 /// Length in octets after [`safe_char`].
 fn safe_len(name: &str) -> usize {
     name.chars().map(safe_char).fold(0, |len, character| len.saturating_add(character.len_utf8()))
@@ -120,15 +129,17 @@ const fn safe_char(character: char) -> char {
 
 /// Whether Windows would open a device instead of a file: the name up to its first dot counts, in any case.
 fn is_device(name: &str) -> bool {
-    let stem = name.split(['.']).next().unwrap_or_default().trim_end_matches(' ');
+    let dot = name.bytes().position(|octet| octet == b'.').unwrap_or(name.len());
+    let stem = trimmed(name.get(..dot).unwrap_or_default(), b" ");
     let is = |device: &str| stem.eq_ignore_ascii_case(device);
     if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].into_iter().any(is) {
         return true;
     }
-    let port = |kind: &str| stem.get(..3).filter(|front| front.eq_ignore_ascii_case(kind)).and_then(|_| stem.get(3..));
+    let Some((kind, number)) = stem.split_at_checked(3) else { return false };
+    let is_port = ["COM", "LPT"].into_iter().any(|port| kind.eq_ignore_ascii_case(port));
+    let mut number = number.chars();
     // The superscripts count as digits there.
-    let digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "¹", "²", "³"];
-    port("COM").or_else(|| port("LPT")).is_some_and(|number| digits.contains(&number))
+    is_port && matches!((number.next(), number.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 
 impl AsRef<str> for FileName {

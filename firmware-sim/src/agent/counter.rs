@@ -121,7 +121,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
                 Source::File(id) => {
                     self.desk.store.remove(id).map_err(refusal)?;
                     let now = self.now;
-                    self.desk.log.line(now, |line| _ = line.octets(b"removed ").octets(path.as_bytes()));
+                    self.desk.log.line(now, &|line| _ = line.octets(b"removed ").octets(path.as_bytes()));
                     Ok(Reply::Done)
                 }
                 _ => Err((ErrorCode::Forbidden, "the log stays")),
@@ -233,7 +233,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         }
         self.desk.tally.served = self.desk.tally.served.saturating_add(1);
         let now = self.now;
-        self.desk.log.line(now, |line| _ = line.octets(b"served ").decimal(size).octets(b" octets, verified"));
+        self.desk.log.line(now, &|line| _ = line.octets(b"served ").decimal(size).octets(b" octets, verified"));
         Reply::Done
     }
 
@@ -265,7 +265,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         let Desk { store, log, .. } = &mut *self.desk;
         let stored = store.entry(file);
         let name = stored.as_ref().map_or(&[][..], |entry| entry.name.as_bytes());
-        log.line(self.now, |line| {
+        log.line(self.now, &|line| {
             _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(len).octets(b", verified");
         });
         Reply::Done

@@ -41,8 +41,8 @@ pub(super) struct Tally {
 /// Everything that is remembered but connections.
 pub(super) struct Desk<'a, S, const MEMBERS: usize> {
     pub(super) node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
-    pub(super) offers: Offers<OFFERS>,
-    pub(super) wanted: Vec<Wanted, QUEUE>,
+    pub(super) offers: &'a mut Offers<OFFERS>,
+    pub(super) wanted: &'a mut Vec<Wanted, QUEUE>,
     /// How many of them are being fetched; each has its place still, for another attempt.
     pub(super) fetching: usize,
     /// What strangers have asked for.
@@ -102,6 +102,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// `len`: octets of its datagram.
+    // In frames of their own, like what it calls, so that only the largest of them counts.
+    #[inline(never)]
     fn message(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize, saw: &mut impl FnMut(Event<'_>)) {
         if incoming.encrypted() {
             return;
@@ -135,6 +137,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     /// Strangers hear little until they confirm it (R-IP-38): addresses are easily forged, and an answer is longer than its
     /// question.
+    #[inline(never)]
     fn hold(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize) {
         // Whoever asks again and again fills no more than the places of strangers.
         if self.node.outgoing() >= OUTGOING / 2 {
@@ -149,6 +152,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Wants everything that a message offers.
+    #[inline(never)]
     fn queue(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize, saw: &mut impl FnMut(Event<'_>)) {
         let Some(packet_no) = incoming.token().low32().map(PacketNo) else { return };
         let proven = self.is_proven(incoming.from);
@@ -176,9 +180,10 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Answers a command of somebody who receives answers.
+    #[inline(never)]
     fn obey(&mut self, now: Instant, from: SocketAddrV4, command: Command<'_>) {
         if self.node.outgoing() >= OUTGOING && self.node.give_up_on_stranger() {
-            self.log.line(now, |line| _ = line.octets(b"an answer to a stranger was given up"));
+            self.log.line(now, &|line| _ = line.octets(b"an answer to a stranger was given up"));
         }
         let answer = match command {
             Command::Get(name) => return self.get(now, from, name),
@@ -214,7 +219,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         let auto = answer == Command::Unknown;
         let message = Message { text, utf8: true, auto, ..Message::default() };
         if self.node.send(now, from, &message).is_err() {
-            self.log.line(now, |line| _ = line.octets(b"too many answers wait, one was not sent"));
+            self.log.line(now, &|line| _ = line.octets(b"too many answers wait, one was not sent"));
         }
     }
 
@@ -230,7 +235,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     fn get(&mut self, now: Instant, to: SocketAddrV4, name: &[u8]) {
         if self.offer(now, to, name).is_err() {
-            self.tell(now, to, |text| {
+            self.tell(now, to, &|text| {
                 _ = text.octets(name).octets(b": cannot be offered. Send `ls` for what is there.");
             });
         }
@@ -290,13 +295,13 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Sends a short text, confirmed.
-    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: impl FnOnce(&mut Writer<'_>)) {
+    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: &dyn Fn(&mut Writer<'_>)) {
         let mut writer = Writer::new(front(self.scratch));
         say(&mut writer);
         let len = writer.finish().unwrap_or(TEXT);
         let text = self.scratch.get(..len).unwrap_or_default();
         if self.node.send(now, to, &Message { text, utf8: true, ..Message::default() }).is_err() {
-            self.log.line(now, |line| _ = line.octets(b"too many messages wait, one was not sent"));
+            self.log.line(now, &|line| _ = line.octets(b"too many messages wait, one was not sent"));
         }
     }
 
@@ -310,10 +315,10 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     ) {
         let name = wanted.name.as_bytes();
         self.tally.refused = self.tally.refused.saturating_add(1);
-        self.log.line(now, |line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
+        self.log.line(now, &|line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
         match wanted.question {
             None => {
-                self.tell(now, wanted.from, |text| {
+                self.tell(now, wanted.from, &|text| {
                     _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes());
                 });
             }

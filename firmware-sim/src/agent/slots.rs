@@ -169,6 +169,7 @@ impl<'a, H: Md5> Slot<'a, H> {
         moved
     }
 
+    #[inline(never)]
     fn serve(&mut self, now: Instant, from: SocketAddrV4) {
         self.session = match core::mem::replace(&mut self.session, nothing()) {
             Session::Free { buffer, .. } => Session::Serving {
@@ -223,6 +224,7 @@ impl<'a, H: Md5> Slot<'a, H> {
     }
 
     /// A machine has ended: says so.
+    #[inline(never)]
     fn ended<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,
@@ -236,11 +238,11 @@ impl<'a, H: Md5> Slot<'a, H> {
                 (Ok(Outcome::Complete(totals)), Some(offer)) => {
                     desk.offers.fetched(now, offer);
                     desk.tally.served = desk.tally.served.saturating_add(1);
-                    desk.log.line(now, |line| _ = line.octets(b"served ").decimal(totals.octets).octets(b" octets"));
+                    desk.log.line(now, &|line| _ = line.octets(b"served ").decimal(totals.octets).octets(b" octets"));
                     saw(Event::Served { to: *from, size: totals.octets });
                 }
                 _ => {
-                    desk.log.line(now, |line| _ = line.octets(b"a request was not served"));
+                    desk.log.line(now, &|line| _ = line.octets(b"a request was not served"));
                     saw(Event::NotServed { to: *from });
                 }
             },
@@ -283,6 +285,7 @@ impl<'a, H: Md5> Slot<'a, H> {
         self.session = Session::Free { buffer, since: None };
     }
 
+    #[inline(never)]
     fn take_buffer(&mut self) -> &'a mut [u8] {
         match core::mem::replace(&mut self.session, nothing()) {
             Session::Free { buffer, .. } | Session::Closing { buffer, .. } => buffer,
@@ -367,8 +370,8 @@ fn stored<S: Store, const MEMBERS: usize>(
 ) {
     let name = wanted.name.as_bytes();
     desk.tally.stored = desk.tally.stored.saturating_add(1);
-    desk.log.line(now, |line| _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(size));
-    desk.tell(now, wanted.from, |text| {
+    desk.log.line(now, &|line| _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(size));
+    desk.tell(now, wanted.from, &|text| {
         text.octets(name).octets(b": ").decimal(size).octets(b" octets, MD5 ");
         for octet in digest.0 {
             text.hex_padded(octet.into(), 2);

@@ -8,7 +8,7 @@ use crate::digest::{BlockDigest, Digest};
 use crate::wire::transfer::Data;
 
 /// Damaged blocks that are remembered; with more, the connection is not worth repairing.
-const DAMAGED: usize = 16;
+const DAMAGED: usize = if cfg!(target_os = "none") { 4 } else { 16 };
 
 /// How often blocks are asked for again in one file.
 const REPAIRS: u8 = 32;
