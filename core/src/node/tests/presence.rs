@@ -174,10 +174,35 @@ fn dial_up_members_and_greeted_addresses_are_told_by_unicast() {
     let receivers = |sent: Vec<(Destination, Vec<u8>)>| sent.into_iter().map(|(to, _)| to).collect::<Vec<_>>();
     let all = [Destination::Broadcast, Destination::Unicast(peer(50)), Destination::Unicast(peer(7))];
     assert_eq!(receivers(sent(&mut node, at(3_000))), all);
+    let answer = b"1_iptux 0.9.4:3:bob:bob-pc:65795:bob\0\0icon.png\0utf-8\0";
+    assert!(node.handle_datagram(at(3_001), peer(7), answer).is_ok());
     node.leave(at(4_000));
     let exits = sent(&mut node, at(4_000));
     assert!(exits.iter().all(|(_, octets)| octets.windows(10).any(|part| part == b":18874370:")));
     assert_eq!(receivers(exits), all);
+}
+
+/// R-IP-34, R-IP-38: a dial-up member that no word was exchanged with is told by unicast as long as it answers.
+#[test]
+fn a_dial_up_member_that_answers_is_told_every_round() {
+    let mut node = Small::new(identity(), PacketNo(100), 1);
+    node.announce(at(0));
+    let _ = run(&mut node, 0, 6_000);
+    meet(&mut node, 7, b"1:1700000001:bob:pc-b:18939905:Bob\0Ops\0\nUN:bob\nHN:pc-b\nNN:Bob\nGN:Ops\n\0");
+    let mut now = 6_000;
+    for _ in 0..10 {
+        let (trace, alarms) = run(&mut node, now, now + 180_000);
+        now += 180_000;
+        assert!(alarms.is_empty(), "{alarms:?}");
+        let entry = "\0\nUN:飞\nHN:pc-a\nNN:阿飞\n".as_bytes();
+        let told = |(_, to, octets): &&(u64, Destination, Vec<u8>)| {
+            *to == Destination::Unicast(peer(7)) && octets.windows(entry.len()).any(|part| part == entry)
+        };
+        assert_eq!(trace.iter().filter(told).count(), 1, "{trace:?}");
+        let answer = b"1:1700000002:bob:pc-b:27328515:Bob\0Ops\0";
+        assert!(node.handle_datagram(at(now), peer(7), answer).is_ok());
+    }
+    assert!(!node.member_at(peer(7)).unwrap().proven);
 }
 
 /// proves: R-IP-35, R-IP-37, R-IP-58
