@@ -26,6 +26,12 @@ impl Name {
         Self(sendable(cut(octets, NAME_MAX), place).collect_cut())
     }
 
+    /// The name as it can be read in any character set: `?` for every octet that is not ASCII.
+    #[cfg(feature = "lists")]
+    pub(super) fn ascii(&self) -> Self {
+        Self(self.0.iter().map(|&octet| if octet.is_ascii() { octet } else { b'?' }).collect_cut())
+    }
+
     /// The octets.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

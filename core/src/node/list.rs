@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::answers::{Answer, Say};
 use super::compose::fit;
 use super::event::{Event, Rejected};
-use super::members::{Change, Profile};
+use super::members::{Change, Member, Profile};
 use super::receive::Sender;
 use super::{Destination, Full, Node};
 use crate::text::Text;
@@ -191,9 +191,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let mut wanted = measure.wanted().saturating_add(1);
         let mut count = 0_u32;
         let mut complete = true;
-        for host in self.listed().skip(first) {
+        for member in self.members.iter().skip(first) {
             let mut one = Writer::new(&mut []);
-            host.write(&mut one);
+            write_member(member, utf8, &mut one);
             let with_it = wanted.saturating_add(one.wanted());
             if with_it > most {
                 complete = false;
@@ -208,20 +208,25 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let next = (!complete).then(|| start.saturating_add(count));
         fit(allow, buffer, |writer| {
             front(writer, next, count);
-            self.listed().skip(first).take(usize::try_from(count).unwrap_or(0)).for_each(|host| host.write(writer));
+            let members = self.members.iter().skip(first).take(usize::try_from(count).unwrap_or(0));
+            members.for_each(|member| write_member(member, utf8, writer));
             writer.octet(0);
         })
     }
+}
 
-    /// The members as a list shows them. A status of zero would have readers delete them (R-IP-124).
-    fn listed(&self) -> impl Iterator<Item = ListedHost<'_>> {
-        self.members.iter().map(|member| ListedHost {
-            user: Text::new(member.user.as_bytes()),
-            host: Text::new(member.host.as_bytes()),
-            status: member.options.bits() | u32::from(Command::BrEntry.code()),
-            address: member.at,
-            nick: Text::new(member.nick.as_bytes()),
-            group: Text::new(member.group.as_bytes()),
-        })
-    }
+/// A member as a list in this character set shows it (R-IP-128). A status of zero would have readers delete it (R-IP-124).
+fn write_member(member: &Member, utf8: bool, writer: &mut Writer<'_>) {
+    let Member { user, host, nick, group, .. } = member;
+    let [user, host, nick, group] =
+        [user, host, nick, group].map(|name| if member.names_utf8 == utf8 { name.clone() } else { name.ascii() });
+    let listed = ListedHost {
+        user: Text::new(user.as_bytes()),
+        host: Text::new(host.as_bytes()),
+        status: member.options.bits() | u32::from(Command::BrEntry.code()),
+        address: member.at,
+        nick: Text::new(nick.as_bytes()),
+        group: Text::new(group.as_bytes()),
+    };
+    listed.write(writer);
 }

@@ -255,47 +255,6 @@ fn our_own_broadcasts_are_recognised() {
     assert!(matches!(twin, Ok(Some(Event::Message(_)))), "{twin:?}");
 }
 
-/// R-IP-120, 126, 127: one node asks another.
-#[test]
-fn a_list_of_hosts_in_parts() {
-    let mut server = Node::<32, 1, 256, 8>::new(plain_identity(), PacketNo(100), 1);
-    server.announce(at(0));
-    for last in 10..40 {
-        let entry = std::format!("1:{last}:user-with-a-long-name-{last}:host-{last}:2097153:Nick {last}\0Group\0");
-        assert!(server.handle_datagram(at(0), peer(last), entry.as_bytes()).is_ok());
-    }
-    let _ = run(&mut server, 0, 4_000);
-    let names = Names::new(b"bob", b"pc-b", b"", b"");
-    let identity = Identity { version: "1", software: "", utf8: names.clone(), legacy: names };
-    let mut client = Node::<64, 1, 256, 8>::new(identity, PacketNo(1), 2);
-    client.ask_list(at(5_000)).unwrap();
-    // The server trusts the client.
-    let _ = server.handle_datagram(at(5_000), peer(2), b"1:0:bob:pc-b:1:bob\0");
-    server.proven(at(5_000), *peer(2).ip());
-    let (mut added, mut parts) = (0, 0);
-    for _ in 0..20 {
-        for (_, octets) in sent(&mut client, at(5_000)) {
-            let _ = server.handle_datagram(at(5_000), peer(2), &octets);
-        }
-        for (_, octets) in
-            sent(&mut server, at(5_000)).into_iter().filter(|(to, _)| *to == Destination::Unicast(peer(2)))
-        {
-            assert!(octets.len() <= 1400);
-            if let Ok(Some(Event::Listed { added: more, .. })) = client.handle_datagram(at(5_000), peer(1), &octets) {
-                added += more;
-                parts += 1;
-            }
-        }
-    }
-    // Itself it leaves out.
-    assert_eq!((added, client.members().count()), (30, 30));
-    assert!(parts > 1, "{parts}");
-    assert!(client.members().all(|member| member.listed));
-    // Nobody asked this time.
-    let list = b"1:5:x:y:19:    0\x07    1\x07u\x07h\x071\x0710.0.0.1\x0730985\x07n\x07g\x07\0";
-    assert_eq!(client.handle_datagram(at(5_000), peer(1), list).unwrap_err(), Rejected::Unasked);
-}
-
 #[test]
 fn questions_about_program_and_absence_are_answered() {
     let (mut asking, mut asked) = (node(), node());
