@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::text::Text;
 use crate::wire::ipmsg::{Place, sendable};
 
 /// The most octets of a name that are kept; what is longer is cut between two characters.
@@ -144,6 +145,11 @@ impl Names {
             nick: Name::sendable(if nick.is_empty() { user } else { nick }, Place::Nick),
             group: Name::sendable(group, Place::Group),
         }
+    }
+
+    /// Whether these are the names of this user on this host.
+    pub(super) fn are(&self, user: Text<'_>, host: Text<'_>) -> bool {
+        user.as_bytes() == self.user.as_bytes() && host.as_bytes() == self.host.as_bytes()
     }
 }
 

@@ -136,13 +136,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
         let list = HostList::parse(datagram.body)?;
         let mut added = 0_usize;
-        let own = &self.identity.utf8;
-        for host in list.hosts() {
-            let Ok(host) = host else { continue };
-            if host.has_left() {
-                continue;
-            }
-            if host.user.as_bytes() == own.user.as_bytes() && host.host.as_bytes() == own.host.as_bytes() {
+        for host in list.hosts().flatten() {
+            let ours = |utf8| self.identity.names(utf8).are(host.user, host.host);
+            if host.has_left() || !is_one_host(host.address) || ours(false) || ours(true) {
                 continue;
             }
             let profile = Profile {
@@ -151,7 +147,8 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 nick: host.nick.as_bytes(),
                 group: host.group.as_bytes(),
                 names_utf8: datagram.header.options.contains(Options::UTF8),
-                options: host.options(),
+                // Nobody makes us send to others.
+                options: host.options().without(Options::DIALUP),
                 listed: true,
                 ..Profile::default()
             };
@@ -213,6 +210,13 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             writer.octet(0);
         })
     }
+}
+
+/// Whether a list may name this address: one of one host, of another machine. Which are broadcast addresses of subnets
+/// we cannot know.
+fn is_one_host(at: SocketAddrV4) -> bool {
+    let [network, ..] = at.ip().octets();
+    at.port() != 0 && matches!(network, 1..=126 | 128..=223)
 }
 
 /// A member as a list in this character set shows it (R-IP-128). A status of zero would have readers delete it (R-IP-124).

@@ -166,10 +166,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if header.command == Command::SendMsg && header.options.contains(Options::SEND_CHECK) {
             return false;
         }
-        let ours = |utf8| {
-            let names = self.identity.names(utf8);
-            header.user.as_bytes() == names.user.as_bytes() && header.host.as_bytes() == names.host.as_bytes()
-        };
+        let ours = |utf8| self.identity.names(utf8).are(header.user, header.host);
         self.echoes.contains(&Some(PacketNo(number))) && (ours(false) || ours(true))
     }
 

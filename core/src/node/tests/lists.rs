@@ -96,3 +96,35 @@ fn a_list_is_in_one_character_set() {
     assert!(is_utf8);
     assert_eq!(in_utf8, [row("飞a".as_bytes(), b"pc-u", "飞".as_bytes()), row(b"??b", b"pc-g", b"??")]);
 }
+
+/// proves: R-IP-127
+#[test]
+fn a_list_is_hearsay() {
+    let mut node = Node::<16, 1, 256, 8>::new(identity(), PacketNo(100), 1);
+    node.announce(at(0));
+    let _ = run(&mut node, 0, 6_000);
+    node.ask_list(at(6_000)).unwrap();
+    let _ = sent(&mut node, at(6_000));
+    let _ = node.handle_datagram(at(6_000), peer(1), b"1:5:x:y:17:");
+    let _ = sent(&mut node, at(6_000));
+    let mut list = b"1:6:x:y:19:    0\x07   11\x07".to_vec();
+    let addresses = ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255"];
+    for (number, address) in addresses.into_iter().enumerate() {
+        list.extend(std::format!("u{number}\x07h\x071\x07{address}\x0730985\x07n\x07g\x07").bytes());
+    }
+    list.extend(b"u\x07h\x071\x0710.0.0.1\x070\x07n\x07g\x07");
+    // Ourselves, in either set.
+    list.extend(b"\xb7\xc9\x07pc-a\x071\x0710.0.0.2\x0730985\x07n\x07g\x07");
+    list.extend("飞\x07pc-a\x071\x0710.0.0.3\x0730985\x07n\x07g\x07".bytes());
+    // Somebody, who is said to want entries by unicast, and our names in UTF-8.
+    list.extend(b"bob\x07pc-b\x0718939905\x0710.0.0.4\x0730985\x07n\x07g\x07\0");
+    let Ok(Some(Event::Listed { added: 1, complete: true, .. })) = node.handle_datagram(at(6_000), peer(1), &list)
+    else {
+        panic!("{:?}", node.members().map(|member| member.at).collect::<Vec<_>>());
+    };
+    let bob = node.members().next().unwrap();
+    assert_eq!((bob.at, bob.dialup(), bob.utf8()), ("10.0.0.4:2425".parse().unwrap(), false, true));
+    node.set_absence(at(7_000), Some(AbsenceNotice { title: BothSets::default(), text: BothSets::default() }));
+    let (trace, _) = run(&mut node, 7_000, 400_000);
+    assert!(trace.iter().all(|(_, to, _)| *to == Destination::Broadcast), "{trace:?}");
+}
