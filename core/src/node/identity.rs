@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::text::Text;
 use crate::wire::ipmsg::{Place, sendable};
 
 /// The most octets of a name that are kept; what is longer is cut between two characters.
@@ -24,6 +25,12 @@ impl Name {
     /// The name as it may be sent in `place`.
     fn sendable(octets: &[u8], place: Place) -> Self {
         Self(sendable(cut(octets, NAME_MAX), place).collect_cut())
+    }
+
+    /// The name as it can be read in any character set: `?` for every octet that is not ASCII.
+    #[cfg(feature = "lists")]
+    pub(super) fn ascii(&self) -> Self {
+        Self(self.0.iter().map(|&octet| if octet.is_ascii() { octet } else { b'?' }).collect_cut())
     }
 
     /// The octets.
@@ -138,6 +145,11 @@ impl Names {
             nick: Name::sendable(if nick.is_empty() { user } else { nick }, Place::Nick),
             group: Name::sendable(group, Place::Group),
         }
+    }
+
+    /// Whether these are the names of this user on this host.
+    pub(super) fn are(&self, user: Text<'_>, host: Text<'_>) -> bool {
+        user.as_bytes() == self.user.as_bytes() && host.as_bytes() == self.host.as_bytes()
     }
 }
 

@@ -28,10 +28,11 @@
 //! assert_eq!(octets, b"1:1700000001:alice:pc-a:33:7\0");
 //! ```
 //!
-//! **Guarantees**: no panic, no growth, no clock, no I/O. One datagram causes at most one event and three answers.
+//! **Guarantees**: no panic, no growth, no clock, no I/O. One datagram causes at most one event and two answers.
 //! Everything that was sent to wait for a confirmation is confirmed or given up, once. A message is handed to the
-//! application once, however often it arrives, as long as [`Seen`] remembers it. To addresses that never proved that
-//! they receive goes at most three times what came from them, and not often (R-IP-38).
+//! application once, however often it arrives, as long as [`Seen`] remembers it. Of itself a node sends to addresses that
+//! never proved that they receive at most three times what came from them, answers and rounds together, and not often
+//! (R-IP-38).
 //!
 //! **Memory**: what its four capacities say; `Node<16, 8, 4096, 32>` fits into 12 KiB. **Time**: a datagram costs a
 //! look-up among the members, one in the table of what was seen, and its own length.
@@ -429,10 +430,10 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 Debt::Status => Say::Absence,
                 Debt::Exit => Say::Exit,
             };
-            let allow = if debt == Debt::Answer { usize::from(member.owed.allow) } else { usize::MAX };
+            let allow = if member.proven { usize::MAX } else { member.owed.allow };
             let answer = Answer { to: Destination::Unicast(member.at), utf8: member.utf8(), allow, say };
             let len = self.compose(&answer, self.next, buffer)?;
-            self.members.paid(index, debt);
+            self.members.paid(index, debt, len.unwrap_or_default());
             if let Some(len) = len {
                 return Ok(self.transmit(answer.to, len));
             }
@@ -465,16 +466,19 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if self.presence.told(now, round) {
             self.members.count_round();
         }
-        let greeted = &self.greeted;
-        self.members.owe_all(debt, |member| member.dialup() && !greeted.contains(&member.at));
-        if round == Round::Status && self.sets_differ() {
-            // R-IP-21: nobody answers this broadcast.
-            self.members.owe_all(debt, Member::utf8);
-        }
-        if round == Round::Entry {
-            // R-IP-33: it did not hear the broadcast, which has options.
-            self.members.owe_all(Debt::PlainEntry, |member| member.client == Kind::Shiyeline);
-        }
+        let sets_differ = self.sets_differ();
+        let Self { members, greeted, bucket, .. } = self;
+        members.owe_all(|member| {
+            let debt = match round {
+                // R-IP-33: it did not hear the broadcast, which has options.
+                Round::Entry if member.client == Kind::Shiyeline => Debt::PlainEntry,
+                // R-IP-21: nobody answers this broadcast.
+                Round::Status if sets_differ && member.utf8() => debt,
+                _ if member.dialup() && !greeted.contains(&member.at) => debt,
+                _ => return None,
+            };
+            (member.proven || bucket.take(now, STRANGERS)).then_some(debt)
+        });
         if round != Round::Status {
             self.greeting = 0;
         }

@@ -20,7 +20,7 @@ impl FileName {
     /// The most octets that a name may have: what the usual file systems allow.
     pub const MAX: usize = 255;
 
-    /// Longer "extensions" are part of the name when a name has to be cut.
+    /// Longer "extensions" are part of the name when a name has to be cut, and so are those of half its length.
     const MAX_EXTENSION: usize = 32;
 
     /// Makes the nearest safe name of `name`. Two names can become the same.
@@ -28,28 +28,40 @@ impl FileName {
     /// A name that is too long is cut within, so that its extension stays.
     #[must_use]
     pub fn from_untrusted(name: &str) -> Self {
+        Self::within(name, Self::MAX)
+    }
+
+    /// Like [`FileName::from_untrusted`], for a store whose names have at most `max` octets; at least 1, at most
+    /// [`FileName::MAX`].
+    #[must_use]
+    pub fn within(name: &str, max: usize) -> Self {
         let name = trimmed(name, b". ");
+        let max = max.clamp(1, Self::MAX);
+        // The cut itself may leave nothing, or a device of Windows, so the outcome is what has to be safe.
+        let plain = Self::cut("", name, max);
+        if Self::is_safe(plain.as_str()) { plain } else { Self::cut("_", name, max) }
+    }
+
+    /// `front` and `name`, whose characters are replaced and which is cut where that is longer than `max` octets.
+    fn cut(front: &str, name: &str, max: usize) -> Self {
         let mut safe = String::new();
         // What does not fit is left out: the room is counted first, so a failed push means nothing.
-        if name.is_empty() || is_device(name) {
-            let _ = safe.push('_');
-        }
-        let room = Self::MAX.saturating_sub(safe.len());
-        if safe_len(name) <= room {
-            name.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
-            return Self(safe);
-        }
+        let _ = safe.push_str(front);
+        let fits = front.len().saturating_add(safe_len(name)) <= max;
         // Not `rsplit_once`, which contains a panic that the compiler cannot rule out.
-        let dot = name.bytes().rposition(|octet| octet == b'.');
+        let dot = name.bytes().rposition(|octet| octet == b'.').filter(|_| !fits);
         let parts = dot.and_then(|dot| Some((name.get(..dot)?, name.get(dot.saturating_add(1)..)?)));
         let (stem, extension) = match parts {
-            Some((stem, extension)) if !stem.is_empty() && safe_len(extension) <= Self::MAX_EXTENSION => {
+            // An extension takes less than half.
+            Some((stem, extension))
+                if !stem.is_empty() && safe_len(extension) <= Self::MAX_EXTENSION.min(max.saturating_sub(1) / 2) =>
+            {
                 (stem, Some(extension))
             }
             _ => (name, None),
         };
         let reserved = extension.map_or(0, |extension| safe_len(extension).saturating_add(1));
-        let room = Self::MAX.saturating_sub(reserved);
+        let room = max.saturating_sub(reserved);
         for character in stem.chars().map(safe_char) {
             if safe.len().saturating_add(character.len_utf8()) > room || safe.push(character).is_err() {
                 break;
@@ -198,8 +210,14 @@ mod tests {
             ("console", "console"),
             ("nul/", "nul_"),
             ("👨‍👩‍👧.png", "👨‍👩‍👧.png"),
+            // What is safe as a whole may not be when it was cut.
+            (&format!("{}x", " ".repeat(300)), "_"),
+            (&format!("{}{}", ".".repeat(260), "x".repeat(40)), "_"),
+            (&format!("con{}x", " ".repeat(300)), "_con"),
+            (&format!("con{}x.txt", " ".repeat(300)), &format!("_con{}.txt", " ".repeat(247))),
         ] {
             assert_eq!(FileName::from_untrusted(received).as_str(), safe, "{received:?}");
+            assert!(FileName::is_safe(safe), "{safe:?}");
         }
     }
 
@@ -216,6 +234,28 @@ mod tests {
         assert_eq!(device.as_str().len(), FileName::MAX);
         assert_eq!(FileName::from_untrusted(&"z".repeat(255)).as_str().len(), 255);
         assert_eq!(FileName::from_untrusted(&"z".repeat(256)).as_str().len(), 255);
+    }
+
+    #[test]
+    fn stores_may_want_shorter_names() {
+        let long = format!("{}.tar.gz", "文".repeat(100));
+        assert_eq!(FileName::within(&long, 64).as_str(), format!("{}.gz", "文".repeat(20)));
+        for (received, max, name) in [
+            ("report.doc", 10, "report.doc"),
+            ("report.doc", 9, "repor.doc"),
+            ("report.doc", 8, "repo.doc"),
+            ("report.doc", 6, "report"),
+            ("console.log", 8, "cons.log"),
+            ("console.log", 7, "_co.log"),
+            ("console", 3, "_co"),
+            ("a. b", 3, "a"),
+            ("文", 2, "_"),
+            ("", 0, "_"),
+            (&"x".repeat(300), usize::MAX, &"x".repeat(FileName::MAX)),
+        ] {
+            assert_eq!(FileName::within(received, max).as_str(), name, "{received:?} within {max}");
+            assert!(FileName::is_safe(name), "{name:?}");
+        }
     }
 
     #[test]
