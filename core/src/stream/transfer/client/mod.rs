@@ -205,13 +205,18 @@ struct Outgoing {
     told: Digest,
     /// The server is ready.
     ready: bool,
-    /// Blocks are sent again: they count no more.
-    repairing: bool,
+    /// So often a block was asked for again.
+    repairs: u8,
 }
 
 impl Outgoing {
     fn new(size: u64) -> Self {
-        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairing: false }
+        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairs: 0 }
+    }
+
+    /// Over the blocks that leave; `None` if they are sent again and count no more.
+    fn counted(&mut self) -> Option<&mut BlockDigest> {
+        (self.repairs == 0).then_some(&mut self.digest)
     }
 }
 

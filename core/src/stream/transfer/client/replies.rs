@@ -1,8 +1,8 @@
 //! What the answers of a server mean to a client.
 
-use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Stage, UNWANTED_MOST};
+use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Outgoing, Stage, UNWANTED_MOST};
 use crate::digest::Hasher;
-use crate::stream::transfer::receiving::Receiving;
+use crate::stream::transfer::receiving::{REPAIRS, Receiving};
 use crate::stream::transfer::scram;
 use crate::stream::transfer::sending::{Direction, Sending};
 use crate::stream::{Outcome, ProtocolError};
@@ -74,8 +74,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 _ => self.violation(),
             },
             (Stage::Work, Reply::Repair { at, len }) => match &mut self.session.outgoing {
-                Some(outgoing) if outgoing.ready && at.saturating_add(u64::from(len)) <= outgoing.size => {
-                    outgoing.repairing = true;
+                Some(outgoing) if outgoing.may_repair(at, len) => {
+                    outgoing.repairs = outgoing.repairs.saturating_add(1);
                     let sending = Sending::new(Direction::Up, at, u64::from(len), outgoing.block);
                     self.take_header();
                     self.session.stage = Stage::Sending { sending, inline: false };
@@ -227,6 +227,16 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         };
         self.take_header();
         self.session.stage = stage;
+    }
+}
+
+impl Outgoing {
+    /// Whether a server may ask for this range again: a block of the file, and not too often (R-VT-64).
+    fn may_repair(&self, at: u64, len: u32) -> bool {
+        let len = u64::from(len);
+        let block = u64::from(self.block);
+        let is_block = len > 0 && len <= block && at.checked_rem(block) == Some(0);
+        self.ready && self.repairs < REPAIRS && is_block && at.saturating_add(len) <= self.size
     }
 }
 

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use super::peer::{Heard, Script, down, hello, let_in, messages, say};
 use super::stores::{Desk, Job, Shelf, get};
 use super::{Pair, complete, octets, put, verified};
-use crate::digest::Digest;
+use crate::digest::{BlockDigest, Digest};
 use crate::stream::transfer::Credentials;
 use crate::stream::{Outcome, ProtocolError};
 use crate::wire::transfer::{Data, Entry, EntryKind, ErrorCode, File, Reply, Request};
@@ -194,6 +194,9 @@ fn a_file_is_stored_when_the_server_says_so_with_its_digest() {
         vec![say(&Reply::Repair { at: 0, len: 4096 })],
         vec![ready.clone(), say(&Reply::Repair { at: 8192, len: 4096 })],
         vec![ready.clone(), say(&Reply::Repair { at: u64::MAX, len: 1 })],
+        vec![ready.clone(), say(&Reply::Repair { at: 0, len: 0 })],
+        vec![ready.clone(), say(&Reply::Repair { at: 0, len: 4097 })],
+        vec![ready.clone(), say(&Reply::Repair { at: 4095, len: 4096 })],
         vec![ready.clone(), say(&Reply::Done)],
     ] {
         let said: Vec<&[u8]> = said.iter().map(|said| &**said).collect();
@@ -202,6 +205,29 @@ fn a_file_is_stored_when_the_server_says_so_with_its_digest() {
     let (heard, desk) = hears(job(), &[&ready, &stored, &say(&Reply::Done)]);
     assert!(matches!(heard.ending, Ok(Outcome::Complete(totals)) if totals.files == 0), "{:?}", heard.ending);
     assert!(desk.heard.iter().any(|heard| heard.contains("DigestMismatch")), "{:?}", desk.heard);
+}
+
+/// Each block that is sent again is progress: only the count of them ends it.
+///
+/// proves: R-VT-64
+#[test]
+fn repairs_have_an_end() {
+    let whole = octets(10_000, 1);
+    let repairs = |count| {
+        let repair = say(&Reply::Repair { at: 8192, len: 1808 }).repeat(count);
+        let stored = say(&Reply::Stored { digest: digest_of(&whole) });
+        [say(&Reply::Ready { offset: 0, block: 12 }), repair, stored].concat()
+    };
+    let (heard, _) = hears(put("f", &whole, false), &[&repairs(32), &say(&Reply::Done)]);
+    assert!(matches!(heard.ending, Ok(Outcome::Complete(totals)) if totals.files == 1), "{:?}", heard.ending);
+    breaks_the_rules(put("f", &whole, false), &[&repairs(33), &say(&Reply::Done)]);
+}
+
+/// The digest of a file in blocks of 4 KiB.
+fn digest_of(whole: &[u8]) -> Digest {
+    let mut digest = BlockDigest::new();
+    whole.chunks(4096).for_each(|block| digest.push(&Digest::of(block)));
+    digest.finish()
 }
 
 /// An error that comes after the store has given the file up is not told again: it would be taken for the next answer.
