@@ -16,7 +16,7 @@ use super::{Buffers, PROGRESS_TIME, Settings};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
-use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request};
+use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request, block_len};
 
 /// After its last word a client reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
@@ -193,6 +193,14 @@ struct Incoming {
     unwanted: Option<u64>,
     /// A damaged block was asked for again, and its answer has not begun.
     repairing: bool,
+}
+
+impl Incoming {
+    fn new(head: File) -> Self {
+        let end = head.offset.saturating_add(head.length);
+        let file = Receiving::new(head.offset, end, block_len(head.block).unwrap_or(1));
+        Self { file, head, unwanted: None, repairing: false }
+    }
 }
 
 #[derive(Debug)]
