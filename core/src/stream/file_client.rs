@@ -18,7 +18,8 @@ pub enum Announced {
     Size(u64),
     /// Nothing: everything until the server closes.
     Unknown {
-        /// The file must be shorter than this, offset included.
+        /// The file must be shorter than this, offset included. If that leaves room for nothing, neither the store nor
+        /// the server is asked, and it ends with [`ProtocolError::TooMuch`].
         limit: u64,
     },
 }
@@ -68,7 +69,12 @@ impl<'b> FileClient<'b> {
     ) -> Result<Self, BufferTooSmall> {
         let filled = request.emit(buffer)?;
         let offset = request.offset;
-        Ok(Self { buffer, filled, sent: 0, announced, at: offset, offset, metadata, stage: Stage::Opening, since: now })
+        // Without room for an octet, an empty file is not what was offered: the store must not be asked for one.
+        let stage = match announced {
+            Announced::Unknown { limit } if limit <= offset => Stage::Over(Err(ProtocolError::TooMuch)),
+            Announced::Size(_) | Announced::Unknown { .. } => Stage::Opening,
+        };
+        Ok(Self { buffer, filled, sent: 0, announced, at: offset, offset, metadata, stage, since: now })
     }
 
     /// Gives the buffer back.

@@ -357,6 +357,13 @@ fn a_file_of_unknown_size() {
     assert_eq!(ended, broken(ProtocolError::TooMuch));
     assert!(ram.received.is_empty());
     assert_eq!(fetch(b"", 100).0, Ok(Outcome::Refused));
+    // No room: the store, which would put an empty file in the place of another, is not asked, nor is the server.
+    for (limit, offset) in [(0, 0), (3, 3), (3, 4)] {
+        let script = Script::new(b"hello", Ending::Eof);
+        let (ended, script, ram) = fetch_file(script, Announced::Unknown { limit }, offset);
+        assert_eq!(ended, broken(ProtocolError::TooMuch));
+        assert!(script.written.is_empty() && ram.received.is_empty() && ram.open.is_none());
+    }
 }
 
 /// The server hears of it, the client waits for nothing. proves: R-IP-79

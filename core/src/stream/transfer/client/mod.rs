@@ -16,7 +16,7 @@ use super::{Buffers, PROGRESS_TIME, Settings};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
-use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request};
+use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request, block_len};
 
 /// After its last word a client reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
@@ -195,6 +195,14 @@ struct Incoming {
     repairing: bool,
 }
 
+impl Incoming {
+    fn new(head: File) -> Self {
+        let end = head.offset.saturating_add(head.length);
+        let file = Receiving::new(head.offset, end, block_len(head.block).unwrap_or(1));
+        Self { file, head, unwanted: None, repairing: false }
+    }
+}
+
 #[derive(Debug)]
 struct Outgoing {
     size: u64,
@@ -205,13 +213,18 @@ struct Outgoing {
     told: Digest,
     /// The server is ready.
     ready: bool,
-    /// Blocks are sent again: they count no more.
-    repairing: bool,
+    /// So often a block was asked for again.
+    repairs: u8,
 }
 
 impl Outgoing {
     fn new(size: u64) -> Self {
-        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairing: false }
+        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairs: 0 }
+    }
+
+    /// Over the blocks that leave; `None` if they are sent again and count no more.
+    fn counted(&mut self) -> Option<&mut BlockDigest> {
+        (self.repairs == 0).then_some(&mut self.digest)
     }
 }
 
