@@ -3,10 +3,12 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use feige_core::node::{Name, Names};
+use feige_core::digest::Digest;
+use feige_core::node::{NAME_MAX, Name, Names};
 use feige_core::stream::{Announced, FileClient, Metadata};
 use feige_core::text::FileName;
 use feige_core::time::Instant;
+use feige_core::wire::Writer;
 use feige_core::wire::ipmsg::{
     Attachment, FileRequest, Header, Options, PORT, PacketNo, PacketToken, RequestKind, RequestedId,
 };
@@ -57,12 +59,12 @@ impl Wanted {
     ) -> Self {
         let mut buffer = [0; FileName::MAX];
         // Names of another character set are spelled out: the device knows none but UTF-8.
-        let name = FileName::from_octets(attachment.name.copy_to(&mut buffer));
+        let name = short(FileName::from_octets(attachment.name.copy_to(&mut buffer)).as_str());
         Self {
             from,
             packet_no,
             id: attachment.id,
-            name: Name::new(name.as_str().as_bytes()),
+            name,
             size: attachment.size,
             modified: attachment.modified.unwrap_or(0),
             utf8,
@@ -126,5 +128,49 @@ impl Wanted {
         }
         let metadata = Metadata { modified: Some(self.modified), ..Metadata::default() };
         FileClient::new(now, buffer, &request, announced, metadata).map_err(|_| Default::default())
+    }
+}
+
+/// The name that a file has here. One that is too long is cut within and has a mark of the whole in front of its extension,
+/// so that two of them stay two.
+#[inline(never)]
+fn short(name: &str) -> Name {
+    /// A tilde and four hexadecimal digits.
+    const MARK: usize = 5;
+    if name.len() <= NAME_MAX {
+        return Name::new(name.as_bytes());
+    }
+    let cut = FileName::within(name, NAME_MAX.saturating_sub(MARK));
+    let (cut, [first, second, ..]) = (cut.as_str(), Digest::of(name.as_bytes()).0);
+    let dot = cut.bytes().rposition(|octet| octet == b'.').unwrap_or(cut.len());
+    let (stem, extension) = cut.split_at_checked(dot).unwrap_or_default();
+    let mut marked = [0; NAME_MAX];
+    let mut writer = Writer::new(&mut marked);
+    writer.octets(stem.as_bytes()).octet(b'~').hex_padded(u16::from_be_bytes([first, second]).into(), 4);
+    writer.octets(extension.as_bytes());
+    let len = writer.finish().unwrap_or(0);
+    Name::new(marked.get(..len).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_stay_different_safe_and_of_their_kind() {
+        assert_eq!(short("config.txt").as_bytes(), b"config.txt");
+        let exactly = "x".repeat(NAME_MAX);
+        assert_eq!(short(&exactly).as_bytes(), exactly.as_bytes());
+        let kept = |name: &str| {
+            let kept = short(name);
+            let kept = core::str::from_utf8(kept.as_bytes()).unwrap();
+            assert!(kept.len() <= NAME_MAX && FileName::is_safe(kept), "{kept}");
+            std::string::String::from(kept)
+        };
+        let (a, b) = (kept(&("飞".repeat(30) + "-A.xls")), kept(&("飞".repeat(30) + "-B.xls")));
+        assert!(a != b && a.starts_with("飞飞") && a.ends_with(".xls"), "{a} {b}");
+        kept(&("x".repeat(63) + ". y"));
+        kept(&"文".repeat(22));
+        kept(&("a.".repeat(1) + &"b".repeat(80)));
     }
 }
