@@ -69,6 +69,7 @@ use crate::hash::Random;
 use crate::time::Instant;
 use crate::wire::flood::{
     Hello, Hit, Holder, Message, NameFilter, Query, QueryId, RADIUS, Speech, TTL_NONSENSE, Token, VERSION, What,
+    is_host,
 };
 use crate::wire::transfer::EntryKind;
 use horizon::Horizon;
@@ -434,8 +435,9 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         let at = hit.holder.at();
         // R-FL-31: the holder does not know its address, its neighbour does.
         let ip = if at.ip().is_unspecified() { link.peer } else { *at.ip() };
-        let is_one = !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast() && at.port() != 0;
-        if !is_one || !hit.is_valid() {
+        // Whether classic holders are near depends on the networks that get answers (R-FL-77).
+        let is_far = ip.is_loopback() && link.is_native() && !link.peer.is_loopback();
+        if is_far || !is_host(ip) || at.port() == 0 || !hit.is_valid() {
             self.counters.hits_dropped = self.counters.hits_dropped.saturating_add(1);
             return Err(Rejected::Malformed);
         }
