@@ -121,6 +121,32 @@ fn hits_that_nobody_asked_for_go_nowhere() {
     assert_eq!(flood.counters().hits_dropped, 4 + 1000 - u64::from(HITS_MOST));
 }
 
+/// Every neighbour knows a peer's token: who says it elsewhere takes no link over and ends none.
+///
+/// proves: R-FL-11
+#[test]
+fn a_token_alone_is_nobody() {
+    let now = Instant::START;
+    let thief = Ipv4Addr::new(10, 0, 0, 66);
+    // Whose token is the lesser makes no difference, nor does who dialled whom.
+    for (token, dialled) in [(99, false), (99, true), (1, false), (1, true)] {
+        let settings = Settings { token: Token::new(token), hold: Duration::ZERO, ..Settings::default() };
+        let mut flood = Flood::<16, 4, 4>::new(settings, 1);
+        let asker = flood.connect(now, PEER, Ends::Native { dialled }).unwrap();
+        flood.handle(now, asker, &hello(5)).unwrap();
+        flood.handle(now, asker, &query(7, 3, 0, "x")).unwrap();
+        let other = flood.connect(now, thief, Ends::Native { dialled: false }).unwrap();
+        assert_eq!(flood.handle(now, other, &hello(5)), Err(Rejected::Duplicate(asker)));
+        assert!(Rejected::Duplicate(asker).is_fatal());
+        flood.disconnect(other);
+        sent(&mut flood, now);
+        assert!(flood.is_up(asker));
+        let found = Found { kind: EntryKind::File, path: "x", size: None, md5: None };
+        flood.answer(now, QueryId::new(7), &found).unwrap();
+        assert_eq!(sent(&mut flood, now).first().map(|(to, _)| *to), Some(asker.index()));
+    }
+}
+
 /// Nobody is sent to the services of his own machine, or to an address that no host has.
 ///
 /// proves: R-FL-31
