@@ -51,6 +51,11 @@ impl Instant {
         Duration::from_millis(u64::from(millis))
     }
 
+    /// `self`, later by the time from `from` to `to`.
+    pub(crate) const fn after_pause(self, from: Self, to: Self) -> Self {
+        Self(self.0.saturating_add(to.0.saturating_sub(from.0)))
+    }
+
     /// The time from `earlier` to `self`; zero if `earlier` is in fact later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

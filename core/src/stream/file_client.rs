@@ -4,9 +4,11 @@
 //! the machine never waits for the server to close (unless the size was not announced).
 //!
 //! **Memory**: the lent buffer holds the request, some 100 octets, and nothing else.
-//! **Time**: [`STALL_TIME`] for every step. **Protocol**: R-IP-70, 76, 77, 79.
+//! **Time**: [`STALL_TIME`] for the first octet, and for every 4 KiB. **Protocol**: R-IP-70, 76, 77, 79.
 
-use super::{Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want};
+use super::{
+    Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want, is_progress,
+};
 use crate::time::Instant;
 use crate::wire::BufferTooSmall;
 use crate::wire::ipmsg::FileRequest;
@@ -141,7 +143,10 @@ impl Machine for FileClient<'_> {
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        self.since = now;
+        // The first octet is progress, too: it comes when a person has made up their mind.
+        if self.at == self.offset || is_progress(self.at, n) {
+            self.since = now;
+        }
         match self.stage {
             Stage::Requesting => {
                 self.sent = self.sent.saturating_add(usize::try_from(n).unwrap_or(usize::MAX));

@@ -387,6 +387,30 @@ fn a_server_that_refuses_or_stops() {
     assert_eq!(ended, Err(DriveError::Transport(ErrorKind::ConnectionReset)));
 }
 
+/// An octet now and then holds no connection; a slow link, and a person who thinks about it first, are waited for.
+///
+/// proves: R-IP-78
+#[test]
+fn a_server_has_to_get_on() {
+    let slow = |folder: bool, most, each| {
+        let octets = [b'x'; 9000];
+        let stream = if folder { [&b"0013:f:000002328:1:"[..], &octets].concat() } else { octets.to_vec() };
+        let mut script = Script::new(&stream, Ending::Eof);
+        (script.most_read, script.each_read) = (most, each);
+        let (ended, script, _) = match folder {
+            true => fetch_folder(Ram::default(), script, 64, Limits::default()),
+            false => fetch_file(script, Announced::Size(9000), 0),
+        };
+        (ended, script.clock.get())
+    };
+    for folder in [false, true] {
+        // The first octet, and then no 4 KiB.
+        assert_eq!(slow(folder, 1, 100_000), (broken(ProtocolError::TimedOut), 220_000));
+        assert_eq!(slow(folder, 30, 119_000), (broken(ProtocolError::TimedOut), 239_000));
+        assert_eq!(slow(folder, 7, 200).0, complete(1, 0, 9000));
+    }
+}
+
 /// proves: R-IP-76
 #[test]
 fn a_transfer_is_resumed_where_the_caller_asks_for_it() {
