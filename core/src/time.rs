@@ -39,6 +39,13 @@ impl Instant {
         self.0
     }
 
+    /// So many milliseconds later: almost all times that are added are constants of 32 bits, and one call for all of them is
+    /// shorter than as many additions of 64 bits.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn after(self, millis: u32) -> Self {
+        Self(self.0.saturating_add(u64::from(millis)))
+    }
+
     /// Whole seconds since the start.
     pub(crate) fn as_secs(self) -> u64 {
         div_rem(self.0, THOUSAND).0
@@ -73,15 +80,6 @@ impl Add<Duration> for Instant {
             // A `Duration` holds up to 2^64 seconds: what does not fit is as good as "never".
             Err(_) => Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))),
         }
-    }
-}
-
-impl Instant {
-    /// So many milliseconds later: almost all times that are added are constants of 32 bits, and one call for all of them is
-    /// shorter than as many additions of 64 bits.
-    #[cfg_attr(target_os = "none", inline(never))]
-    const fn after(self, millis: u32) -> Self {
-        Self(self.0.saturating_add(millis as u64))
     }
 }
 

@@ -73,7 +73,8 @@ impl FileName {
                 extension.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
             }
             // The cut may have brought a dot or a space to the end.
-            None => safe.truncate(trimmed(&safe, b". ").len()),
+            // Not `truncate`, which contains a panic.
+            None => while trimmed(&safe, b". ").len() < safe.len() && safe.pop().is_some() {},
         }
         Self(safe)
     }
