@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddrV4;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::PORT;
@@ -64,6 +64,9 @@ fn everything(bench: &Bench, sizes: &[usize]) {
         let (name, octets) = (format!("文件{number}"), content(size));
         let (url, back) = (bench.url(&name), format!("back{number}"));
         fs::write(bench.host.path(&name), &octets).unwrap();
+        // A device keeps whole seconds: on a chip, the only number that it divides by more than 16 bits.
+        let modified = UNIX_EPOCH + Duration::from_secs(1_234_567_890 + number as u64);
+        fs::File::options().write(true).open(bench.host.path(&name)).unwrap().set_modified(modified).unwrap();
         bench.does(&["put", &name, &bench.url("")]);
         assert_eq!(bench.names(), ["log.txt", &name]);
         let sum = bench.does(&["--json", "sum", &url]);
@@ -71,6 +74,7 @@ fn everything(bench: &Bench, sizes: &[usize]) {
         assert!(sum.events.iter().any(|event| event["md5"] == digest.as_str()), "{:?}", sum.events);
         bench.does(&["get", &url, "-o", &back]);
         assert!(fs::read(bench.host.path(&back)).unwrap() == octets, "{name}");
+        assert_eq!(fs::metadata(bench.host.path(&back)).unwrap().modified().unwrap(), modified, "{name}");
         bench.does(&["rm", &url]);
     }
     bench.does(&["get", &bench.url("log.txt"), "-o", "log.txt"]);

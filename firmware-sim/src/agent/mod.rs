@@ -357,7 +357,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         &mut self.desk.store
     }
 
-    /// The number that the next packet will have; to be stored before the power goes ([`Node::new`]).
+    /// The number that the next packet will have; to be stored before the power goes ([`Node::new`](feige_core::node::Node::new)).
     #[must_use]
     pub const fn next_packet_no(&self) -> PacketNo {
         self.desk.node.next_packet_no()
