@@ -68,6 +68,11 @@ impl core::fmt::Debug for Credentials<'_> {
 /// it every answer ([`Ask::Reply`](super::Ask::Reply)) in the order of the jobs. Octets that come are saved, octets
 /// that go are loaded, as [`Machine`](crate::stream::Machine) describes.
 ///
+/// While a large file is sent, it reads nothing: that the server has given the file up (R-VT-66) it would hear behind the
+/// last octet. A store that sees that something has come over the transport, where it can, says that there are no more
+/// octets (a count of 0 for [`Want::Load`](crate::stream::Want::Load)): then the session sends the end of the file, and
+/// reads. If half of a block has left, because the output is smaller than a block, the session ends instead.
+///
 /// **Guarantees**: an answer that was not asked for ends the session; not an octet more than was announced reaches the
 /// store; a file is complete only if every block of it came with its digest, or came again until it did; a file that
 /// was sent counts as stored only if the server says so, and one that did not go with its announcement only if the
