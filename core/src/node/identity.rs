@@ -63,8 +63,9 @@ impl<I: Iterator<Item = u8>> CollectCut for I {}
 
 /// The front of `octets`, at most `most` of them, not ending within a character.
 ///
-/// The character set is not known. Valid UTF-8 is cut as UTF-8. Everything else is cut as the double-byte sets of
-/// the family (GBK, CP932, Big5, CP949): there an octet from 0x81 on takes the next one with it.
+/// The character set is not known. Valid UTF-8 is cut as UTF-8. Everything else is cut where the double-byte sets of the
+/// family agree that a character ends: in GBK, Big5 and CP949 an octet from 0x81 on takes the next one with it, in CP932
+/// those from 0xA1 to 0xDF stand alone. They agree within a few characters; where they never do, nothing is left.
 #[must_use]
 pub fn cut(octets: &[u8], most: usize) -> &[u8] {
     let Some(front) = octets.get(..most).filter(|front| front.len() < octets.len()) else {
@@ -73,14 +74,13 @@ pub fn cut(octets: &[u8], most: usize) -> &[u8] {
     let len = match whole_utf8(front) {
         Some(len) => len,
         None => {
-            let mut whole = 0_usize;
-            let mut rest = front.iter();
-            while let Some(&lead) = rest.next() {
-                let width = if lead >= 0x81 { 2 } else { 1 };
-                if width == 2 && rest.next().is_none() {
-                    break;
+            let (mut whole, mut within_gbk, mut within_cp932) = (0, false, false);
+            for (&octet, end) in front.iter().zip(1_usize..) {
+                within_gbk = !within_gbk && octet >= 0x81;
+                within_cp932 = !within_cp932 && matches!(octet, 0x81..=0xa0 | 0xe0..);
+                if !within_gbk && !within_cp932 {
+                    whole = end;
                 }
-                whole = whole.saturating_add(width);
             }
             whole
         }
@@ -197,10 +197,17 @@ mod tests {
     fn cuts_between_characters() {
         assert_eq!(cut("飞鸽".as_bytes(), 5), "飞".as_bytes());
         assert_eq!(cut("飞鸽".as_bytes(), 6), "飞鸽".as_bytes());
-        // GBK 孙志成, cut in the middle of the second character.
-        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 3), b"\xcb\xef");
+        // GBK 孙志成, cut in the middle of the third character; behind the first one CP932 has another one half over.
+        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 5), b"\xcb\xef\xd6\xbe");
+        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 3), b"");
         assert_eq!(cut(b"a\xcb\xef", 2), b"a");
         assert_eq!(cut(b"abc", 2), b"ab");
+        // CP932, where half-width kana have one octet, so that the readings differ behind an odd number of them.
+        assert_eq!(cut(b"a\xb1\x93\xfa\x96\x7b\x93", 6), b"a\xb1\x93\xfa\x96\x7b");
+        let mut kana = [0x93; 65];
+        kana[0] = 0xb1;
+        kana[2..].iter_mut().step_by(2).for_each(|octet| *octet = 0xfa);
+        assert_eq!(cut(&kana, NAME_MAX), b"");
         assert_eq!(cut(b"", 0), b"");
     }
 

@@ -6,7 +6,8 @@
 //!
 //! **Guarantees**: at most one member per address and port. A full table takes a newcomer only in place of a member that
 //! never proved that it receives anything, the one that has been silent longest (R-IP-27): a flood of forged entries
-//! cannot push out anybody with whom a word was exchanged.
+//! cannot push out anybody with whom a word was exchanged. An entry with the names of a member that has been silent for
+//! [`MOVE_AFTER`] can make us believe that it moved, until it is heard again; the protocol has nothing against that.
 //!
 //! **Memory**: about 380 octets for each of the `N` places. **Time**: look-ups linear in the members, 16 and more keys at a
 //! time; a look-up among 1,024 takes about a tenth of a microsecond. **Protocol**: R-IP-26 to 28.
@@ -187,7 +188,7 @@ pub struct MemberTable<const N: usize> {
     members: Vec<Member, N>,
 }
 
-/// The age of a member that must not be pushed out.
+/// The age of a member that must not be pushed out: it is proven, or was before it moved.
 const PROVEN: u32 = u32::MAX;
 
 impl<const N: usize> MemberTable<N> {
@@ -277,14 +278,11 @@ impl<const N: usize> MemberTable<N> {
             if profile.listed || now <= member.last_seen + MOVE_AFTER {
                 return Ok((Change::Alias, None));
             }
-            // R-IP-28: it is believed to have moved, and has to prove anew that it receives there.
+            // R-IP-28: it is believed to have moved, and has to prove anew that it receives there. Its place it keeps.
             let from = core::mem::replace(&mut member.at, at);
             member.proven = false;
             member.owed.allow = 0;
-            if let (Some(k), Some(age)) = (self.keys.get_mut(index), self.ages.get_mut(index)) {
-                *k = key(at);
-                *age = seconds(now);
-            }
+            self.keys.iter_mut().skip(index).take(1).for_each(|k| *k = key(at));
             self.touch(now, index);
             self.update(index, profile, identity);
             return Ok((Change::Moved { from }, Some(index)));

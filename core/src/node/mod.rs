@@ -113,7 +113,7 @@ pub struct Node<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, co
 // The profile of a microcontroller must fit beside a TCP/IP stack into 64 KiB.
 const _: () = assert!(size_of::<Node<16, 8, 4096, 32>>() <= 12 * 1024);
 
-/// Messages can be refused for two reasons.
+/// Why a message was not taken: there was no room for it, now ([`Table::Outbox`]) or ever ([`Table::Datagram`]).
 pub type SendError = Full;
 
 impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: usize>
@@ -352,7 +352,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     /// The application saw that this host receives what is sent to it: it opened a TCP connection (R-IP-38).
-    pub fn proven(&mut self, _now: Instant, host: Ipv4Addr) {
+    pub fn proven(&mut self, host: Ipv4Addr) {
         self.members.prove(host);
     }
 

@@ -280,7 +280,7 @@ impl<S: Store, const MEMBERS: usize> stream::Store for Counter<'_, '_, S, MEMBER
         let reply = match ask {
             Ask::Account { .. } => error((ErrorCode::Unsupported, "there are no accounts here; come as a guest")),
             Ask::Guest => {
-                self.desk.node.proven(self.now, *self.from.ip());
+                self.desk.node.proven(*self.from.ip());
                 Reply::Done
             }
             // A file has its name, and lasts, when it is complete.

@@ -101,7 +101,7 @@ impl<'a, H: Md5> Slot<'a, H> {
             Session::Free { since, .. } => {
                 if let Some(accept) = listen(now, socket, PORT, since) {
                     if let Some(from) = accept {
-                        desk.node.proven(now, *from.ip());
+                        desk.node.proven(*from.ip());
                         self.serve(now, from);
                     }
                     return true;

@@ -34,6 +34,24 @@ fn ten_thousand_forged_members_push_out_nobody_who_answered() {
     assert!(went < came, "{went} of {came}");
 }
 
+/// proves: R-IP-27
+#[test]
+fn who_takes_the_name_of_a_proven_member_does_not_make_it_forgotten() {
+    let mut node = node();
+    meet(&mut node, 7, b"1:7:bob:pc-b:1:Bob\0");
+    node.proven(*peer(7).ip());
+    assert!(matches!(node.handle_datagram(at(8_000), peer(66), b"1:7:bob:pc-b:1:Bob\0"), Ok(Some(Event::Updated(_)))));
+    for number in 0..100 {
+        let entry = std::format!("1:1:user{number}:host{number}:1:n");
+        assert!(node.handle_datagram(at(9_000), stranger(number), entry.as_bytes()).is_ok());
+    }
+    assert!(node.member_at(peer(66)).is_some_and(|member| !member.proven));
+    // Its next entry brings it back.
+    let back = node.handle_datagram(at(16_000), peer(7), b"1:8:bob:pc-b:1:Bob\0");
+    let Ok(Some(Event::Updated(sighting))) = back else { panic!("{back:?}") };
+    assert_eq!(sighting.moved_from, Some(peer(66)));
+}
+
 /// R-IP-38: each question alone, and what it makes us say in ten minutes, in which we announce ourselves, come back, and
 /// leave.
 #[test]
@@ -221,7 +239,7 @@ fn a_table_full_of_friends() {
     for last in [1, 2] {
         let entry = std::format!("1:{last}:user{last}:host{last}:16777217:nick\0group\0");
         assert!(node.handle_datagram(at(0), peer(last), entry.as_bytes()).is_ok());
-        node.proven(at(0), *peer(last).ip());
+        node.proven(*peer(last).ip());
     }
     let _ = run(&mut node, 0, 2_000);
     let entry = b"1:9:newcomer:host9:16777217:nick\0group\0";

@@ -20,7 +20,7 @@ fn a_list_of_hosts_in_parts() {
     client.ask_list(at(5_000)).unwrap();
     // The server trusts the client.
     let _ = server.handle_datagram(at(5_000), peer(2), b"1:0:bob:pc-b:1:bob\0");
-    server.proven(at(5_000), *peer(2).ip());
+    server.proven(*peer(2).ip());
     let (mut added, mut parts) = (0, 0);
     for _ in 0..20 {
         for (_, octets) in sent(&mut client, at(5_000)) {
@@ -53,7 +53,7 @@ fn told(members: &[&[u8]], asker: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>, Vec<u8>, Vec
         meet(&mut node, last, entry);
     }
     meet(&mut node, 7, asker);
-    node.proven(at(0), *peer(7).ip());
+    node.proven(*peer(7).ip());
     let _ = run(&mut node, 0, 4_000);
     assert!(node.handle_datagram(at(4_000), peer(7), b"1:2:carl:pc-c:18:0").is_ok());
     let sent = sent(&mut node, at(4_000));
