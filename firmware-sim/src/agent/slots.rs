@@ -139,7 +139,7 @@ impl<'a, H: Md5> Slot<'a, H> {
                     if wanted.question.is_some() && socket.may_send() {
                         // There is a connection, so whoever is there receives.
                         wanted.question = None;
-                        desk.node.proven(now, *wanted.from.ip());
+                        desk.node.proven(*wanted.from.ip());
                     }
                     if connecting.is_some_and(|until| now >= until) {
                         Step::Over(Err(Fault::Connection))
