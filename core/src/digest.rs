@@ -12,11 +12,13 @@
 use core::fmt;
 
 use md5::{Digest as _, Md5};
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::wire::octets;
 
 /// An MD5 digest: 16 octets, as RFC 1321 orders them.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize)]
-pub struct Digest(pub [u8; Self::LEN]);
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Digest(#[serde(with = "octets")] pub [u8; Self::LEN]);
 
 impl Digest {
     /// Octets of a digest.
@@ -48,31 +50,6 @@ impl Digest {
             *octet = digit(high)? << 4 | digit(low)?;
         }
         Some(Self(digest))
-    }
-}
-
-/// As an array, octet by octet in a loop: for arrays, serde has code for each of their places.
-impl<'d> Deserialize<'d> for Digest {
-    fn deserialize<D: Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Octets;
-
-        impl<'d> Visitor<'d> for Octets {
-            type Value = Digest;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the 16 octets of a digest")
-            }
-
-            fn visit_seq<A: SeqAccess<'d>>(self, mut octets: A) -> Result<Digest, A::Error> {
-                let mut digest = [0; Digest::LEN];
-                for (place, octet) in digest.iter_mut().enumerate() {
-                    *octet = octets.next_element()?.ok_or_else(|| A::Error::invalid_length(place, &self))?;
-                }
-                Ok(Digest(digest))
-            }
-        }
-
-        deserializer.deserialize_tuple(Self::LEN, Octets)
     }
 }
 

@@ -24,7 +24,9 @@ const fn is_deceptive(character: char) -> bool {
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         // Line and paragraph separators.
         | '\u{2028}' | '\u{2029}'
-        // Invisible: byte order mark, interlinear annotations, tags.
+        // Invisible: soft hyphen, zero-width space, word joiner and invisible operators, Hangul fillers, byte order mark,
+        // interlinear annotations, tags. Not the joiners U+200C and U+200D, without which many words look wrong.
+        | '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 

@@ -39,6 +39,13 @@ impl Instant {
         self.0
     }
 
+    /// So many milliseconds later: almost all times that are added are constants of 32 bits, and one call for all of them is
+    /// shorter than as many additions of 64 bits.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn after(self, millis: u32) -> Self {
+        Self(self.0.saturating_add(u64::from(millis)))
+    }
+
     /// Whole seconds since the start.
     pub(crate) fn as_secs(self) -> u64 {
         div_rem(self.0, THOUSAND).0
@@ -51,6 +58,11 @@ impl Instant {
         Duration::from_millis(u64::from(millis))
     }
 
+    /// `self`, later by the time from `from` to `to`.
+    pub(crate) const fn after_pause(self, from: Self, to: Self) -> Self {
+        Self(self.0.saturating_add(to.0.saturating_sub(from.0)))
+    }
+
     /// The time from `earlier` to `self`; zero if `earlier` is in fact later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -61,10 +73,13 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    #[inline(always)]
     fn add(self, duration: Duration) -> Self {
-        // A `Duration` holds up to 2^64 seconds: what does not fit is as good as "never".
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(millis))
+        match u32::try_from(duration.as_millis()) {
+            Ok(millis) => self.after(millis),
+            // A `Duration` holds up to 2^64 seconds: what does not fit is as good as "never".
+            Err(_) => Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))),
+        }
     }
 }
 
@@ -90,6 +105,7 @@ pub(crate) fn div_rem(number: u64, by: NonZeroU32) -> (u64, u32) {
 
 /// The earlier of two deadlines, where `None` means "none".
 #[must_use]
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -29,15 +29,21 @@ const MEMBERS: usize = 64;
 /// Connections of the verified transfer at a time.
 const GUESTS: usize = 4;
 
+/// Links of the flooded search at a time.
+const LINKS: usize = 3;
+
+/// Sockets besides those of the connections of the family.
+const OTHERS: usize = GUESTS + LINKS + EXTRA_SOCKETS;
+
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Runs the device until its time is over or somebody ends it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     match options.buffers {
-        Buffers::Chip => with_buffers::<3, { 3 + GUESTS + EXTRA_SOCKETS }, 2048, 2048, 2048>(options),
-        Buffers::Small => with_buffers::<8, { 8 + GUESTS + EXTRA_SOCKETS }, 4096, 4096, 4096>(options),
-        Buffers::Large => with_buffers::<8, { 8 + GUESTS + EXTRA_SOCKETS }, 65536, 65536, WHOLE_RUN>(options),
+        Buffers::Chip => with_buffers::<3, { 3 + OTHERS }, 2048, 2048, 2048>(options),
+        Buffers::Small => with_buffers::<8, { 8 + OTHERS }, 4096, 4096, 4096>(options),
+        Buffers::Large => with_buffers::<8, { 8 + OTHERS }, 65536, 65536, WHOLE_RUN>(options),
     }
 }
 
@@ -70,23 +76,24 @@ fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const
 
     // Written, not only reserved: the RAM of a board is there from the beginning, and costs nothing when it is first used.
     let mut memory = vec![0xff; options.ram_disk];
-    let mut room = Box::new(Room::<MEMBERS, SLOTS, RX, TX, GUESTS, RUN>::new());
-    let mut sockets = Sockets::<SOCKETS>::new();
+    let mut room = Box::new(Room::<MEMBERS, SLOTS, RX, TX, GUESTS, RUN, LINKS>::new());
+    // Lent for ever: this function runs once.
+    let sockets = Box::leak(Box::new(Sockets::<SOCKETS>::new()));
     let names = Names::new(options.user.as_bytes(), options.tap.as_bytes(), options.user.as_bytes(), b"devices");
     let identity = Identity { version: "1", software: "feige-sim", utf8: names.clone(), legacy: names };
     let first = PacketNo(since_1970.as_secs() as u32);
     let (address, prefix) = options.ip;
-    let config = Config { mac: options.mac(), address, prefix, gateway: None, identity, first, seed };
+    let config = Config { mac: options.mac(), address, prefix, gateway: None, seed };
     let clock = Clock::now();
     let now = || Instant::from_millis(clock.elapsed().as_millis() as u64);
     let store = RamStore::<FILES>::new(&mut memory);
-    let mut agent = Agent::<_, MEMBERS, SLOTS, GUESTS, _>::with_hasher(
+    let mut agent = Agent::<_, MEMBERS, SLOTS, GUESTS, LINKS, _>::with_hasher(
         now(),
         &config,
         &mut device,
         store,
-        &mut room,
-        &mut sockets,
+        room.prepare(now(), identity, first, seed),
+        sockets,
         Lanes::new(),
     );
     // It listens from the first turn on, not before.
@@ -131,19 +138,19 @@ fn ready(options: &Options) {
 /// Prints what each part of the device takes.
 pub(crate) fn memory(options: &Options) {
     match options.buffers {
-        Buffers::Chip => table::<3, { 3 + GUESTS + EXTRA_SOCKETS }, 2048, 2048, 2048>(options.ram_disk),
-        Buffers::Small => table::<8, { 8 + GUESTS + EXTRA_SOCKETS }, 4096, 4096, 4096>(options.ram_disk),
-        Buffers::Large => table::<8, { 8 + GUESTS + EXTRA_SOCKETS }, 65536, 65536, WHOLE_RUN>(options.ram_disk),
+        Buffers::Chip => table::<3, { 3 + OTHERS }, 2048, 2048, 2048>(options.ram_disk),
+        Buffers::Small => table::<8, { 8 + OTHERS }, 4096, 4096, 4096>(options.ram_disk),
+        Buffers::Large => table::<8, { 8 + OTHERS }, 65536, 65536, WHOLE_RUN>(options.ram_disk),
     }
 }
 
 fn table<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize, const RUN: usize>(disk: usize) {
     use std::mem::size_of;
-    type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS, GUESTS, Lanes>;
+    type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS, GUESTS, LINKS, Lanes>;
     let rows = [
         ("agent: offers, sessions, files", size_of::<Device<'_, SLOTS>>()),
         ("  of this, the table of files", size_of::<RamStore<'_, FILES>>()),
-        ("room: members, messages, buffers, log", size_of::<Room<MEMBERS, SLOTS, RX, TX, GUESTS, RUN>>()),
+        ("room: members, messages, buffers, log", size_of::<Room<MEMBERS, SLOTS, RX, TX, GUESTS, RUN, LINKS>>()),
         ("  of this, buffers of TCP connections", (SLOTS + GUESTS) * (RX + TX)),
         ("  of this, buffers of sessions of the verified transfer", GUESTS * 2 * RUN),
         ("sockets of the TCP/IP stack", size_of::<Sockets<'_, SOCKETS>>()),

@@ -201,6 +201,22 @@ pub fn stack_used(symbols: &BTreeMap<String, (u32, u32)>, memory: impl Fn(u32, u
     (stack.len() - untouched) as u64
 }
 
+/// How much RAM an image uses, in octets: statics without the RAM disk, which is the application's, and [`stack_used`].
+///
+/// # Panics
+/// If the image has no RAM disk, or no stack.
+#[must_use]
+pub fn ram_used(image: &Path, memory: impl Fn(u32, usize) -> Vec<u8>) -> u64 {
+    let symbols = symbols(image);
+    let disk = symbols.iter().find(|(name, _)| name.contains("4DISK")).expect("the RAM disk").1.1;
+    // What is below the stack are the statics.
+    let statics = u64::from(symbols["_stack_end"].0 - 0x2000_0000 - disk);
+    let stack = stack_used(&symbols, memory);
+    let ram = statics + stack;
+    println!("RAM: {statics} octets of statics, {stack} of stack, {ram} altogether");
+    ram
+}
+
 /// The settings of a device of this address: see `firmware-sim/mcu/src/settings.rs`.
 fn page(address: Ipv4Addr) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

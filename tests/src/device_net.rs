@@ -18,10 +18,11 @@ use crate::netsim::Random;
 const MEMBERS: usize = 64;
 const SLOTS: usize = 3;
 const GUESTS: usize = 4;
+const LINKS: usize = 2;
 const BUFFER: usize = 2048;
 
 /// A device, with what it is made of lent for ever: a test ends before that matters.
-pub type Member = Agent<'static, RamStore<'static, 16>, MEMBERS, SLOTS, GUESTS>;
+pub type Member = Agent<'static, RamStore<'static, 16>, MEMBERS, SLOTS, GUESTS, LINKS>;
 
 /// A socket in the wall.
 #[derive(Debug, Default)]
@@ -132,11 +133,12 @@ pub fn member(place: usize, now: Instant, seed: u64) -> (Member, Port) {
     let names = Names::new(name.as_bytes(), name.as_bytes(), name.as_bytes(), b"devices");
     let identity = Identity { version: "1", software: "feige-tests", utf8: names.clone(), legacy: names };
     let (mac, address) = (mac(place), *address(place).ip());
-    let config = Config { mac, address, prefix: 24, gateway: None, identity, first: PacketNo(1000), seed };
+    let config = Config { mac, address, prefix: 24, gateway: None, seed };
     let mut port = Port::default();
-    let room = Box::leak(Box::new(Room::<MEMBERS, SLOTS, BUFFER, BUFFER, GUESTS, BUFFER>::new()));
-    let sockets = Box::leak(Box::new(Sockets::<{ SLOTS + GUESTS + EXTRA_SOCKETS }>::new()));
+    let room = Box::leak(Box::new(Room::<MEMBERS, SLOTS, BUFFER, BUFFER, GUESTS, BUFFER, LINKS>::new()));
+    let sockets = Box::leak(Box::new(Sockets::<{ SLOTS + GUESTS + LINKS + EXTRA_SOCKETS }>::new()));
     let store = RamStore::new(vec![0; 0x1_0000].leak());
+    let room = room.prepare(now, identity, PacketNo(1000), seed);
     (Agent::new(now, &config, &mut port, store, room, sockets), port)
 }
 

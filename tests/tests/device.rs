@@ -47,8 +47,9 @@ fn everyday(host: &Host, device: &mut Device, size: usize) {
         ("what is this", "`help`"),
     ] {
         ask(host, device, text);
-        let answer = feige.event_where("message", SOON, |event| event["from"]["addr"] == device.at.to_string());
-        assert!(answer["text"].as_str().is_some_and(|answer| answer.contains(part)), "{text}: {answer}");
+        let is_answer = |event: &serde_json::Value| event["text"].as_str().is_some_and(|answer| answer.contains(part));
+        let answer = feige.event_where("message", SOON, is_answer);
+        assert_eq!(answer["from"]["addr"], device.at.to_string(), "{text}");
     }
     // A file to the device: it reports the MD5, and gives it back.
     let octets = content(size);

@@ -1,8 +1,9 @@
-//! Host lists: what is read can be written and is read the same again.
+//! Host lists: what is read can be written and is read the same again, but for control characters.
 #![no_main]
 
 use feige_core::wire::Writer;
 use feige_core::wire::ipmsg::host_list::{HostList, requested_index};
+use feige_core::wire::ipmsg::{Place, sendable};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -19,7 +20,14 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!((again.next, again.count), (list.next, list.count));
     let hosts = again.hosts().map(Result::unwrap);
     for (read, written) in hosts.zip(list.hosts().flatten()) {
-        assert_eq!((read.user, read.host, read.nick), (written.user, written.host, written.nick));
+        for (read, written) in [
+            (read.user, written.user),
+            (read.host, written.host),
+            (read.nick, written.nick),
+            (read.group, written.group),
+        ] {
+            assert!(read.as_bytes().iter().copied().eq(sendable(written.as_bytes(), Place::Group)));
+        }
         assert_eq!((read.status, read.address.ip()), (written.status, written.address.ip()));
     }
 });

@@ -58,7 +58,7 @@ fn step(node: &mut Agent, millis: &mut u64, input: &mut Unstructured<'_>) -> Res
             drop_result(node.release(peer, PacketToken(token.into())));
         }
         9 => drop_result(node.ask_list(now)),
-        10 => node.proven(now, *peer.ip()),
+        10 => node.proven(*peer.ip()),
         11 | 12 => *millis += u64::from(input.arbitrary::<u16>()?),
         _ => {
             let octets: &[u8] = input.arbitrary()?;

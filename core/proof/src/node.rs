@@ -88,7 +88,7 @@ fn asked(node: &mut Agent, octets: &[u8]) {
     shown(node.ask_info(peer()));
     shown(node.ask_absence(peer()));
     shown(node.ask_list(now()));
-    node.proven(now(), *peer().ip());
+    node.proven(*peer().ip());
 }
 
 #[inline(never)]

@@ -61,7 +61,7 @@ pub enum Rejected {
     Version,
     /// It is ourselves: close the link, and do not dial that address again.
     Ourselves,
-    /// There is a link to that peer, which stays: close this one.
+    /// There is a link to that peer, or to one at another address that had its token first (R-FL-11): close this one.
     Duplicate(LinkId),
     /// The link is not there.
     NoLink,

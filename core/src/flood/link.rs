@@ -66,7 +66,7 @@ pub(super) struct Link {
 pub enum Farewell {
     /// Nothing came for [`SILENCE`], or no Hello within [`GREETING`].
     Silent,
-    /// There is another link to the same peer, which stays (R-FL-11).
+    /// There is another link to the same peer at the same address, which stays (R-FL-11).
     Duplicate(LinkId),
 }
 

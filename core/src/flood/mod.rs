@@ -69,6 +69,7 @@ use crate::hash::Random;
 use crate::time::Instant;
 use crate::wire::flood::{
     Hello, Hit, Holder, Message, NameFilter, Query, QueryId, RADIUS, Speech, TTL_NONSENSE, Token, VERSION, What,
+    is_host,
 };
 use crate::wire::transfer::EntryKind;
 use horizon::Horizon;
@@ -324,19 +325,22 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         }
         let ours_is_less = self.settings.token < hello.token;
         let dialled = |link: &Link| matches!(link.ends, Ends::Native { dialled: true });
-        let twin = (0..=u8::MAX).map(LinkId).zip(&self.links).find(|(id, link)| {
-            *id != from && link.as_ref().is_some_and(|link| link.token == Some(hello.token) && link.farewell.is_none())
+        let links = (0..=u8::MAX).map(LinkId).zip(&self.links).filter_map(|(id, link)| Some((id, link.as_ref()?)));
+        let twin = links.filter(|(id, _)| *id != from).find_map(|(id, link)| {
+            let is_twin = link.token == Some(hello.token) && link.farewell.is_none();
+            is_twin.then(|| (id, dialled(link), link.peer))
         });
-        let twin = twin.map(|(id, link)| (id, link.as_ref().is_some_and(dialled)));
         let Some(Some(link)) = self.links.get_mut(from.index()) else { return Err(Rejected::NoLink) };
         if link.token.is_some() {
             return Err(Rejected::Order);
         }
-        if let Some((twin, twin_dialled)) = twin {
-            // R-FL-11: of two that both dialled, the link that the lesser token dialled stays; of two that one dialled,
-            // the new one: whoever dials again has lost the old.
+        if let Some((twin, twin_dialled, twin_at)) = twin {
+            // R-FL-11: a token proves nothing, for neighbours know it; an address does, for a connection came about. From
+            // the same address: of two that both dialled, the link that the lesser token dialled stays; of two that one
+            // dialled, the new one: whoever dials again has lost the old.
+            let is_elsewhere = twin_at != link.peer && !(twin_at.is_loopback() && link.peer.is_loopback());
             let new_dialled = dialled(link);
-            if new_dialled != twin_dialled && new_dialled != ours_is_less {
+            if is_elsewhere || (new_dialled != twin_dialled && new_dialled != ours_is_less) {
                 return Err(Rejected::Duplicate(twin));
             }
             if let Some(Some(twin)) = self.links.get_mut(twin.index()) {
@@ -434,8 +438,9 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         let at = hit.holder.at();
         // R-FL-31: the holder does not know its address, its neighbour does.
         let ip = if at.ip().is_unspecified() { link.peer } else { *at.ip() };
-        let is_one = !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast() && at.port() != 0;
-        if !is_one || !hit.is_valid() {
+        // Whether classic holders are near depends on the networks that get answers (R-FL-77).
+        let is_far = ip.is_loopback() && link.is_native() && !link.peer.is_loopback();
+        if is_far || !is_host(ip) || at.port() == 0 || !hit.is_valid() {
             self.counters.hits_dropped = self.counters.hits_dropped.saturating_add(1);
             return Err(Rejected::Malformed);
         }

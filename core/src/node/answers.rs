@@ -13,7 +13,7 @@ use crate::bucket::Rate;
 use crate::wire::ipmsg::feiq::ImageAck;
 use crate::wire::ipmsg::{Command, PacketToken};
 
-/// How many answers can wait. One datagram causes three at most, so an application that polls after each datagram
+/// How many answers can wait. One datagram causes two at most, so an application that polls after each datagram
 /// needs few; one that reads some datagrams before it polls should read four at most.
 pub const ANSWERS: usize = 16;
 

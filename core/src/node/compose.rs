@@ -1,7 +1,7 @@
 //! Putting answers and entries into words.
 //!
 //! Everything here is written to the buffer that was lent to `poll`. What goes to an address that has not proved that
-//! it receives is shortened until it is at most three times its question (R-IP-38), or not sent.
+//! it receives is shortened until it is no more than what came from there allows (R-IP-38), or not sent.
 
 use core::net::SocketAddrV4;
 

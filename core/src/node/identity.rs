@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::text::Text;
 use crate::wire::ipmsg::{Place, sendable};
 
 /// The most octets of a name that are kept; what is longer is cut between two characters.
@@ -26,6 +27,12 @@ impl Name {
         Self(sendable(cut(octets, NAME_MAX), place).collect_cut())
     }
 
+    /// The name as it can be read in any character set: `?` for every octet that is not ASCII.
+    #[cfg(feature = "lists")]
+    pub(super) fn ascii(&self) -> Self {
+        Self(self.0.iter().map(|&octet| if octet.is_ascii() { octet } else { b'?' }).collect_cut())
+    }
+
     /// The octets.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -40,7 +47,7 @@ impl Name {
 }
 
 /// Collects what fits; everything here was cut to the capacity before.
-trait CollectCut: Iterator<Item = u8> + Sized {
+pub(super) trait CollectCut: Iterator<Item = u8> + Sized {
     fn collect_cut<const N: usize>(self) -> Vec<u8, N, u8> {
         let mut vec = Vec::new();
         for octet in self {
@@ -56,8 +63,9 @@ impl<I: Iterator<Item = u8>> CollectCut for I {}
 
 /// The front of `octets`, at most `most` of them, not ending within a character.
 ///
-/// The character set is not known. Valid UTF-8 is cut as UTF-8. Everything else is cut as the double-byte sets of
-/// the family (GBK, CP932, Big5, CP949): there an octet from 0x81 on takes the next one with it.
+/// The character set is not known. Valid UTF-8 is cut as UTF-8. Everything else is cut where the double-byte sets of the
+/// family agree that a character ends: in GBK, Big5 and CP949 an octet from 0x81 on takes the next one with it, in CP932
+/// those from 0xA1 to 0xDF stand alone. They agree within a few characters; where they never do, nothing is left.
 #[must_use]
 pub fn cut(octets: &[u8], most: usize) -> &[u8] {
     let Some(front) = octets.get(..most).filter(|front| front.len() < octets.len()) else {
@@ -66,14 +74,13 @@ pub fn cut(octets: &[u8], most: usize) -> &[u8] {
     let len = match whole_utf8(front) {
         Some(len) => len,
         None => {
-            let mut whole = 0_usize;
-            let mut rest = front.iter();
-            while let Some(&lead) = rest.next() {
-                let width = if lead >= 0x81 { 2 } else { 1 };
-                if width == 2 && rest.next().is_none() {
-                    break;
+            let (mut whole, mut within_gbk, mut within_cp932) = (0, false, false);
+            for (&octet, end) in front.iter().zip(1_usize..) {
+                within_gbk = !within_gbk && octet >= 0x81;
+                within_cp932 = !within_cp932 && matches!(octet, 0x81..=0xa0 | 0xe0..);
+                if !within_gbk && !within_cp932 {
+                    whole = end;
                 }
-                whole = whole.saturating_add(width);
             }
             whole
         }
@@ -139,6 +146,11 @@ impl Names {
             group: Name::sendable(group, Place::Group),
         }
     }
+
+    /// Whether these are the names of this user on this host.
+    pub(super) fn are(&self, user: Text<'_>, host: Text<'_>) -> bool {
+        user.as_bytes() == self.user.as_bytes() && host.as_bytes() == self.host.as_bytes()
+    }
 }
 
 /// Who we are, in both character sets that peers may need.
@@ -177,32 +189,6 @@ pub const TITLE_MAX: usize = 32;
 /// The most octets of an absence text; longer ones would not fit next to everything else on a device.
 pub const ABSENCE_MAX: usize = 128;
 
-/// Why we are away.
-#[derive(Clone, Debug)]
-pub(super) struct Absence {
-    utf8: (Vec<u8, TITLE_MAX, u8>, Vec<u8, ABSENCE_MAX, u8>),
-    legacy: (Vec<u8, TITLE_MAX, u8>, Vec<u8, ABSENCE_MAX, u8>),
-}
-
-impl Absence {
-    pub(super) fn new(title: BothSets<'_>, text: BothSets<'_>) -> Self {
-        let title_of = |octets| cut(octets, TITLE_MAX).iter().map(|&o| if o < 0x20 { b' ' } else { o }).collect_cut();
-        let text_of = |octets| cut(octets, ABSENCE_MAX).iter().map(|&o| if o == 0 { b' ' } else { o }).collect_cut();
-        Self {
-            utf8: (title_of(title.utf8), text_of(text.utf8)),
-            legacy: (title_of(title.legacy), text_of(text.legacy)),
-        }
-    }
-
-    pub(super) fn title(&self, utf8: bool) -> &[u8] {
-        if utf8 { self.utf8.0.as_slice() } else { self.legacy.0.as_slice() }
-    }
-
-    pub(super) fn text(&self, utf8: bool) -> &[u8] {
-        if utf8 { self.utf8.1.as_slice() } else { self.legacy.1.as_slice() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,10 +197,17 @@ mod tests {
     fn cuts_between_characters() {
         assert_eq!(cut("飞鸽".as_bytes(), 5), "飞".as_bytes());
         assert_eq!(cut("飞鸽".as_bytes(), 6), "飞鸽".as_bytes());
-        // GBK 孙志成, cut in the middle of the second character.
-        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 3), b"\xcb\xef");
+        // GBK 孙志成, cut in the middle of the third character; behind the first one CP932 has another one half over.
+        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 5), b"\xcb\xef\xd6\xbe");
+        assert_eq!(cut(b"\xcb\xef\xd6\xbe\xb3\xc9", 3), b"");
         assert_eq!(cut(b"a\xcb\xef", 2), b"a");
         assert_eq!(cut(b"abc", 2), b"ab");
+        // CP932, where half-width kana have one octet, so that the readings differ behind an odd number of them.
+        assert_eq!(cut(b"a\xb1\x93\xfa\x96\x7b\x93", 6), b"a\xb1\x93\xfa\x96\x7b");
+        let mut kana = [0x93; 65];
+        kana[0] = 0xb1;
+        kana[2..].iter_mut().step_by(2).for_each(|octet| *octet = 0xfa);
+        assert_eq!(cut(&kana, NAME_MAX), b"");
         assert_eq!(cut(b"", 0), b"");
     }
 

@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::answers::{Answer, Say};
 use super::compose::fit;
 use super::event::{Event, Rejected};
-use super::members::{Change, Profile};
+use super::members::{Change, Member, Profile};
 use super::receive::Sender;
 use super::{Destination, Full, Node};
 use crate::text::Text;
@@ -136,13 +136,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
         let list = HostList::parse(datagram.body)?;
         let mut added = 0_usize;
-        let own = &self.identity.utf8;
-        for host in list.hosts() {
-            let Ok(host) = host else { continue };
-            if host.has_left() {
-                continue;
-            }
-            if host.user.as_bytes() == own.user.as_bytes() && host.host.as_bytes() == own.host.as_bytes() {
+        for host in list.hosts().flatten() {
+            let ours = |utf8| self.identity.names(utf8).are(host.user, host.host);
+            if host.has_left() || !is_one_host(host.address) || ours(false) || ours(true) {
                 continue;
             }
             let profile = Profile {
@@ -151,7 +147,8 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 nick: host.nick.as_bytes(),
                 group: host.group.as_bytes(),
                 names_utf8: datagram.header.options.contains(Options::UTF8),
-                options: host.options(),
+                // Nobody makes us send to others.
+                options: host.options().without(Options::DIALUP),
                 listed: true,
                 ..Profile::default()
             };
@@ -191,9 +188,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let mut wanted = measure.wanted().saturating_add(1);
         let mut count = 0_u32;
         let mut complete = true;
-        for host in self.listed().skip(first) {
+        for member in self.members.iter().skip(first) {
             let mut one = Writer::new(&mut []);
-            host.write(&mut one);
+            write_member(member, utf8, &mut one);
             let with_it = wanted.saturating_add(one.wanted());
             if with_it > most {
                 complete = false;
@@ -208,20 +205,32 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let next = (!complete).then(|| start.saturating_add(count));
         fit(allow, buffer, |writer| {
             front(writer, next, count);
-            self.listed().skip(first).take(usize::try_from(count).unwrap_or(0)).for_each(|host| host.write(writer));
+            let members = self.members.iter().skip(first).take(usize::try_from(count).unwrap_or(0));
+            members.for_each(|member| write_member(member, utf8, writer));
             writer.octet(0);
         })
     }
+}
 
-    /// The members as a list shows them. A status of zero would have readers delete them (R-IP-124).
-    fn listed(&self) -> impl Iterator<Item = ListedHost<'_>> {
-        self.members.iter().map(|member| ListedHost {
-            user: Text::new(member.user.as_bytes()),
-            host: Text::new(member.host.as_bytes()),
-            status: member.options.bits() | u32::from(Command::BrEntry.code()),
-            address: member.at,
-            nick: Text::new(member.nick.as_bytes()),
-            group: Text::new(member.group.as_bytes()),
-        })
-    }
+/// Whether a list may name this address: one of one host, of another machine. Which are broadcast addresses of subnets
+/// we cannot know.
+fn is_one_host(at: SocketAddrV4) -> bool {
+    let [network, ..] = at.ip().octets();
+    at.port() != 0 && matches!(network, 1..=126 | 128..=223)
+}
+
+/// A member as a list in this character set shows it (R-IP-128). A status of zero would have readers delete it (R-IP-124).
+fn write_member(member: &Member, utf8: bool, writer: &mut Writer<'_>) {
+    let Member { user, host, nick, group, .. } = member;
+    let [user, host, nick, group] =
+        [user, host, nick, group].map(|name| if member.names_utf8 == utf8 { name.clone() } else { name.ascii() });
+    let listed = ListedHost {
+        user: Text::new(user.as_bytes()),
+        host: Text::new(host.as_bytes()),
+        status: member.options.bits() | u32::from(Command::BrEntry.code()),
+        address: member.at,
+        nick: Text::new(nick.as_bytes()),
+        group: Text::new(group.as_bytes()),
+    };
+    listed.write(writer);
 }

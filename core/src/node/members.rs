@@ -6,9 +6,10 @@
 //!
 //! **Guarantees**: at most one member per address and port. A full table takes a newcomer only in place of a member that
 //! never proved that it receives anything, the one that has been silent longest (R-IP-27): a flood of forged entries
-//! cannot push out anybody with whom a word was exchanged.
+//! cannot push out anybody with whom a word was exchanged. An entry with the names of a member that has been silent for
+//! [`MOVE_AFTER`] can make us believe that it moved, until it is heard again; the protocol has nothing against that.
 //!
-//! **Memory**: about 370 octets for each of the `N` places. **Time**: look-ups linear in the members, 16 and more keys at a
+//! **Memory**: about 380 octets for each of the `N` places. **Time**: look-ups linear in the members, 16 and more keys at a
 //! time; a look-up among 1,024 takes about a tenth of a microsecond. **Protocol**: R-IP-26 to 28.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -105,6 +106,8 @@ pub(super) struct Profile<'a> {
     pub(super) client: Kind,
     pub(super) feiq_id: u64,
     pub(super) listed: bool,
+    /// How many octets this may make us send (R-IP-38).
+    pub(super) allow: usize,
 }
 
 /// What a sighting changed.
@@ -129,8 +132,8 @@ pub(super) struct Owed {
     answer: Instant,
     /// What else it is owed, now.
     bits: u8,
-    /// The most octets that an answer may have (R-IP-38); entries are never longer than this type can say.
-    pub(super) allow: u16,
+    /// How many octets it may be sent as long as it is not proven: what its entries allow, less what was sent (R-IP-38).
+    pub(super) allow: usize,
 }
 
 impl Owed {
@@ -185,7 +188,7 @@ pub struct MemberTable<const N: usize> {
     members: Vec<Member, N>,
 }
 
-/// The age of a member that must not be pushed out.
+/// The age of a member that must not be pushed out: it is proven, or was before it moved.
 const PROVEN: u32 = u32::MAX;
 
 impl<const N: usize> MemberTable<N> {
@@ -250,7 +253,7 @@ impl<const N: usize> MemberTable<N> {
         }
     }
 
-    /// An entry came from `at`; returns what changed and the row.
+    /// An entry came from `at`; returns what changed, and the row if that is the one of this address.
     ///
     /// # Errors
     /// [`Full`] if it is a newcomer and every place is taken by a proven member: nothing changed.
@@ -273,15 +276,13 @@ impl<const N: usize> MemberTable<N> {
         if let Some(index) = self.find_identity(identity, profile) {
             let Some(member) = self.members.get_mut(index) else { return Err(Full(Table::Members)) };
             if profile.listed || now <= member.last_seen + MOVE_AFTER {
-                return Ok((Change::Alias, Some(index)));
+                return Ok((Change::Alias, None));
             }
-            // R-IP-28: it is believed to have moved, and has to prove anew that it receives there.
+            // R-IP-28: it is believed to have moved, and has to prove anew that it receives there. Its place it keeps.
             let from = core::mem::replace(&mut member.at, at);
             member.proven = false;
-            if let (Some(k), Some(age)) = (self.keys.get_mut(index), self.ages.get_mut(index)) {
-                *k = key(at);
-                *age = seconds(now);
-            }
+            member.owed.allow = 0;
+            self.keys.iter_mut().skip(index).take(1).for_each(|k| *k = key(at));
             self.touch(now, index);
             self.update(index, profile, identity);
             return Ok((Change::Moved { from }, Some(index)));
@@ -337,6 +338,7 @@ impl<const N: usize> MemberTable<N> {
         member.client = profile.client;
         member.feiq_id = profile.feiq_id;
         member.listed = profile.listed;
+        member.owed.allow = member.owed.allow.saturating_add(profile.allow);
         if let Some(id) = self.identities.get_mut(index) {
             *id = identity;
         }
@@ -381,10 +383,9 @@ impl<const N: usize> MemberTable<N> {
     }
 
     /// The entry of the member in this row is to be answered at `due`.
-    pub(super) fn owe_answer(&mut self, index: usize, due: Instant, allow: usize) {
+    pub(super) fn owe_answer(&mut self, index: usize, due: Instant) {
         if let Some(member) = self.members.get_mut(index) {
             member.owed.answer = due;
-            member.owed.allow = u16::try_from(allow).unwrap_or(u16::MAX);
             self.soonest = self.soonest.min(due);
         }
     }
@@ -402,12 +403,12 @@ impl<const N: usize> MemberTable<N> {
         }
     }
 
-    /// Every member that `wants` it is to be sent something now.
-    pub(super) fn owe_all(&mut self, debt: Debt, wants: impl Fn(&Member) -> bool) {
-        for member in self.members.iter_mut().filter(|member| wants(member)) {
-            member.owed.bits |= debt.bit();
-            self.soonest = Instant::START;
+    /// Every member is to be sent now what `wants` says, if anything.
+    pub(super) fn owe_all(&mut self, mut wants: impl FnMut(&Member) -> Option<Debt>) {
+        for member in &mut self.members {
+            member.owed.bits |= wants(member).map_or(0, Debt::bit);
         }
+        self.soonest = Instant::START;
     }
 
     /// An entry was sent that every member should answer.
@@ -437,9 +438,10 @@ impl<const N: usize> MemberTable<N> {
         Some((index, debt.unwrap_or(Debt::Answer)))
     }
 
-    /// It was sent, or never will be.
-    pub(super) fn paid(&mut self, index: usize, debt: Debt) {
+    /// It was sent, in so many octets, or never will be.
+    pub(super) fn paid(&mut self, index: usize, debt: Debt, octets: usize) {
         let Some(member) = self.members.get_mut(index) else { return };
+        member.owed.allow = member.owed.allow.saturating_sub(octets);
         match debt {
             Debt::Answer => member.owed.answer = Instant::NEVER,
             now => member.owed.bits &= !now.bit(),

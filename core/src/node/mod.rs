@@ -28,15 +28,21 @@
 //! assert_eq!(octets, b"1:1700000001:alice:pc-a:33:7\0");
 //! ```
 //!
-//! **Guarantees**: no panic, no growth, no clock, no I/O. One datagram causes at most one event and three answers.
+//! **Guarantees**: no panic, no growth, no clock, no I/O. One datagram causes at most one event and two answers.
 //! Everything that was sent to wait for a confirmation is confirmed or given up, once. A message is handed to the
-//! application once, however often it arrives, as long as [`Seen`] remembers it. To addresses that never proved that
-//! they receive goes at most three times what came from them, and not often (R-IP-38).
+//! application once, however often it arrives, as long as [`Seen`] remembers it. Of itself a node sends to addresses that
+//! never proved that they receive at most three times what came from them, answers and rounds together, and not often
+//! (R-IP-38).
 //!
 //! **Memory**: what its four capacities say; `Node<16, 8, 4096, 32>` fits into 12 KiB. **Time**: a datagram costs a
 //! look-up among the members, one in the table of what was seen, and its own length.
 //! **Protocol**: R-IP-26 to 58, 126, 127, 133 and 134 in `docs/protocol/ipmsg.md`.
 
+#[cfg(feature = "absence")]
+mod absence;
+#[cfg(not(feature = "absence"))]
+#[path = "no_absence.rs"]
+mod absence;
 mod answers;
 mod compose;
 mod event;
@@ -68,12 +74,13 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::bucket::Bucket;
 use crate::hash::{Hash, Random};
-use answers::{Answer, Answers, Greeted, Say, Token};
-use identity::Absence;
+use absence::Absence;
+use answers::{Answer, Answers, Greeted, STRANGERS, Say, Token};
 #[cfg(feature = "lists")]
 use list::ListClient;
 use members::Debt;
 use presence::{Presence, Round};
+use receive::AMPLIFICATION;
 
 use crate::time::Instant;
 use crate::wire::ipmsg::{Command, Options, PacketNo, PacketToken};
@@ -106,7 +113,7 @@ pub struct Node<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, co
 // The profile of a microcontroller must fit beside a TCP/IP stack into 64 KiB.
 const _: () = assert!(size_of::<Node<16, 8, 4096, 32>>() <= 12 * 1024);
 
-/// Messages can be refused for two reasons.
+/// Why a message was not taken: there was no room for it, now ([`Table::Outbox`]) or ever ([`Table::Datagram`]).
 pub type SendError = Full;
 
 impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: usize>
@@ -207,6 +214,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     /// Goes away, or with `None` comes back, and tells everybody (R-IP-35).
+    #[cfg(feature = "absence")]
     pub fn set_absence(&mut self, now: Instant, notice: Option<AbsenceNotice<'_>>) {
         self.absence = notice.map(|notice| Absence::new(notice.title, notice.text));
         self.presence.tell_status(now);
@@ -260,6 +268,29 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             self.remember_echo(packet_no);
         }
         Ok(packet_no)
+    }
+
+    /// Says something short to an address that never proved that it receives, so that it may prove it: a message that is sent
+    /// once, and confirmed like others ([`Event::Delivered`]). Whoever has more to say to it waits for that.
+    ///
+    /// `None`, and nothing is said, if the datagram would have more than three times the octets of its `question`, or if
+    /// too many strangers were answered lately (R-IP-38); or if the outbox is full.
+    pub fn sound_out(&mut self, now: Instant, to: SocketAddrV4, text: &[u8], question: usize) -> Option<PacketNo> {
+        let packet_no = self.next;
+        let Self { identity, outbox, bucket, .. } = self;
+        if !bucket.take(now, STRANGERS) {
+            return None;
+        }
+        let write = |buffer: &mut [u8]| {
+            let most = question.saturating_mul(AMPLIFICATION).min(buffer.len());
+            let mut writer = Writer::new(buffer.get_mut(..most).unwrap_or_default());
+            identity.header(&mut writer, Command::SendMsg, Options::SEND_CHECK, true, packet_no);
+            writer.octets(text).octet(0);
+            writer.finish()
+        };
+        outbox.push(now, Destination::Unicast(to), packet_no, Delivery::Sounding, false, write).ok()?;
+        self.next = packet_no.next();
+        Some(packet_no)
     }
 
     /// "I opened your sealed message": once, or if the message asked for it ([`Incoming::read_check`]) until the sender
@@ -321,7 +352,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     /// The application saw that this host receives what is sent to it: it opened a TCP connection (R-IP-38).
-    pub fn proven(&mut self, _now: Instant, host: Ipv4Addr) {
+    pub fn proven(&mut self, host: Ipv4Addr) {
         self.members.prove(host);
     }
 
@@ -399,10 +430,10 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                 Debt::Status => Say::Absence,
                 Debt::Exit => Say::Exit,
             };
-            let allow = if debt == Debt::Answer { usize::from(member.owed.allow) } else { usize::MAX };
+            let allow = if member.proven { usize::MAX } else { member.owed.allow };
             let answer = Answer { to: Destination::Unicast(member.at), utf8: member.utf8(), allow, say };
             let len = self.compose(&answer, self.next, buffer)?;
-            self.members.paid(index, debt);
+            self.members.paid(index, debt, len.unwrap_or_default());
             if let Some(len) = len {
                 return Ok(self.transmit(answer.to, len));
             }
@@ -435,16 +466,19 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if self.presence.told(now, round) {
             self.members.count_round();
         }
-        let greeted = &self.greeted;
-        self.members.owe_all(debt, |member| member.dialup() && !greeted.contains(&member.at));
-        if round == Round::Status && self.sets_differ() {
-            // R-IP-21: nobody answers this broadcast.
-            self.members.owe_all(debt, Member::utf8);
-        }
-        if round == Round::Entry {
-            // R-IP-33: it did not hear the broadcast, which has options.
-            self.members.owe_all(Debt::PlainEntry, |member| member.client == Kind::Shiyeline);
-        }
+        let sets_differ = self.sets_differ();
+        let Self { members, greeted, bucket, .. } = self;
+        members.owe_all(|member| {
+            let debt = match round {
+                // R-IP-33: it did not hear the broadcast, which has options.
+                Round::Entry if member.client == Kind::Shiyeline => Debt::PlainEntry,
+                // R-IP-21: nobody answers this broadcast.
+                Round::Status if sets_differ && member.utf8() => debt,
+                _ if member.dialup() && !greeted.contains(&member.at) => debt,
+                _ => return None,
+            };
+            (member.proven || bucket.take(now, STRANGERS)).then_some(debt)
+        });
         if round != Round::Status {
             self.greeting = 0;
         }

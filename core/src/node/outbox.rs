@@ -28,6 +28,8 @@ pub enum Delivery {
     Once,
     /// A message: five copies a second apart, until RECVMSG (R-IP-42).
     Message,
+    /// A message to a stranger: once, and RECVMSG may come within five seconds (R-IP-38).
+    Sounding,
     /// READMSG: twelve copies 0.75 s apart, until ANSREADMSG (R-IP-44).
     Reading,
 }
@@ -37,7 +39,7 @@ impl Delivery {
     #[must_use]
     pub const fn copies(self) -> u8 {
         match self {
-            Self::Once => 1,
+            Self::Once | Self::Sounding => 1,
             Self::Message => 5,
             Self::Reading => 12,
         }
@@ -49,7 +51,17 @@ impl Delivery {
         match self {
             Self::Once => Duration::ZERO,
             Self::Message => Duration::from_millis(1000),
+            Self::Sounding => Duration::from_secs(5),
             Self::Reading => Duration::from_millis(750),
+        }
+    }
+
+    /// Whether what confirms `other` confirms this.
+    const fn is_confirmed_like(self, other: Self) -> bool {
+        match self {
+            Self::Once => false,
+            Self::Message | Self::Sounding => matches!(other, Self::Message),
+            Self::Reading => matches!(other, Self::Reading),
         }
     }
 }
@@ -205,7 +217,7 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         let mut best: Option<(u8, SocketAddrV4)> = None;
         for slot in &self.slots {
             let Destination::Unicast(to) = slot.to else { continue };
-            if slot.packet_no != packet_no || slot.delivery != delivery || slot.sent == 0 {
+            if slot.packet_no != packet_no || !slot.delivery.is_confirmed_like(delivery) || slot.sent == 0 {
                 continue;
             }
             candidates = candidates.saturating_add(1);
@@ -225,7 +237,7 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         }
         let confirmed = self.slots.iter().position(|slot| {
             slot.packet_no == packet_no
-                && slot.delivery == delivery
+                && slot.delivery.is_confirmed_like(delivery)
                 && slot.to == Destination::Unicast(to)
                 && slot.sent > 0
         });
@@ -236,7 +248,8 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
     /// Gives up the oldest message whose receiver `may_wait_in_vain`; tells whether there was one.
     pub fn give_up(&mut self, may_wait_in_vain: impl Fn(SocketAddrV4) -> bool) -> bool {
         let given_up = self.slots.iter().position(|slot| {
-            slot.delivery == Delivery::Message && matches!(slot.to, Destination::Unicast(to) if may_wait_in_vain(to))
+            matches!(slot.delivery, Delivery::Message | Delivery::Sounding)
+                && matches!(slot.to, Destination::Unicast(to) if may_wait_in_vain(to))
         });
         given_up.map(|index| self.take_out(index)).is_some()
     }

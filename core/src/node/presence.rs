@@ -87,6 +87,7 @@ impl Presence {
         self.expiry = Instant::NEVER;
     }
 
+    #[cfg(feature = "absence")]
     pub(super) fn tell_status(&mut self, now: Instant) {
         if self.is_online() {
             self.status = now;

@@ -14,9 +14,12 @@ use crate::wire::ipmsg::feiq::ImageFragment;
 use crate::wire::ipmsg::{Client, Command, Datagram, Entry, Header, Options, PacketNo};
 use crate::wire::{hex, leading_decimal};
 
-/// Answers to addresses that never proved that they receive are at most this many times as long as the question
+/// What goes to addresses that never proved that they receive is at most this many times as long as what came from them
 /// (R-IP-38). An answer to a short entry carries our names, which may be longer than the asker's.
 pub(super) const AMPLIFICATION: usize = 3;
+
+/// A confirmation has room in this many octets, if need be without our names, if our version is `1`.
+const BRIEF: usize = 42;
 
 /// Who sent a datagram, as far as answers are concerned.
 #[derive(Clone, Copy)]
@@ -25,7 +28,7 @@ pub(super) struct Sender {
     /// The row in the member table.
     row: Option<usize>,
     utf8: bool,
-    /// The most octets of an answer.
+    /// The most octets of all answers together.
     allow: usize,
     proven: bool,
 }
@@ -163,10 +166,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if header.command == Command::SendMsg && header.options.contains(Options::SEND_CHECK) {
             return false;
         }
-        let ours = |utf8| {
-            let names = self.identity.names(utf8);
-            header.user.as_bytes() == names.user.as_bytes() && header.host.as_bytes() == names.host.as_bytes()
-        };
+        let ours = |utf8| self.identity.names(utf8).are(header.user, header.host);
         self.echoes.contains(&Some(PacketNo(number))) && (ours(false) || ours(true))
     }
 
@@ -187,6 +187,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             client: kind(&header),
             feiq_id: feiq_id(&header),
             listed: false,
+            allow: sender.allow,
         };
         let (change, row) = match self.members.sighted(now, sender.from, &profile) {
             Ok((change, row)) => (Some(change), row),
@@ -196,9 +197,14 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if header.command == Command::BrEntry && self.presence.is_online() {
             self.answer_entry(now, Sender { row, utf8, ..sender });
         }
-        if header.command == Command::AnsEntry && utf8 && self.presence.is_online() && self.sets_differ() {
-            // R-IP-21: it has seen our names in the legacy set only.
-            self.answer(now, Sender { row, utf8, ..sender }, Say::Absence);
+        let dialup = options.contains(Options::DIALUP);
+        if header.command == Command::AnsEntry && utf8 && !dialup && self.presence.is_online() && self.sets_differ() {
+            // R-IP-21: it has seen our names in the legacy set only; where it dials up, our entries to it are in UTF-8.
+            match row {
+                Some(row) if self.limited(now, sender) => self.members.owe(row, Debt::Status),
+                Some(_) => {}
+                None => self.answer(now, Sender { row, utf8, ..sender }, Say::Absence),
+            }
         }
         if let (Some(row), Some(Change::New { .. } | Change::Moved { .. }), Kind::Shiyeline) =
             (row, change, profile.client)
@@ -243,15 +249,15 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             4095
         };
         match sender.row {
-            Some(row) if self.members.row(row).is_some_and(|member| member.at == sender.from) => {
+            Some(row) => {
                 // One answer serves all entries that come until it leaves.
                 if !self.members.owes_answer(row) && self.limited(now, sender) {
                     let delay = Duration::from_millis(self.random.next() & mask);
-                    self.members.owe_answer(row, now + delay, sender.allow);
+                    self.members.owe_answer(row, now + delay);
                 }
             }
             // No place to remember it, or a second address of a member: at once.
-            _ => self.answer(now, sender, Say::AnsEntry),
+            None => self.answer(now, sender, Say::AnsEntry),
         }
     }
 
@@ -273,16 +279,21 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
         // R-IP-40, R-IP-49: duplicates too, what went to everybody or was written by a program never.
         let quiet = options.intersects(Options::BROADCAST.with(Options::AUTO_RET));
+        // R-IP-38: a stranger's confirmation is short, and what follows has the rest.
+        let (mut brief, mut rest) = (sender, sender);
+        if !sender.proven {
+            brief.allow = sender.allow.min(BRIEF);
+            rest.allow = sender.allow.saturating_sub(BRIEF);
+        }
         if options.contains(Options::SEND_CHECK) && !quiet {
-            self.confirm(sender, Command::RecvMsg, &header);
+            self.confirm(brief, Command::RecvMsg, &header);
         }
         self.once(now, sender.from, datagram)?;
-        if self.absence.is_some() && !quiet {
-            self.answer(now, sender, Say::AutoReply);
-        }
-        // R-IP-36: it does not know us, or we do not know it.
         if sender.row.is_none() && self.presence.is_online() && !options.contains(Options::NO_ADD_LIST) {
-            self.answer(now, sender, Say::Entry);
+            // R-IP-36: it does not know us, or we do not know it. That we are away, if we are, the entry says as well.
+            self.answer(now, rest, Say::Entry);
+        } else if self.absence.is_some() && !quiet {
+            self.answer(now, rest, Say::AutoReply);
         }
         Ok(Some(Event::Message(incoming(sender, datagram))))
     }
@@ -335,7 +346,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         }
     }
 
-    /// Answers, unless too many strangers were answered lately (R-IP-38).
+    /// Answers, unless strangers were sent too many datagrams lately (R-IP-38).
     pub(super) fn answer(&mut self, now: Instant, sender: Sender, say: Say) {
         if self.limited(now, sender) {
             self.push(sender, say);

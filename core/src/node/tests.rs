@@ -2,6 +2,8 @@
 
 mod captures;
 mod hostile;
+#[cfg(feature = "lists")]
+mod lists;
 mod messages;
 mod presence;
 

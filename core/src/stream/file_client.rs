@@ -4,9 +4,11 @@
 //! the machine never waits for the server to close (unless the size was not announced).
 //!
 //! **Memory**: the lent buffer holds the request, some 100 octets, and nothing else.
-//! **Time**: [`STALL_TIME`] for every step. **Protocol**: R-IP-70, 76, 77, 79.
+//! **Time**: [`STALL_TIME`] for the first octet, and for every 4 KiB. **Protocol**: R-IP-70, 76, 77, 79.
 
-use super::{Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want};
+use super::{
+    Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want, is_progress,
+};
 use crate::time::Instant;
 use crate::wire::BufferTooSmall;
 use crate::wire::ipmsg::FileRequest;
@@ -18,7 +20,8 @@ pub enum Announced {
     Size(u64),
     /// Nothing: everything until the server closes.
     Unknown {
-        /// The file must be shorter than this, offset included.
+        /// The file must be shorter than this, offset included. If that leaves room for nothing, neither the store nor
+        /// the server is asked, and it ends with [`ProtocolError::TooMuch`].
         limit: u64,
     },
 }
@@ -68,7 +71,12 @@ impl<'b> FileClient<'b> {
     ) -> Result<Self, BufferTooSmall> {
         let filled = request.emit(buffer)?;
         let offset = request.offset;
-        Ok(Self { buffer, filled, sent: 0, announced, at: offset, offset, metadata, stage: Stage::Opening, since: now })
+        // Without room for an octet, an empty file is not what was offered: the store must not be asked for one.
+        let stage = match announced {
+            Announced::Unknown { limit } if limit <= offset => Stage::Over(Err(ProtocolError::TooMuch)),
+            Announced::Size(_) | Announced::Unknown { .. } => Stage::Opening,
+        };
+        Ok(Self { buffer, filled, sent: 0, announced, at: offset, offset, metadata, stage, since: now })
     }
 
     /// Gives the buffer back.
@@ -135,7 +143,10 @@ impl Machine for FileClient<'_> {
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        self.since = now;
+        // The first octet is progress, too: it comes when a person has made up their mind.
+        if self.at == self.offset || is_progress(self.at, n) {
+            self.since = now;
+        }
         match self.stage {
             Stage::Requesting => {
                 self.sent = self.sent.saturating_add(usize::try_from(n).unwrap_or(usize::MAX));

@@ -5,12 +5,14 @@
 //! never waits for the server to close.
 //!
 //! **Memory**: the lent buffer holds the request first, then what was read: headers and small files; the longest
-//! header must fit. **Time**: [`STALL_TIME`] for every step; each octet of a header is looked at a few times.
-//! **Protocol**: R-IP-70, 80 to 97.
+//! header must fit. **Time**: [`STALL_TIME`] for the first octet, and for every 4 KiB; each octet of a header is looked at
+//! a few times. **Protocol**: R-IP-70, 80 to 97.
 
 use core::cell::Cell;
 
-use super::{Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want};
+use super::{
+    Abort, Arrival, Machine, Metadata, Opened, Outcome, ProtocolError, STALL_TIME, Target, Totals, Want, is_progress,
+};
 use crate::time::Instant;
 use crate::wire::ipmsg::{FileKind, FileRequest, FolderHeader, FolderScan, MAX_PREAMBLE};
 use crate::wire::{BufferTooSmall, Field, ParseError};
@@ -53,7 +55,12 @@ pub struct FolderClient<'b> {
     /// Octets of contents announced so far.
     announced: u64,
     stage: Stage,
+    /// When the peer last got on; the time that the store took since then does not count.
     since: Instant,
+    /// When something was last done.
+    now: Instant,
+    /// Octets of the request, then of the stream.
+    moved: u64,
     totals: Totals,
 }
 
@@ -99,6 +106,8 @@ impl<'b> FolderClient<'b> {
             announced: 0,
             stage: Stage::Requesting,
             since: now,
+            now,
+            moved: 0,
             totals: Totals::default(),
         })
     }
@@ -306,6 +315,21 @@ impl<'b> FolderClient<'b> {
         }
     }
 
+    /// Whether it is the peer that has to do something.
+    fn waits_for_peer(&self) -> bool {
+        match self.stage {
+            Stage::Requesting | Stage::Reading => true,
+            Stage::Body { .. } => self.start == self.filled,
+            Stage::Opening { .. } | Stage::Closing | Stage::Unwinding | Stage::Over(_) => false,
+        }
+    }
+
+    /// The store did something: that is not the peer's fault.
+    fn store_took_until(&mut self, now: Instant) {
+        self.since = self.since.after_pause(self.now, now);
+        self.now = now;
+    }
+
     fn finish(&mut self) {
         self.stage = Stage::Over(Ok(Outcome::Complete(self.totals)));
     }
@@ -342,11 +366,21 @@ impl Machine for FolderClient<'_> {
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        self.since = now;
+        if self.waits_for_peer() {
+            // The first octet is progress, too: it comes when a person has made up their mind.
+            if self.moved == 0 || is_progress(self.moved, n) {
+                self.since = now;
+            }
+            self.moved = self.moved.saturating_add(n);
+            self.now = now;
+        } else {
+            self.store_took_until(now);
+        }
         match self.stage {
             Stage::Requesting => {
                 self.consume(usize::try_from(n).unwrap_or(usize::MAX));
                 if self.start == self.filled {
+                    self.moved = 0;
                     self.stage = Stage::Reading;
                 }
             }
@@ -382,7 +416,7 @@ impl Machine for FolderClient<'_> {
     }
 
     fn opened(&mut self, now: Instant, answer: Opened<'_>) {
-        self.since = now;
+        self.store_took_until(now);
         match self.stage {
             Stage::Opening { len } => {
                 let Ok(FolderScan::Header { header, .. }) = self.scan() else { return };
@@ -404,11 +438,7 @@ impl Machine for FolderClient<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Requesting | Stage::Reading => Some(self.since + STALL_TIME),
-            Stage::Body { .. } if self.start == self.filled => Some(self.since + STALL_TIME),
-            Stage::Body { .. } | Stage::Opening { .. } | Stage::Closing | Stage::Unwinding | Stage::Over(_) => None,
-        }
+        self.waits_for_peer().then(|| self.since + STALL_TIME)
     }
 
     fn expire(&mut self, now: Instant) {

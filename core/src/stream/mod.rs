@@ -21,7 +21,7 @@
 //! [`ProtocolError`]; it cannot make it panic, grow, or write more than was announced. An answer that does not
 //! belong to the present want is ignored, and a count above what was wanted is taken for the most that was.
 //!
-//! **Memory**: a machine is at most 144 octets, besides one buffer that the caller lends. The larger the buffer, the
+//! **Memory**: a machine is at most 160 octets, besides one buffer that the caller lends. The larger the buffer, the
 //! more small files travel in one read or write; 512 octets are enough for everything but very long names.
 //! **Time**: constant per call, but for looking at the octets of a request or header once.
 //! **Protocol**: the rules `R-IP-70` to `R-IP-97` in `docs/protocol/ipmsg.md`.
@@ -50,8 +50,17 @@ use crate::wire::ipmsg::{Attribute, EscapedName, ExtendedAttributes, FileKind, F
 /// A server forgets a connection whose request is not complete after this time (R-IP-78).
 pub const REQUEST_TIME: Duration = Duration::from_secs(15);
 
-/// A transfer ends when the peer has neither sent nor taken an octet for this time (R-IP-78).
+/// A transfer ends when the peer has sent no octet for this time after it was asked, or has neither sent nor taken 4 KiB
+/// for this time later (R-IP-78). While only one's own store is waited for, no time passes.
 pub const STALL_TIME: Duration = Duration::from_secs(120);
+
+/// Octets that a peer has to move before it is given time anew: one octet now and then is no progress.
+const STEP: u64 = 4096;
+
+/// Whether `count` octets behind `before` others are progress: they reach or cross the end of a [`STEP`].
+const fn is_progress(before: u64, count: u64) -> bool {
+    count >= STEP.saturating_sub(before % STEP)
+}
 
 /// How long a server waits, after its last octet, for the client to close (R-IP-78).
 pub const LINGER_TIME: Duration = Duration::from_secs(5);

@@ -6,11 +6,12 @@
 //! hand the peer a damaged file that looks whole.
 //!
 //! **Memory**: the lent buffer, which holds the request first, then headers and small files.
-//! **Time**: [`REQUEST_TIME`] for the request, [`STALL_TIME`] for every step after it, [`LINGER_TIME`] at the end.
+//! **Time**: [`REQUEST_TIME`] for the request, [`STALL_TIME`] for every 4 KiB after it, [`LINGER_TIME`] at the end.
 //! **Protocol**: R-IP-70 to 79, 85 to 93.
 
 use super::{
     Abort, Entry, LINGER_TIME, Machine, Opened, Outcome, ProtocolError, REQUEST_TIME, STALL_TIME, Target, Totals, Want,
+    is_progress,
 };
 use crate::time::Instant;
 use crate::wire::ipmsg::{
@@ -45,7 +46,7 @@ pub struct Server<'b> {
     stage: Stage,
     /// How it ends, from [`Stage::Closing`] on.
     result: Result<Outcome, ProtocolError>,
-    /// When the peer last did something, or, while the request is read, when the connection was accepted.
+    /// When the peer last got on, or, while the request is read, when the connection was accepted.
     since: Instant,
     /// When the last octet of the request came.
     heard: Instant,
@@ -320,7 +321,13 @@ impl Machine for Server<'_> {
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        if !matches!(self.stage, Stage::Reading { .. } | Stage::Draining { .. }) {
+        let moves_on = match self.stage {
+            _ if self.flushing => is_progress(u64::try_from(self.sent).unwrap_or(0), n),
+            Stage::Sending { at, .. } => is_progress(at, n),
+            Stage::Reading { .. } | Stage::Draining { .. } => false,
+            Stage::Asking { .. } | Stage::Next | Stage::Loading { .. } | Stage::Closing | Stage::Over => true,
+        };
+        if moves_on {
             self.since = now;
         }
         if self.flushing {
@@ -328,6 +335,7 @@ impl Machine for Server<'_> {
             self.sent = self.sent.saturating_add(n);
             if self.sent >= self.filled {
                 (self.sent, self.filled, self.flushing) = (0, 0, false);
+                self.since = now;
                 self.settle();
             }
             return;
@@ -386,13 +394,17 @@ impl Machine for Server<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        let patience = match self.stage {
+            _ if self.flushing => STALL_TIME,
+            Stage::Reading { .. } => REQUEST_TIME,
+            Stage::Sending { .. } | Stage::Closing => STALL_TIME,
+            Stage::Draining { .. } => LINGER_TIME,
+            Stage::Asking { .. } | Stage::Next | Stage::Loading { .. } | Stage::Over => return None,
+        };
+        let due = self.since + patience;
         match self.stage {
-            _ if self.flushing => Some(self.since + STALL_TIME),
-            Stage::Reading { silence: false } => Some(self.since + REQUEST_TIME),
-            Stage::Reading { silence: true } => Some((self.heard + REQUEST_SILENCE).min(self.since + REQUEST_TIME)),
-            Stage::Sending { .. } | Stage::Closing => Some(self.since + STALL_TIME),
-            Stage::Draining { .. } => Some(self.since + LINGER_TIME),
-            Stage::Asking { .. } | Stage::Next | Stage::Loading { .. } | Stage::Over => None,
+            Stage::Reading { silence: true } => Some(due.min(self.heard + REQUEST_SILENCE)),
+            _ => Some(due),
         }
     }
 

@@ -196,8 +196,12 @@ pub(crate) struct Script {
     pub(crate) cuts: Vec<usize>,
     /// Most octets that one read or write moves.
     pub(crate) most: usize,
-    /// Most octets that one read moves.
+    /// Most octets that one read moves, and how long each takes.
     pub(crate) most_read: usize,
+    pub(crate) each_read: u64,
+    /// The same of writes.
+    pub(crate) most_write: usize,
+    pub(crate) each_write: u64,
     pub(crate) ending: Ending,
     pub(crate) written: Vec<u8>,
     pub(crate) writes: usize,
@@ -217,6 +221,9 @@ impl Script {
             cuts: Vec::new(),
             most: usize::MAX,
             most_read: usize::MAX,
+            each_read: 0,
+            most_write: usize::MAX,
+            each_write: 0,
             ending,
             written: Vec::new(),
             writes: 0,
@@ -278,10 +285,19 @@ impl Script {
     pub(crate) fn put(&mut self, octets: &[u8]) -> Result<usize, ErrorKind> {
         assert!(!octets.is_empty() && !self.shut);
         self.call()?;
-        let count = octets.len().min(self.most);
+        let count = octets.len().min(self.most).min(self.most_write);
         self.written.extend_from_slice(&octets[..count]);
         self.writes += 1;
         Ok(count)
+    }
+}
+
+impl Script {
+    /// A read or write takes so many milliseconds, or as long as it may.
+    fn wait(&self, each: u64) -> Result<(), ErrorKind> {
+        let limit = self.limit.map_or(u64::MAX, |limit| u64::try_from(limit.as_millis()).unwrap());
+        self.clock.set(self.clock.get() + each.min(limit));
+        if each > limit { Err(ErrorKind::TimedOut) } else { Ok(()) }
     }
 }
 
@@ -291,6 +307,7 @@ impl ErrorType for Script {
 
 impl Read for Script {
     fn read(&mut self, room: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.wait(self.each_read)?;
         self.take(room).unwrap_or_else(|| {
             let limit = self.limit.expect("every wait has a limit");
             self.clock.set(self.clock.get() + u64::try_from(limit.as_millis()).unwrap());
@@ -301,6 +318,7 @@ impl Read for Script {
 
 impl Write for Script {
     fn write(&mut self, octets: &[u8]) -> Result<usize, ErrorKind> {
+        self.wait(self.each_write)?;
         self.put(octets)
     }
 

@@ -11,8 +11,8 @@ use super::is_deceptive;
 /// whatever the sender meant it to name (R-IP-88).
 ///
 /// It has no separators (`/`, `\`, `:`), no NUL and no other control characters, nothing that changes the
-/// direction of writing; it is not `.` or `..`, is not a device of Windows, does not end in a dot or a space
-/// and is not empty. It may begin with a dot.
+/// direction of writing or is invisible, but for the joiners; it is not `.` or `..`, is not a device of Windows, does
+/// not end in a dot or a space and is not empty. It may begin with a dot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(String<{ Self::MAX }>);
 
@@ -20,7 +20,7 @@ impl FileName {
     /// The most octets that a name may have: what the usual file systems allow.
     pub const MAX: usize = 255;
 
-    /// Longer "extensions" are part of the name when a name has to be cut.
+    /// Longer "extensions" are part of the name when a name has to be cut, and so are those of half its length.
     const MAX_EXTENSION: usize = 32;
 
     /// Makes the nearest safe name of `name`. Two names can become the same.
@@ -28,28 +28,40 @@ impl FileName {
     /// A name that is too long is cut within, so that its extension stays.
     #[must_use]
     pub fn from_untrusted(name: &str) -> Self {
-        let name = name.trim_end_matches(['.', ' ']);
+        Self::within(name, Self::MAX)
+    }
+
+    /// Like [`FileName::from_untrusted`], for a store whose names have at most `max` octets; at least 1, at most
+    /// [`FileName::MAX`].
+    #[must_use]
+    pub fn within(name: &str, max: usize) -> Self {
+        let name = trimmed(name, b". ");
+        let max = max.clamp(1, Self::MAX);
+        // The cut itself may leave nothing, or a device of Windows, so the outcome is what has to be safe.
+        let plain = Self::cut("", name, max);
+        if Self::is_safe(plain.as_str()) { plain } else { Self::cut("_", name, max) }
+    }
+
+    /// `front` and `name`, whose characters are replaced and which is cut where that is longer than `max` octets.
+    fn cut(front: &str, name: &str, max: usize) -> Self {
         let mut safe = String::new();
         // What does not fit is left out: the room is counted first, so a failed push means nothing.
-        if name.is_empty() || is_device(name) {
-            let _ = safe.push('_');
-        }
-        let room = Self::MAX.saturating_sub(safe.len());
-        if safe_len(name) <= room {
-            name.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
-            return Self(safe);
-        }
+        let _ = safe.push_str(front);
+        let fits = front.len().saturating_add(safe_len(name)) <= max;
         // Not `rsplit_once`, which contains a panic that the compiler cannot rule out.
-        let dot = name.bytes().rposition(|octet| octet == b'.');
+        let dot = name.bytes().rposition(|octet| octet == b'.').filter(|_| !fits);
         let parts = dot.and_then(|dot| Some((name.get(..dot)?, name.get(dot.saturating_add(1)..)?)));
         let (stem, extension) = match parts {
-            Some((stem, extension)) if !stem.is_empty() && safe_len(extension) <= Self::MAX_EXTENSION => {
+            // An extension takes less than half.
+            Some((stem, extension))
+                if !stem.is_empty() && safe_len(extension) <= Self::MAX_EXTENSION.min(max.saturating_sub(1) / 2) =>
+            {
                 (stem, Some(extension))
             }
             _ => (name, None),
         };
         let reserved = extension.map_or(0, |extension| safe_len(extension).saturating_add(1));
-        let room = Self::MAX.saturating_sub(reserved);
+        let room = max.saturating_sub(reserved);
         for character in stem.chars().map(safe_char) {
             if safe.len().saturating_add(character.len_utf8()) > room || safe.push(character).is_err() {
                 break;
@@ -61,7 +73,8 @@ impl FileName {
                 extension.chars().map(safe_char).for_each(|character| drop(safe.push(character)));
             }
             // The cut may have brought a dot or a space to the end.
-            None => while safe.ends_with(['.', ' ']) && safe.pop().is_some() {},
+            // Not `truncate`, which contains a panic.
+            None => while trimmed(&safe, b". ").len() < safe.len() && safe.pop().is_some() {},
         }
         Self(safe)
     }
@@ -72,7 +85,7 @@ impl FileName {
         let changed = |character| safe_char(character) != character;
         !name.is_empty()
             && name.len() <= Self::MAX
-            && !name.ends_with(['.', ' '])
+            && trimmed(name, b". ").len() == name.len()
             && !is_device(name)
             && !name.chars().any(changed)
     }
@@ -81,9 +94,12 @@ impl FileName {
     /// UTF-8: octets outside ASCII of anything else are spelled `%xx`, so that different names stay different.
     #[must_use]
     pub fn from_octets(octets: &[u8]) -> Self {
-        if let Ok(name) = str::from_utf8(octets) {
-            return Self::from_untrusted(name);
-        }
+        str::from_utf8(octets).map_or_else(|_| Self::spelled(octets), Self::from_untrusted)
+    }
+
+    /// In a frame of its own, because few names are not UTF-8.
+    #[inline(never)]
+    fn spelled(octets: &[u8]) -> Self {
         let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
         let mut spelled = String::<{ 3 * Self::MAX }>::new();
         for &octet in octets {
@@ -105,6 +121,12 @@ impl FileName {
     }
 }
 
+/// Without those of these ASCII characters that are at its end.
+fn trimmed<'a>(name: &'a str, ends: &[u8]) -> &'a str {
+    let last = name.bytes().rposition(|octet| !ends.contains(&octet));
+    name.get(..last.map_or(0, |last| last.saturating_add(1))).unwrap_or_default()
+}
+
 /// Length in octets after [`safe_char`].
 fn safe_len(name: &str) -> usize {
     name.chars().map(safe_char).fold(0, |len, character| len.saturating_add(character.len_utf8()))
@@ -120,15 +142,17 @@ const fn safe_char(character: char) -> char {
 
 /// Whether Windows would open a device instead of a file: the name up to its first dot counts, in any case.
 fn is_device(name: &str) -> bool {
-    let stem = name.split(['.']).next().unwrap_or_default().trim_end_matches(' ');
+    let dot = name.bytes().position(|octet| octet == b'.').unwrap_or(name.len());
+    let stem = trimmed(name.get(..dot).unwrap_or_default(), b" ");
     let is = |device: &str| stem.eq_ignore_ascii_case(device);
     if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].into_iter().any(is) {
         return true;
     }
-    let port = |kind: &str| stem.get(..3).filter(|front| front.eq_ignore_ascii_case(kind)).and_then(|_| stem.get(3..));
+    let Some((kind, number)) = stem.split_at_checked(3) else { return false };
+    let is_port = ["COM", "LPT"].into_iter().any(|port| kind.eq_ignore_ascii_case(port));
+    let mut number = number.chars();
     // The superscripts count as digits there.
-    let digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "¹", "²", "³"];
-    port("COM").or_else(|| port("LPT")).is_some_and(|number| digits.contains(&number))
+    is_port && matches!((number.next(), number.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 
 impl AsRef<str> for FileName {
@@ -177,6 +201,7 @@ mod tests {
             ("a\0b\n\x1b]0;x\x07", "a_b__]0;x_"),
             ("photo\u{202e}gpj.exe", "photo_gpj.exe"),
             ("x\u{9b}31m", "x_31m"),
+            ("report\u{200b}\u{3164}.doc", "report__.doc"),
             ("con", "_con"),
             ("NUL.txt", "_NUL.txt"),
             ("com1", "_com1"),
@@ -187,8 +212,14 @@ mod tests {
             ("console", "console"),
             ("nul/", "nul_"),
             ("👨‍👩‍👧.png", "👨‍👩‍👧.png"),
+            // What is safe as a whole may not be when it was cut.
+            (&format!("{}x", " ".repeat(300)), "_"),
+            (&format!("{}{}", ".".repeat(260), "x".repeat(40)), "_"),
+            (&format!("con{}x", " ".repeat(300)), "_con"),
+            (&format!("con{}x.txt", " ".repeat(300)), &format!("_con{}.txt", " ".repeat(247))),
         ] {
             assert_eq!(FileName::from_untrusted(received).as_str(), safe, "{received:?}");
+            assert!(FileName::is_safe(safe), "{safe:?}");
         }
     }
 
@@ -196,8 +227,8 @@ mod tests {
     fn cuts_within_and_at_characters() {
         let long = format!("{}.tar.gz", "文".repeat(100));
         let name = FileName::from_untrusted(&long);
-        assert!(name.as_str().ends_with("文.gz") || name.as_str().ends_with(".gz"), "{name}");
-        assert!(name.as_str().len() > FileName::MAX - 3 && name.as_str().len() <= FileName::MAX);
+        assert_eq!(name.as_str(), format!("{}.gz", "文".repeat(84)));
+        assert_eq!(name.as_str().len(), FileName::MAX);
         let no_extension = FileName::from_untrusted(&format!("{} .{}", "x".repeat(253), "y".repeat(40)));
         assert_eq!(no_extension.as_str(), "x".repeat(253));
         let device = FileName::from_untrusted(&format!("nul.{}.txt", "y".repeat(300)));
@@ -205,6 +236,28 @@ mod tests {
         assert_eq!(device.as_str().len(), FileName::MAX);
         assert_eq!(FileName::from_untrusted(&"z".repeat(255)).as_str().len(), 255);
         assert_eq!(FileName::from_untrusted(&"z".repeat(256)).as_str().len(), 255);
+    }
+
+    #[test]
+    fn stores_may_want_shorter_names() {
+        let long = format!("{}.tar.gz", "文".repeat(100));
+        assert_eq!(FileName::within(&long, 64).as_str(), format!("{}.gz", "文".repeat(20)));
+        for (received, max, name) in [
+            ("report.doc", 10, "report.doc"),
+            ("report.doc", 9, "repor.doc"),
+            ("report.doc", 8, "repo.doc"),
+            ("report.doc", 6, "report"),
+            ("console.log", 8, "cons.log"),
+            ("console.log", 7, "_co.log"),
+            ("console", 3, "_co"),
+            ("a. b", 3, "a"),
+            ("文", 2, "_"),
+            ("", 0, "_"),
+            (&"x".repeat(300), usize::MAX, &"x".repeat(FileName::MAX)),
+        ] {
+            assert_eq!(FileName::within(received, max).as_str(), name, "{received:?} within {max}");
+            assert!(FileName::is_safe(name), "{name:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::is_deceptive;
 
 /// Shows text so that it can neither command a terminal nor pass for something else: control characters
 /// (and with them every escape sequence), bidirectional overrides and invisible characters appear as
-/// `\u{1b}`; all else appears as it is.
+/// `\u{1b}`; all else appears as it is, and so do the two joiners, which many scripts and emoji need.
 ///
 /// For people: a backslash stays a backslash, so the result cannot be turned back.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,8 @@ mod tests {
             ("a\u{202e}b\u{2066}c\u{200f}", "a\\u{202e}b\\u{2066}c\\u{200f}"),
             ("a\r\nb\tc", "a\\u{d}\\u{a}b\\u{9}c"),
             ("\u{e0041}\u{feff}", "\\u{e0041}\\u{feff}"),
+            ("a\u{200b}b\u{2060}c\u{2064}d\u{ad}e\u{3164}", "a\\u{200b}b\\u{2060}c\\u{2064}d\\u{ad}e\\u{3164}"),
+            ("می\u{200c}خواهم 👨\u{200d}👩", "می\u{200c}خواهم 👨\u{200d}👩"),
         ] {
             assert_eq!(Printable::line(received).to_string(), shown, "{received:?}");
         }

@@ -11,6 +11,7 @@
 pub mod classic;
 pub mod flood;
 pub mod ipmsg;
+pub(crate) mod octets;
 mod reader;
 pub mod transfer;
 mod writer;

@@ -14,6 +14,7 @@
 
 mod board;
 mod clock;
+mod division;
 mod memory;
 mod settings;
 
@@ -23,22 +24,23 @@ use cortex_m_rt::{entry, exception};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::PacketNo;
-use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, LEAST_SESSION, Room, Sockets};
+use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, LEAST_SESSION, Prepared, Room, Sockets};
 use feige_sim::store::RamStore;
 
 use board::Ethernet;
 use clock::Clock;
 use settings::Settings;
 
-/// Connections at a time: of the family, and of the verified transfer. The second board has more RAM.
+/// Connections at a time: of the family, of the verified transfer, and of the flooded search. The second board has more RAM.
 const SLOTS: usize = 3;
 const GUESTS: usize = if cfg!(feature = "mps2-an385") { 4 } else { 1 };
+const LINKS: usize = if cfg!(feature = "mps2-an385") { 3 } else { 2 };
 
 /// What each of them has to receive: one frame.
 const RX: usize = 1460;
 
 /// What each of them has to send: more than one frame, because receivers answer a single one late.
-const TX: usize = 1500;
+const TX: usize = RX + 4;
 
 /// Members that are remembered.
 const MEMBERS: usize = 16;
@@ -48,28 +50,41 @@ const FILES: usize = 16;
 const OCTETS: usize = 12 * 1024;
 
 type Files = RamStore<'static, FILES>;
+type Device = Agent<'static, &'static mut Files, MEMBERS, SLOTS, GUESTS, LINKS>;
+type Member = Prepared<'static, MEMBERS, SLOTS, RX, TX, GUESTS, LEAST_SESSION, LINKS>;
 
-const SOCKETS: usize = SLOTS + GUESTS + EXTRA_SOCKETS;
+const SOCKETS: usize = SLOTS + GUESTS + LINKS + EXTRA_SOCKETS;
 
 // Zeros, so they take no flash.
-static mut ROOM: Room<MEMBERS, SLOTS, RX, TX, GUESTS, LEAST_SESSION> = Room::new();
+static mut ROOM: Room<MEMBERS, SLOTS, RX, TX, GUESTS, LEAST_SESSION, LINKS> = Room::new();
 static mut DISK: [u8; OCTETS] = [0; OCTETS];
 static mut ETHERNET: Ethernet = Ethernet::new();
+static mut PLACES: Sockets<SOCKETS> = Sockets::new();
+
+/// What an agent is made of.
+struct Parts {
+    sockets: &'static mut Sockets<'static, SOCKETS>,
+    store: &'static mut Files,
+    member: Member,
+}
 
 #[entry]
 fn main() -> ! {
     cortex_m::interrupt::disable();
-    let (Some(peripherals), Some(sockets), Some(store)) = (Peripherals::take(), sockets(), store()) else { reset() };
-    run(peripherals, sockets, store)
+    let settings = Settings::read();
+    let (Some(peripherals), Some(store)) = (Peripherals::take(), store()) else { reset() };
+    // SAFETY: this runs once and is the only one that names it.
+    let sockets = unsafe { &mut *(&raw mut PLACES) };
+    run(peripherals, &settings, Parts { sockets, store, member: member(&settings) })
 }
 
 /// In a frame of its own, which is there after those of what has been made: the agent is in it.
 #[inline(never)]
-fn run(mut peripherals: Peripherals, sockets: &'static mut Sockets<'static, SOCKETS>, store: &'static mut Files) -> ! {
+fn run(mut peripherals: Peripherals, settings: &Settings, parts: Parts) -> ! {
     let mut clock = Clock::new(peripherals.SYST, board::start(&mut peripherals.SCB));
     // SAFETY: `main` runs once and is the only one that names it; no handler runs.
     let ethernet = unsafe { &mut *(&raw mut ETHERNET) };
-    let mut agent = agent(clock.now(), ethernet, sockets, store);
+    let mut agent = agent(settings, ethernet, parts);
     loop {
         let until = agent.poll(clock.now(), ethernet, &mut |_| {});
         // What arrives from here on is pending when the processor goes to sleep, and wakes it at once.
@@ -83,12 +98,7 @@ fn run(mut peripherals: Peripherals, sockets: &'static mut Sockets<'static, SOCK
     }
 }
 
-/// In a frame of its own, because they are made there and copied.
-#[inline(never)]
-fn sockets() -> Option<&'static mut Sockets<'static, SOCKETS>> {
-    singleton!(: Sockets<'static, SOCKETS> = Sockets::new())
-}
-
+/// In a frame of its own, because it is made there and copied.
 #[inline(never)]
 fn store() -> Option<&'static mut Files> {
     // SAFETY: this runs once and is the only one that names it.
@@ -96,37 +106,25 @@ fn store() -> Option<&'static mut Files> {
     singleton!(: Files = RamStore::new(disk))
 }
 
+/// In a frame of its own, because names are copied several times, and a member is large while it is made.
+#[inline(never)]
+fn member(settings: &Settings) -> Member {
+    let names = || Names::new(settings.name(), board::NAME, settings.name(), b"devices");
+    let identity = Identity { version: "1", software: "feige-mcu", utf8: names(), legacy: names() };
+    // SAFETY: this runs once and is the only one that names it.
+    let room = unsafe { &mut *(&raw mut ROOM) };
+    room.prepare(Instant::START, identity, PacketNo(settings.first), settings.seed)
+}
+
 /// In a frame of its own, because more is needed to make an agent than to run it.
 #[inline(never)]
-fn agent(
-    now: Instant,
-    ethernet: &mut Ethernet,
-    sockets: &'static mut Sockets<'static, SOCKETS>,
-    store: &'static mut Files,
-) -> Agent<'static, &'static mut Files, MEMBERS, SLOTS, GUESTS> {
-    let settings = Settings::read();
+fn agent(settings: &Settings, ethernet: &mut Ethernet, parts: Parts) -> Device {
     ethernet.start(settings.mac);
     // SAFETY: unmasked at the controller only; the processor masks all interrupts, so no handler runs.
     unsafe { NVIC::unmask(board::INTERRUPT) };
-    // SAFETY: this runs once and is the only one that names it.
-    let room = unsafe { &mut *(&raw mut ROOM) };
-    Agent::new(now, &config(&settings), ethernet, store, room, sockets)
-}
-
-/// In a frame of its own, because names are copied several times.
-#[inline(never)]
-fn config(settings: &Settings) -> Config {
-    let names = || Names::new(settings.name(), board::NAME, settings.name(), b"devices");
-    let identity = Identity { version: "1", software: "feige-mcu", utf8: names(), legacy: names() };
-    Config {
-        mac: settings.mac,
-        address: settings.address.into(),
-        prefix: settings.prefix,
-        gateway: None,
-        identity,
-        first: PacketNo(settings.first),
-        seed: settings.seed,
-    }
+    let Settings { mac, address, prefix, seed, .. } = *settings;
+    let config = Config { mac, address: address.into(), prefix, gateway: None, seed };
+    Agent::new(Instant::START, &config, ethernet, parts.store, parts.member, parts.sockets)
 }
 
 /// Begins again: what a device does that cannot go on.

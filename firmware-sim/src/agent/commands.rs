@@ -37,6 +37,9 @@ impl<'a> Command<'a> {
     }
 }
 
+/// What strangers hear first. Another device that says it waits for us, and is not answered.
+pub(super) const MOMENT: &[u8] = b"one moment";
+
 pub(super) fn help(text: &mut Writer<'_>) {
     text.octets(
         b"help: this text\n\

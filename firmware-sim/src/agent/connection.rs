@@ -31,25 +31,27 @@ pub(super) enum Fault {
 }
 
 /// Does one thing that `machine` wants.
-pub(super) fn step<M: Machine>(
+///
+/// One copy of it for all machines and what they ask.
+pub(super) fn step(
     now: Instant,
-    machine: &mut M,
+    machine: &mut dyn Machine,
     socket: &mut Socket<'_>,
-    store: &mut impl Store<Error = StoreError>,
+    store: &mut dyn Store<Error = StoreError>,
 ) -> Step {
     machine.expire(now);
-    let done = match machine.want() {
-        Want::Read(room) => take(socket, room.len(), |octets| Ok(copy(octets, room))),
-        Want::Drain(room) => match take(socket, room.len(), |octets| Ok(copy(octets, room))) {
-            Err(Stop::Fault(_)) => Ok(0),
+    let want = machine.want();
+    let draining = matches!(want, Want::Drain(_));
+    let done = match want {
+        Want::Read(room) | Want::Drain(room) => match take(socket, room.len(), &mut |octets| Ok(copy(octets, room))) {
+            Err(Stop::Fault(_)) if draining => Ok(0),
             done => done,
         },
-        Want::Receive { at, len } => take(socket, size(len), |octets| store.save(at, octets).map(|()| octets.len())),
-        Want::Write(octets) => give(socket, |room| Ok(copy(octets, room))),
-        Want::Send { at, len } => match give(socket, |room| store.load(at, front(room, len))) {
-            Ok(0) => Ok(0),
-            done => done,
-        },
+        Want::Receive { at, len } => {
+            take(socket, size(len), &mut |octets| store.save(at, octets).map(|()| octets.len()))
+        }
+        Want::Write(octets) => give(socket, &mut |room| Ok(copy(octets, room))),
+        Want::Send { at, len } => give(socket, &mut |room| store.load(at, front(room, len))),
         Want::Load { at, into } => store.load(at, into).map_err(Stop::store),
         Want::Save { at, octets } => store.save(at, octets).map(|()| octets.len()).map_err(Stop::store),
         Want::Close => store.close().map(|()| 0).map_err(Stop::store),
@@ -88,7 +90,7 @@ impl Stop {
 fn take(
     socket: &mut Socket<'_>,
     most: usize,
-    take: impl FnOnce(&[u8]) -> Result<usize, StoreError>,
+    take: &mut dyn FnMut(&[u8]) -> Result<usize, StoreError>,
 ) -> Result<usize, Stop> {
     if !socket.can_recv() {
         return match socket.state() {
@@ -108,7 +110,7 @@ fn take(
 }
 
 /// Lets octets be put into the room that there is for sending.
-fn give(socket: &mut Socket<'_>, give: impl FnOnce(&mut [u8]) -> Result<usize, StoreError>) -> Result<usize, Stop> {
+fn give(socket: &mut Socket<'_>, give: &mut dyn FnMut(&mut [u8]) -> Result<usize, StoreError>) -> Result<usize, Stop> {
     if !socket.can_send() {
         return match socket.state() {
             State::SynSent | State::SynReceived => Err(Stop::Waiting),

@@ -85,8 +85,9 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         if !folder.is_root() {
             return Err(NOT_FOUND);
         }
-        // Only continued attempts are told a stamp; it must not be 0, which means that there was none.
-        let marked = |stamp: u64| stamp | 1 << 63;
+        // Only continued attempts are told a stamp; it must not be 0, which means that there was none. After a restart the
+        // numbers of files begin anew, and what was half fetched before may be another file.
+        let marked = |stamp: u64| (stamp ^ self.desk.seed) | 1 << 63;
         if name.as_bytes() == LOG_NAME {
             let (oldest, size) = (self.desk.log.oldest(), self.desk.log.len());
             let stamp = marked(oldest.saturating_add(size));
@@ -120,7 +121,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
                 Source::File(id) => {
                     self.desk.store.remove(id).map_err(refusal)?;
                     let now = self.now;
-                    self.desk.log.line(now, |line| _ = line.octets(b"removed ").octets(path.as_bytes()));
+                    self.desk.log.line(now, &|line| _ = line.octets(b"removed ").octets(path.as_bytes()));
                     Ok(Reply::Done)
                 }
                 _ => Err((ErrorCode::Forbidden, "the log stays")),
@@ -149,8 +150,9 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         let (source, size, modified, stamp) = self.file(get.path)?;
         let block = block_len(get.block).map_or(self.block, |_| get.block);
         let aligned = get.offset.checked_rem(block_len(block).unwrap_or(1).into()) == Some(0) || get.offset == size;
-        let asked = get.stamp == 0 || (get.stamp == stamp && get.offset <= size);
-        let offset = if asked && aligned { get.offset.min(size) } else { 0 };
+        // Whoever asks for what cannot be had from there gets all of it, from the start.
+        let asked = aligned && (get.stamp == 0 || (get.stamp == stamp && get.offset <= size));
+        let offset = if asked { get.offset.min(size) } else { 0 };
         let left = size.saturating_sub(offset);
         let length = if asked { left.min(get.length) } else { left };
         *self.open = Open::Source(source, length);
@@ -231,7 +233,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         }
         self.desk.tally.served = self.desk.tally.served.saturating_add(1);
         let now = self.now;
-        self.desk.log.line(now, |line| _ = line.octets(b"served ").decimal(size).octets(b" octets, verified"));
+        self.desk.log.line(now, &|line| _ = line.octets(b"served ").decimal(size).octets(b" octets, verified"));
         Reply::Done
     }
 
@@ -263,7 +265,7 @@ impl<S: Store, const MEMBERS: usize> Counter<'_, '_, S, MEMBERS> {
         let Desk { store, log, .. } = &mut *self.desk;
         let stored = store.entry(file);
         let name = stored.as_ref().map_or(&[][..], |entry| entry.name.as_bytes());
-        log.line(self.now, |line| {
+        log.line(self.now, &|line| {
             _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(len).octets(b", verified");
         });
         Reply::Done
@@ -278,7 +280,7 @@ impl<S: Store, const MEMBERS: usize> stream::Store for Counter<'_, '_, S, MEMBER
         let reply = match ask {
             Ask::Account { .. } => error((ErrorCode::Unsupported, "there are no accounts here; come as a guest")),
             Ask::Guest => {
-                self.desk.node.proven(self.now, *self.from.ip());
+                self.desk.node.proven(*self.from.ip());
                 Reply::Done
             }
             // A file has its name, and lasts, when it is complete.

@@ -21,6 +21,9 @@ use crate::store::{FileId, Store, StoreError};
 /// The name under which the log can be fetched.
 pub(super) const LOG_NAME: &[u8] = b"log.txt";
 
+/// Files of strangers that wait to be fetched; the other places are for those who have shown that they receive.
+const STRANGERS: usize = 2;
+
 /// The log among the handles of offers; no store has a file of this number.
 const LOG: u32 = u32::MAX;
 
@@ -38,15 +41,35 @@ pub(super) struct Tally {
 /// Everything that is remembered but connections.
 pub(super) struct Desk<'a, S, const MEMBERS: usize> {
     pub(super) node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
-    pub(super) offers: Offers<OFFERS>,
-    pub(super) wanted: Vec<Wanted, QUEUE>,
+    pub(super) offers: &'a mut Offers<OFFERS>,
+    pub(super) wanted: &'a mut Vec<Wanted, QUEUE>,
+    /// How many of them are being fetched; each has its place still, for another attempt.
+    pub(super) fetching: usize,
+    /// What strangers have asked for.
+    pub(super) held: Vec<Held, HELD>,
     pub(super) store: S,
     pub(super) log: Log<'a>,
     pub(super) tally: Tally,
     /// Room for a datagram, or for its text before that.
     pub(super) scratch: &'a mut [u8],
     pub(super) started: Instant,
+    /// Another number after each start.
+    pub(super) seed: u64,
 }
+
+/// A command of somebody who has yet to show that whatever is sent there is received.
+pub(super) struct Held {
+    from: SocketAddrV4,
+    /// The message to be confirmed.
+    packet_no: PacketNo,
+    text: Vec<u8, ASKED>,
+}
+
+/// Commands of strangers that wait at a time; the latest are the most likely to be confirmed.
+const HELD: usize = 2;
+
+/// The longest of them: a word and a name.
+const ASKED: usize = 72;
 
 impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     /// Takes a datagram in.
@@ -62,17 +85,26 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
                 saw(Event::Online { at: sighting.at, nick: sighting.nick.text.as_bytes() });
             }
             Ok(Some(NodeEvent::Offline { at, .. })) => saw(Event::Offline { at }),
-            Ok(Some(NodeEvent::Delivered { packet_no, to, .. })) => saw(Event::Delivered { to, packet_no }),
+            Ok(Some(NodeEvent::Delivered { packet_no, to, .. })) => {
+                if let Some(at) = self.held.iter().position(|held| held.packet_no == packet_no && held.from == to) {
+                    let held = self.held.remove(at);
+                    self.obey(now, to, Command::of(&held.text));
+                }
+                saw(Event::Delivered { to, packet_no });
+            }
             Ok(Some(NodeEvent::Released { packet_no, by })) => {
                 self.offers.release(*by.ip(), packet_no);
             }
-            Ok(Some(NodeEvent::Message(incoming))) => self.message(now, &incoming, saw),
+            Ok(Some(NodeEvent::Message(incoming))) => self.message(now, &incoming, octets.len(), saw),
             // Other things are for people, and what is malformed is for nobody.
             Ok(_) | Err(_) => {}
         }
     }
 
-    fn message(&mut self, now: Instant, incoming: &Incoming<'_>, saw: &mut impl FnMut(Event<'_>)) {
+    /// `len`: octets of its datagram.
+    // In frames of their own, like what it calls, so that only the largest of them counts.
+    #[inline(never)]
+    fn message(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize, saw: &mut impl FnMut(Event<'_>)) {
         if incoming.encrypted() {
             return;
         }
@@ -82,51 +114,79 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
             let _ = self.node.read(now, incoming.from, incoming.token(), incoming.read_check());
         }
         if incoming.attachments.is_empty() {
-            self.obey(now, incoming);
+            let command = Command::of(incoming.text.as_bytes());
+            // Programs that answer one another would never end. And many devices hear a broadcast: one person would get as many
+            // answers.
+            let from_a_device = incoming.auto() || incoming.text.as_bytes() == commands::MOMENT;
+            if from_a_device || (incoming.broadcast() && command == Command::Unknown) {
+                return;
+            }
+            if self.is_proven(incoming.from) {
+                self.obey(now, incoming.from, command);
+            } else {
+                self.hold(now, incoming, len);
+            }
         } else {
-            self.queue(now, incoming, saw);
+            self.queue(now, incoming, len, saw);
         }
+    }
+
+    fn is_proven(&self, at: SocketAddrV4) -> bool {
+        self.node.member_at(at).is_some_and(|member| member.proven)
+    }
+
+    /// Strangers hear little until they confirm it (R-IP-38): addresses are easily forged, and an answer is longer than its
+    /// question.
+    #[inline(never)]
+    fn hold(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize) {
+        // Whoever asks again and again fills no more than the places of strangers.
+        if self.node.outgoing() >= OUTGOING / 2 {
+            self.node.give_up_on_stranger();
+        }
+        let Ok(text) = Vec::from_slice(incoming.text.as_bytes()) else { return };
+        let Some(packet_no) = self.node.sound_out(now, incoming.from, commands::MOMENT, len) else { return };
+        if self.held.is_full() {
+            self.held.remove(0);
+        }
+        let _ = self.held.push(Held { from: incoming.from, packet_no, text });
     }
 
     /// Wants everything that a message offers.
-    fn queue(&mut self, now: Instant, incoming: &Incoming<'_>, saw: &mut impl FnMut(Event<'_>)) {
+    #[inline(never)]
+    fn queue(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize, saw: &mut impl FnMut(Event<'_>)) {
         let Some(packet_no) = incoming.token().low32().map(PacketNo) else { return };
+        let proven = self.is_proven(incoming.from);
+        let mut question = if proven { None } else { u16::try_from(len).ok() };
         for attachment in Attachments::new(incoming.attachments).flatten() {
-            let wanted = Wanted::new(incoming.from, packet_no, &attachment, incoming.utf8());
+            let wanted = Wanted::new(now, incoming.from, packet_no, &attachment, incoming.utf8(), question);
+            let free = self.store.space().free;
+            let strangers = self.wanted.iter().filter(|wanted| wanted.question.is_some()).count();
             let why = if attachment.kind() != FileKind::Regular {
                 "only files are taken, no folders"
-            } else if wanted.size.is_some_and(|size| size > self.store.space().free) {
+            } else if wanted.size.map_or(free == 0, |size| size > free) {
                 StoreError::Full { free: 0 }.as_str()
             } else if wanted.name.as_bytes() == LOG_NAME {
                 "that name is taken"
+            } else if self.wanted.len() + self.fetching >= QUEUE || (!proven && strangers >= STRANGERS) {
+                "busy, offer it again later"
             } else {
-                match self.wanted.push(wanted) {
-                    Ok(()) => continue,
-                    Err(wanted) => {
-                        self.not_stored(now, &wanted, "busy, offer it again later", saw);
-                        continue;
-                    }
-                }
+                let _ = self.wanted.push(wanted);
+                continue;
             };
             self.not_stored(now, &wanted, why, saw);
+            // A stranger hears of one.
+            question = question.map(|_| 0);
         }
     }
 
-    /// Answers a command.
-    fn obey(&mut self, now: Instant, incoming: &Incoming<'_>) {
-        // An answer that nobody confirms keeps its place for seconds, and whoever asks meanwhile would be told that the
-        // question arrived, and get no answer. So strangers have half of the places, and the latest one goes first.
-        let proven = self.node.member_at(incoming.from).is_some_and(|member| member.proven);
-        let places = if proven { OUTGOING } else { OUTGOING / 2 };
-        if self.node.outgoing() >= places && self.node.give_up_on_stranger() {
-            self.log.line(now, |line| _ = line.octets(b"an answer to a stranger was given up"));
+    /// Answers a command of somebody who receives answers.
+    #[inline(never)]
+    fn obey(&mut self, now: Instant, from: SocketAddrV4, command: Command<'_>) {
+        if self.node.outgoing() >= OUTGOING && self.node.give_up_on_stranger() {
+            self.log.line(now, &|line| _ = line.octets(b"an answer to a stranger was given up"));
         }
-        let answer = match Command::of(incoming.text.as_bytes()) {
-            // Programs that answer one another would never end.
-            _ if incoming.auto() => return,
-            // Many devices hear it, and one person would get as many answers.
-            Command::Unknown if incoming.broadcast() => return,
-            Command::Get(name) => return self.get(now, incoming.from, name),
+        let answer = match command {
+            Command::Get(name) => return self.get(now, from, name),
             command => command,
         };
         let removed = match answer {
@@ -158,8 +218,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         let text = self.scratch.get(..len).unwrap_or_default();
         let auto = answer == Command::Unknown;
         let message = Message { text, utf8: true, auto, ..Message::default() };
-        if self.node.send(now, incoming.from, &message).is_err() {
-            self.log.line(now, |line| _ = line.octets(b"too many answers wait, one was not sent"));
+        if self.node.send(now, from, &message).is_err() {
+            self.log.line(now, &|line| _ = line.octets(b"too many answers wait, one was not sent"));
         }
     }
 
@@ -175,7 +235,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     fn get(&mut self, now: Instant, to: SocketAddrV4, name: &[u8]) {
         if self.offer(now, to, name).is_err() {
-            self.tell(now, to, |text| {
+            self.tell(now, to, &|text| {
                 _ = text.octets(name).octets(b": cannot be offered. Send `ls` for what is there.");
             });
         }
@@ -235,13 +295,13 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     /// Sends a short text, confirmed.
-    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: impl FnOnce(&mut Writer<'_>)) {
+    pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: &dyn Fn(&mut Writer<'_>)) {
         let mut writer = Writer::new(front(self.scratch));
         say(&mut writer);
         let len = writer.finish().unwrap_or(TEXT);
         let text = self.scratch.get(..len).unwrap_or_default();
         if self.node.send(now, to, &Message { text, utf8: true, ..Message::default() }).is_err() {
-            self.log.line(now, |line| _ = line.octets(b"too many messages wait, one was not sent"));
+            self.log.line(now, &|line| _ = line.octets(b"too many messages wait, one was not sent"));
         }
     }
 
@@ -255,8 +315,15 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     ) {
         let name = wanted.name.as_bytes();
         self.tally.refused = self.tally.refused.saturating_add(1);
-        self.log.line(now, |line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
-        self.tell(now, wanted.from, |text| _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes()));
+        self.log.line(now, &|line| _ = line.octets(b"not stored: ").octets(name).octets(b": ").octets(why.as_bytes()));
+        match wanted.question {
+            None => {
+                self.tell(now, wanted.from, &|text| {
+                    _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes());
+                });
+            }
+            Some(question) => _ = self.node.sound_out(now, wanted.from, why.as_bytes(), question.into()),
+        }
         saw(Event::NotStored { from: wanted.from, name, why });
     }
 }

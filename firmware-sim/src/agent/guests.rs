@@ -3,6 +3,7 @@
 //! Each has a socket and the two buffers that a session of the core works in. A device of a few kilobytes does without
 //! all of it: feature `transfer`.
 
+use core::mem::MaybeUninit;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
@@ -34,11 +35,12 @@ pub(super) struct Guest<'a> {
     output: &'a mut [u8],
     /// The size of blocks that suits the buffers, as a power of two.
     block: u8,
-    state: State,
+    state: &'a mut State,
 }
 
+/// What a place for a guest is used for.
 #[allow(clippy::large_enum_variant)] // All of them live in the same few places.
-enum State {
+pub(super) enum State {
     /// Listens. `since`: somebody began to connect then.
     Free {
         since: Option<Instant>,
@@ -56,22 +58,41 @@ enum State {
 }
 
 impl<'a> Guest<'a> {
-    pub(super) fn new(handle: SocketHandle, input: &'a mut [u8], output: &'a mut [u8]) -> Self {
+    pub(super) fn new(
+        handle: SocketHandle,
+        input: &'a mut [u8],
+        output: &'a mut [u8],
+        place: &'a mut MaybeUninit<State>,
+    ) -> Self {
         let block = block_for(input.len().min(output.len()));
-        Self { handle, input, output, block, state: State::Free { since: None } }
+        Self { handle, input, output, block, state: place.write(State::Free { since: None }) }
     }
 
     pub(super) const fn is_free(&self) -> bool {
-        matches!(self.state, State::Free { since: None })
+        matches!(*self.state, State::Free { since: None })
     }
 
     /// When something is to be done although nothing happened.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        match &*self.state {
             State::Free { since } => since.map(|since| since + FAREWELL),
             State::Serving { session, .. } => session.deadline(),
             State::Closing { until, .. } => Some(*until),
         }
+    }
+
+    /// In a frame of its own, because a session is large while it is made.
+    #[inline(never)]
+    fn welcome(&mut self, now: Instant, from: SocketAddrV4, window: usize) {
+        let settings = Settings {
+            max_header: MAX_HEADER_DEVICE,
+            window: u32::try_from(window).unwrap_or(u32::MAX),
+            max_block: *BLOCK_LOG2.end(),
+            software: concat!("feige-device ", env!("CARGO_PKG_VERSION")),
+        };
+        // There are no accounts, so no proof that a number has to be fresh for.
+        let session = ServerSession::new(now, settings, [0; 18]);
+        *self.state = State::Serving { session, from, open: Open::Nothing };
     }
 
     /// Does what can be done now; tells whether anything was.
@@ -84,19 +105,13 @@ impl<'a> Guest<'a> {
         hasher: &mut impl Hasher,
     ) -> bool {
         let socket = sockets.get_mut::<Socket<'a>>(self.handle);
-        let (session, from, open) = match &mut self.state {
+        let (session, from, open) = match &mut *self.state {
             State::Free { since } => {
                 let Some(accept) = listen(now, socket, PORT, since) else { return false };
                 if let Some(from) = accept {
-                    let settings = Settings {
-                        max_header: MAX_HEADER_DEVICE,
-                        window: u32::try_from(self.input.len()).unwrap_or(u32::MAX),
-                        max_block: *BLOCK_LOG2.end(),
-                        software: concat!("feige-device ", env!("CARGO_PKG_VERSION")),
-                    };
-                    // There are no accounts, so no proof that a number has to be fresh for.
-                    let session = ServerSession::new(now, settings, [0; 18]);
-                    self.state = State::Serving { session, from, open: Open::Nothing };
+                    // R-VT-12: what may come although nobody reads.
+                    let window = socket.recv_capacity();
+                    self.welcome(now, from, window);
                 }
                 return true;
             }
@@ -105,7 +120,7 @@ impl<'a> Guest<'a> {
                     Farewell::Waiting => false,
                     Farewell::Resetting => true,
                     Farewell::Over => {
-                        self.state = State::Free { since: None };
+                        *self.state = State::Free { since: None };
                         true
                     }
                 };
@@ -127,7 +142,7 @@ impl<'a> Guest<'a> {
                     } else {
                         socket.abort();
                     }
-                    self.state = State::Closing { until: now + FAREWELL, reset: !clean };
+                    *self.state = State::Closing { until: now + FAREWELL, reset: !clean };
                     return true;
                 }
             }

@@ -16,6 +16,8 @@
 //! Whoever runs it calls [`Agent::poll`] when a frame has arrived and when the returned deadline has passed:
 //!
 //! ```text
+//!   let prepared = room.prepare(clock(), identity, first, seed);
+//!   let mut agent = Agent::new(clock(), &config, &mut device, store, prepared, &mut sockets);
 //!   loop {
 //!       let until = agent.poll(clock(), &mut device, &mut |_event| {});
 //!       sleep_until_frame_or(until);
@@ -50,13 +52,12 @@ mod slots;
 pub use desk::CannotOffer;
 pub use event::Event;
 pub use md5::Md5;
-pub use room::{Room, Sockets};
+pub use room::{Prepared, Room, Sockets};
 
-use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use feige_core::digest::{Digest, Scalar};
-use feige_core::node::{Alarm, Destination, Full, Identity, Member, Message, Node, Offers, Output};
+use feige_core::node::{Alarm, Delivery, Destination, Full, Member, Message, Output};
 use feige_core::stream::transfer::BLOCKS;
 #[cfg(feature = "transfer")]
 use feige_core::stream::transfer::LEAST_BUFFERS;
@@ -64,16 +65,20 @@ use feige_core::time::{Instant, earlier};
 use feige_core::wire::ipmsg::{PORT, PacketNo};
 use feige_core::wire::transfer::BLOCK_LOG2;
 use heapless::Vec;
-use smoltcp::iface::{Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet};
+use smoltcp::iface::{
+    Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
+};
 use smoltcp::phy::Device;
 use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::store::Store;
 use desk::{Desk, Tally};
+use downloads::Wanted;
 use lanes::{LANES, Lanes};
 use log::Log;
-use room::Buffers;
+#[cfg(feature = "transfer")]
+use room::Transfer;
 use slots::Slot;
 
 /// Messages that wait for a confirmation at a time.
@@ -89,13 +94,14 @@ const SEEN: usize = 32;
 const OFFERS: usize = 8;
 
 /// Files that wait to be fetched.
-const QUEUE: usize = 6;
+const QUEUE: usize = 4;
 
-/// The longest datagram that is sent: a text and the names before it. What is received may fill a frame.
-const DATAGRAM: usize = 1152;
+/// The longest datagram that is sent: a text, and before it two names of 64 octets, a version and two numbers. What is
+/// received may fill a frame.
+const DATAGRAM: usize = TEXT + 192;
 
 /// Datagrams that wait to be read: one that fills a frame and some more, as when many answer a broadcast.
-const RECEIVED: usize = 2048;
+const RECEIVED: usize = 1792;
 
 /// What a machine of the core needs for requests.
 const BUFFER: usize = 512;
@@ -113,11 +119,8 @@ const ROUNDS: usize = 16;
 #[cfg(feature = "transfer")]
 pub const LEAST_SESSION: usize = LEAST_BUFFERS.0;
 
-/// Links of the flooded search at a time.
-pub const NEIGHBOURS: usize = if cfg!(feature = "flood") { 3 } else { 0 };
-
 /// Sockets that an agent needs besides one for each connection.
-pub const EXTRA_SOCKETS: usize = LANES + NEIGHBOURS;
+pub const EXTRA_SOCKETS: usize = LANES;
 
 /// The least octets that hold a run of the verified transfer whole: its sixteen blocks of the smallest size with their
 /// digests, and what goes with it.
@@ -128,7 +131,7 @@ const fn run_len(log2: u8) -> usize {
     BLOCKS.saturating_mul(Digest::LEN.saturating_add(1 << log2)).saturating_add(512)
 }
 
-/// Who an agent is, and where.
+/// Where an agent is.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The address of its Ethernet interface.
@@ -139,26 +142,30 @@ pub struct Config {
     pub prefix: u8,
     /// The router, if other networks are to be reached.
     pub gateway: Option<Ipv4Addr>,
-    /// Its names.
-    pub identity: Identity,
-    /// The number of its first packet: higher than any that it ever used ([`Node::new`]).
-    pub first: PacketNo,
     /// A random number, different each time.
     pub seed: u64,
 }
 
 /// A member that keeps its files in `S`, knows up to `MEMBERS` others, has `SLOTS` connections of the family and `GUESTS`
-/// of the verified transfer at a time, and lets `H` compute digests.
-pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize, H: Md5 = Scalar> {
+/// of the verified transfer at a time, and lets `H` compute digests. `LINKS` neighbours of the flooded search can dial it.
+pub struct Agent<
+    'a,
+    S,
+    const MEMBERS: usize,
+    const SLOTS: usize,
+    const GUESTS: usize,
+    const LINKS: usize,
+    H: Md5 = Scalar,
+> {
     iface: Interface,
     sockets: SocketSet<'a>,
-    receiver: smoltcp::iface::SocketHandle,
+    receiver: SocketHandle,
     lanes: Lanes,
     slots: Vec<Slot<'a, H>, SLOTS>,
     #[cfg(feature = "transfer")]
     guests: Vec<guests::Guest<'a>, GUESTS>,
     #[cfg(feature = "flood")]
-    neighbours: neighbours::Neighbours<'a>,
+    neighbours: neighbours::Neighbours<'a, LINKS>,
     desk: Desk<'a, S, MEMBERS>,
     hasher: H,
     /// The slot that has the next turn first.
@@ -166,9 +173,11 @@ pub struct Agent<'a, S, const MEMBERS: usize, const SLOTS: usize, const GUESTS: 
     port: u16,
 }
 
-impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize> Agent<'a, S, MEMBERS, SLOTS, GUESTS> {
-    /// An agent that comes online with the first [`Agent::poll`], and computes digests one octet after the other.
-    /// `SOCKETS` is `SLOTS` + `GUESTS` + [`EXTRA_SOCKETS`].
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize, const LINKS: usize>
+    Agent<'a, S, MEMBERS, SLOTS, GUESTS, LINKS>
+{
+    /// An agent in a room that has been prepared, which comes online with the first [`Agent::poll`], and computes digests one octet after the other.
+    /// `SOCKETS` is `SLOTS` + `GUESTS` + `LINKS` + [`EXTRA_SOCKETS`].
     #[must_use]
     #[inline]
     pub fn new<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
@@ -176,55 +185,42 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         config: &Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>,
+        room: Prepared<'a, MEMBERS, SLOTS, RX, TX, GUESTS, SESSION, LINKS>,
         sockets: &'a mut Sockets<'a, SOCKETS>,
     ) -> Self {
         Self::with_hasher(now, config, device, store, room, sockets, Scalar)
     }
 }
 
-impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize, H: Md5>
-    Agent<'a, S, MEMBERS, SLOTS, GUESTS, H>
+impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize, const LINKS: usize, H: Md5>
+    Agent<'a, S, MEMBERS, SLOTS, GUESTS, LINKS, H>
 {
     /// As [`Agent::new`], with something that computes digests faster.
+    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
     #[must_use]
-    #[inline]
+    #[inline(never)]
     pub fn with_hasher<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
         now: Instant,
         config: &Config,
         device: &mut (impl Device + ?Sized),
         store: S,
-        room: &'a mut Room<MEMBERS, SLOTS, RX, TX, GUESTS, SESSION>,
+        room: Prepared<'a, MEMBERS, SLOTS, RX, TX, GUESTS, SESSION, LINKS>,
         sockets: &'a mut Sockets<'a, SOCKETS>,
         hasher: H,
     ) -> Self {
         const {
-            assert!(SOCKETS == SLOTS + GUESTS + EXTRA_SOCKETS, "one socket for each connection, and EXTRA_SOCKETS");
+            let connections = SLOTS + GUESTS + LINKS;
+            assert!(SOCKETS == connections + EXTRA_SOCKETS, "one socket for each connection, and EXTRA_SOCKETS");
             #[cfg(feature = "transfer")]
             assert!(GUESTS == 0 || SESSION >= LEAST_SESSION, "a session needs buffers of LEAST_SESSION octets");
             #[cfg(not(feature = "transfer"))]
             assert!(GUESTS == 0 && SESSION == 0, "guests need feature `transfer`");
+            #[cfg(not(feature = "flood"))]
+            assert!(LINKS == 0, "links need feature `flood`");
         }
-        // One after the other, because both take much of the stack.
-        let Room { node, buffers } = room;
-        let node = node_in(node, config);
-        node.announce(now);
-        Self::around(now, config, device, store, node, buffers, sockets, hasher)
-    }
-
-    // Not inlined, so that it is made where it is going to be, not in a frame and copied from there.
-    #[inline(never)]
-    #[allow(clippy::too_many_arguments)] // All that an agent is made of.
-    fn around<const RX: usize, const TX: usize, const SESSION: usize, const SOCKETS: usize>(
-        now: Instant,
-        config: &Config,
-        device: &mut (impl Device + ?Sized),
-        store: S,
-        node: &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN>,
-        room: &'a mut Buffers<SLOTS, RX, TX, GUESTS, SESSION>,
-        sockets: &'a mut Sockets<'a, SOCKETS>,
-        hasher: H,
-    ) -> Self {
+        #[cfg(feature = "flood")]
+        let mut neighbours = room.neighbours;
+        let (node, offers, wanted, room) = (room.node, room.offers, room.wanted, room.buffers);
         let mut settings = InterfaceConfig::new(EthernetAddress(config.mac).into());
         settings.random_seed = config.seed;
         let mut iface = Interface::new(settings, device, instant_of(now));
@@ -234,24 +230,19 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
             // There is room for one.
             let _ = iface.routes_mut().add_default_ipv4_route(address(gateway));
         }
-        let mut set = SocketSet::new(&mut sockets.storage[..]);
-        let mut lane = |received: udp::PacketBuffer<'a>, sent: udp::PacketBuffer<'a>| {
-            let mut socket = udp::Socket::new(received, sent);
-            // Refused only for sockets that are open.
-            let _ = socket.bind(PORT);
-            set.add(socket)
-        };
-        let broadcast = udp::PacketBuffer::new(&mut sockets.broadcast[..], &mut room.broadcast[..]);
-        let received = udp::PacketBuffer::new(&mut sockets.received[..], &mut room.received[..]);
-        let receiver = lane(received, broadcast);
+        let places = sockets.places();
+        let mut set = SocketSet::new(places.storage);
+        let broadcast = udp::PacketBuffer::new(places.broadcast, &mut room.broadcast[..]);
+        let received = udp::PacketBuffer::new(places.received, &mut room.received[..]);
+        let receiver = lane(&mut set, received, broadcast);
         let mut handles = [receiver; LANES];
-        for ((handle, octets), places) in handles.iter_mut().skip(1).zip(&mut room.unicast).zip(&mut sockets.unicast) {
+        for ((handle, octets), places) in handles.iter_mut().skip(1).zip(&mut room.unicast).zip(places.unicast) {
             let nothing = udp::PacketBuffer::new(&mut [][..], &mut [][..]);
-            *handle = lane(nothing, udp::PacketBuffer::new(&mut places[..], &mut octets[..]));
+            *handle = lane(&mut set, nothing, udp::PacketBuffer::new(places, &mut octets[..]));
         }
         let mut slots = Vec::new();
         for connection in &mut room.connections {
-            let handle = set.add(connected_by(&mut connection.rx, &mut connection.tx));
+            let handle = line(&mut set, &mut connection.rx, &mut connection.tx);
             // There are as many places as connections.
             let _ = slots.push(Slot::new(handle, &mut connection.machine));
         }
@@ -259,28 +250,30 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         let mut guests = Vec::new();
         #[cfg(feature = "transfer")]
         for transfer in &mut room.transfers {
-            let handle = set.add(connected_by(&mut transfer.rx, &mut transfer.tx));
-            let _ = guests.push(guests::Guest::new(handle, &mut transfer.input, &mut transfer.output));
+            let handle = line(&mut set, &mut transfer.rx, &mut transfer.tx);
+            let Transfer { input, output, state, .. } = transfer;
+            let _ = guests.push(guests::Guest::new(handle, input, output, state));
         }
         #[cfg(feature = "flood")]
-        let mut neighbours = neighbours::Neighbours::new(now, config.seed);
-        #[cfg(feature = "flood")]
         for link in &mut room.links {
-            neighbours.add(set.add(connected_by(&mut link.rx, &mut link.tx)), &mut link.input);
+            neighbours.add(line(&mut set, &mut link.rx, &mut link.tx));
         }
         // Another one after each start, so that a connection of the time before is not met again.
         let port = u16::try_from(config.seed % 0x4000).unwrap_or(0) | 0xc000;
         let mut desk = Desk {
             node,
-            offers: Offers::new(),
-            wanted: Vec::new(),
+            offers,
+            wanted,
+            fetching: 0,
+            held: Vec::new(),
             store,
             log: Log::new(&mut room.log),
             tally: Tally { slots: SLOTS + GUESTS, ..Tally::default() },
             scratch: &mut room.scratch,
             started: now,
+            seed: config.seed,
         };
-        desk.log.line(now, |line| _ = line.octets(b"started"));
+        desk.log.line(now, &|line| _ = line.octets(b"started"));
         Self {
             iface,
             sockets: set,
@@ -364,7 +357,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         &mut self.desk.store
     }
 
-    /// The number that the next packet will have; to be stored before the power goes ([`Node::new`]).
+    /// The number that the next packet will have; to be stored before the power goes ([`Node::new`](feige_core::node::Node::new)).
     #[must_use]
     pub const fn next_packet_no(&self) -> PacketNo {
         self.desk.node.next_packet_no()
@@ -409,11 +402,16 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         }
     }
 
-    /// Lets free slots fetch what was offered; one is kept for whoever connects.
+    /// Lets free slots fetch what was offered, one thing of each peer at a time, because FeiQ serves no more; one slot is
+    /// kept for whoever connects.
     #[inline(never)]
     fn fetch(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        while let Some(at) = self.desk.wanted.iter().position(|wanted| wanted.due <= now) {
+        loop {
+            let is_next = |wanted: &Wanted| {
+                wanted.due <= now && !self.slots.iter().any(|slot| slot.is_fetching_from(*wanted.from.ip()))
+            };
+            let Some(at) = self.desk.wanted.iter().position(is_next) else { break };
             let mut free = self.slots.iter_mut().filter(|slot| slot.is_free());
             let (Some(slot), spare) = (free.next(), free.next().is_some() || SLOTS == 1) else { break };
             if !spare {
@@ -430,6 +428,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         moved
     }
 
+    #[inline(never)]
     fn run(&mut self, now: Instant, saw: &mut impl FnMut(Event<'_>)) -> bool {
         let crowded = self.is_crowded();
         self.desk.tally.connections = self.slots.iter().filter(|slot| !slot.is_free()).count();
@@ -471,6 +470,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
                     };
                     self.lanes.send(to, proven, octets, &mut self.sockets);
                 }
+                Output::Alarm(Alarm::GaveUp { what: Delivery::Sounding, .. }) => {}
                 Output::Alarm(Alarm::GaveUp { to, packet_no, .. }) => saw(Event::GaveUp { to, packet_no }),
                 Output::Alarm(Alarm::Expired(member)) => saw(Event::Offline { at: member.at }),
                 Output::Wait(_) | Output::BufferTooSmall(_) => break,
@@ -478,6 +478,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
         }
     }
 
+    #[inline(never)]
     fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         let crowded = self.is_crowded();
         let slots = self.slots.iter().fold(None, |soonest, slot| earlier(soonest, slot.deadline(crowded)));
@@ -491,21 +492,25 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
     }
 }
 
-/// In a frame of its own, because it is large while the node is made.
+// Sockets are copied when they are added: in frames of their own.
+
+/// A socket for datagrams.
 #[inline(never)]
-fn node_in<'a, const MEMBERS: usize>(
-    place: &'a mut MaybeUninit<Node<MEMBERS, OUTGOING, BYTES, SEEN>>,
-    config: &Config,
-) -> &'a mut Node<MEMBERS, OUTGOING, BYTES, SEEN> {
-    place.write(Node::new(config.identity.clone(), config.first, config.seed))
+fn lane<'a>(set: &mut SocketSet<'a>, received: udp::PacketBuffer<'a>, sent: udp::PacketBuffer<'a>) -> SocketHandle {
+    let mut socket = udp::Socket::new(received, sent);
+    // Refused only for sockets that are open.
+    let _ = socket.bind(PORT);
+    set.add(socket)
 }
 
-fn connected_by<'a>(rx: &'a mut [u8], tx: &'a mut [u8]) -> tcp::Socket<'a> {
+/// A socket for connections.
+#[inline(never)]
+fn line<'a>(set: &mut SocketSet<'a>, rx: &'a mut [u8], tx: &'a mut [u8]) -> SocketHandle {
     let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(rx), tcp::SocketBuffer::new(tx));
     // With buffers of few frames, waiting for more octets or for later acknowledgements only costs time.
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
-    socket
+    set.add(socket)
 }
 
 fn instant_of(now: Instant) -> smoltcp::time::Instant {

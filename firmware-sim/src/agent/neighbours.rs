@@ -4,9 +4,10 @@
 //! What is found here is fetched by the verified transfer, so feature `flood` needs `transfer`. The device dials nobody
 //! and looks for nothing itself. Its filter excludes nothing: files come and go, and it is asked often enough.
 //!
-//! **Guarantees**: no more links than [`NEIGHBOURS`], no more queries than [`QUERIES`]; a message for which a link has no
-//! room is dropped. **Memory**: some 3 KiB for the flood, and 2 KiB for each link. **Protocol**: R-FL-1 to 42.
+//! **Guarantees**: no more links than there are places, no more queries than [`QUERIES`]; a message for which a link has no
+//! room is dropped. **Memory**: 2 KiB for the flood, and 1.5 KiB for each link. **Protocol**: R-FL-1 to 42.
 
+use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use feige_core::flood::{Ends, Event as FloodEvent, Flood, Found, LinkId, Output, Settings};
@@ -16,18 +17,18 @@ use feige_core::wire::transfer::{self, EntryKind};
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::Socket;
 
-use super::NEIGHBOURS;
 use super::desk::Desk;
 use super::slots::{Farewell, farewell, listen};
-use crate::store::{Store, copy};
+use crate::store::Store;
 
 /// Queries that are remembered.
 const QUERIES: usize = 32;
 
-/// Messages that wait.
-const WAITING: usize = 8;
+/// Messages that wait: queries that are held, and one that leaves at once. What comes when they are held already is passed on
+/// without being held.
+const WAITING: usize = 3;
 
-/// Answers to one query: what can wait, with room for queries that are held.
+/// Answers to one query: what a link has room for.
 const ANSWERS: usize = 4;
 
 /// Messages taken from one link before another has its turn.
@@ -36,24 +37,26 @@ const TURN: usize = 8;
 /// How long a peer has for its half of a farewell.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// What floods over `LINKS` links.
+pub(super) type Flooding<const LINKS: usize> = Flood<QUERIES, LINKS, WAITING>;
+
 /// The links, and what floods over them.
-pub(super) struct Neighbours<'a> {
-    flood: Flood<QUERIES, NEIGHBOURS, WAITING>,
-    places: heapless::Vec<Place<'a>, NEIGHBOURS>,
+#[derive(Debug)]
+pub(super) struct Neighbours<'a, const LINKS: usize> {
+    flood: &'a mut Flooding<LINKS>,
+    places: heapless::Vec<Place, LINKS>,
     /// When the flood wants to be polled.
     due: Option<Instant>,
 }
 
 /// A place for a link.
-struct Place<'a> {
+#[derive(Debug)]
+struct Place {
     handle: SocketHandle,
-    /// What came and is no whole message yet.
-    input: &'a mut [u8; MAX_MESSAGE],
-    filled: usize,
     state: State,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     /// Listens. `since`: somebody began to connect then.
     Free {
@@ -67,23 +70,25 @@ enum State {
     },
 }
 
-impl<'a> Neighbours<'a> {
+impl<'a, const LINKS: usize> Neighbours<'a, LINKS> {
     /// Without links. `seed` is a random number, different each time.
-    pub(super) fn new(now: Instant, seed: u64) -> Self {
+    // In a frame of its own, because the flood is large while it is made.
+    #[inline(never)]
+    pub(super) fn new(now: Instant, seed: u64, place: &'a mut MaybeUninit<Flooding<LINKS>>) -> Self {
         let settings = Settings {
             token: Token::new(seed),
             port: transfer::PORT,
             software: concat!("feige-device ", env!("CARGO_PKG_VERSION")),
             ..Settings::default()
         };
-        let mut flood = Flood::new(settings, seed);
+        let flood = place.write(Flood::new(settings, seed));
         flood.set_names(now, NameFilter::ALL);
         Self { flood, places: heapless::Vec::new(), due: None }
     }
 
-    /// One more place.
-    pub(super) fn add(&mut self, handle: SocketHandle, input: &'a mut [u8; MAX_MESSAGE]) {
-        let _ = self.places.push(Place { handle, input, filled: 0, state: State::Free { since: None } });
+    /// One more place. Its socket has to have room for a whole message each way.
+    pub(super) fn add(&mut self, handle: SocketHandle) {
+        let _ = self.places.push(Place { handle, state: State::Free { since: None } });
     }
 
     /// When something is to be done although nothing happened.
@@ -97,6 +102,7 @@ impl<'a> Neighbours<'a> {
     }
 
     /// Does what can be done now; tells whether anything was.
+    #[inline(never)]
     pub(super) fn run<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,
@@ -124,7 +130,6 @@ impl<'a> Neighbours<'a> {
             State::Free { since } => {
                 let Some(accept) = listen(now, socket, flood::PORT, since) else { return false };
                 if let Some(from) = accept {
-                    place.filled = 0;
                     place.state = match self.flood.connect(now, *from.ip(), Ends::Native { dialled: false }) {
                         Some(link) => State::Linked(link),
                         None => place.take_leave(now, socket),
@@ -167,25 +172,20 @@ impl<'a> Neighbours<'a> {
         sockets: &mut SocketSet<'a>,
         desk: &mut Desk<'_, S, MEMBERS>,
     ) -> Heard {
-        let Some(place) = self.places.get_mut(at) else { return Heard::Nothing };
+        let Some(place) = self.places.get(at) else { return Heard::Nothing };
         let socket = sockets.get_mut::<Socket<'a>>(place.handle);
-        let room = place.input.get_mut(place.filled..).unwrap_or_default();
-        let came = if socket.can_recv() { socket.recv_slice(room).unwrap_or(0) } else { 0 };
-        place.filled += came;
-        let used = match frame(place.input.get(..place.filled).unwrap_or_default()) {
-            Ok(Some((_, used))) => used,
-            Ok(None) if came > 0 => return Heard::Message,
+        // What is no whole message yet stays in the socket.
+        let there = socket.peek_slice(desk.scratch).unwrap_or(0);
+        let whole = match frame(desk.scratch.get(..there).unwrap_or_default()) {
+            Ok(Some((_, len))) => desk.scratch.get_mut(..len).unwrap_or_default(),
             Ok(None) if socket.may_recv() => return Heard::Nothing,
             Ok(None) | Err(_) => return Heard::End,
         };
-        // Taken out, so that it stays while answers to it are sent.
-        let message = *place.input;
-        place.filled = copy(message.get(used..place.filled).unwrap_or_default(), place.input);
-        let Ok(Some((Some(message), _))) = frame(&message) else { return Heard::Message };
+        // The same octets, taken now.
+        let _ = socket.recv_slice(whole);
+        let Ok(Some((Some(message), _))) = frame(whole) else { return Heard::Message };
         match self.flood.handle(now, link, &message) {
-            Ok(Some(FloodEvent::Asked(query))) => {
-                answer(now, &mut self.flood, &query, desk);
-            }
+            Ok(Some(FloodEvent::Asked(query))) => self.answer(now, &query, &desk.store, sockets),
             Ok(Some(FloodEvent::Bye)) => return Heard::End,
             Ok(_) => {}
             Err(why) if why.is_fatal() => return Heard::End,
@@ -196,10 +196,24 @@ impl<'a> Neighbours<'a> {
         Heard::Message
     }
 
+    /// Says which files here are what a query looks for.
+    fn answer<S: Store>(&mut self, now: Instant, query: &Query<'_>, store: &S, sockets: &mut SocketSet<'a>) {
+        let names = store.files().filter_map(|entry| Some((str::from_utf8(entry.name.as_bytes()).ok()?, entry.size)));
+        for (path, size) in names.filter(|(name, _)| query.what.matches(name, None)).take(ANSWERS) {
+            let found = Found { kind: EntryKind::File, path, size: Some(size), md5: None };
+            // Nobody is told what cannot be said: whoever asked asks again.
+            if self.flood.answer(now, query.id, &found).is_err() {
+                return;
+            }
+            // At once, so that places for what waits are left for queries that are held.
+            self.send(now, sockets);
+        }
+    }
+
     fn send(&mut self, now: Instant, sockets: &mut SocketSet<'a>) -> bool {
         let mut moved = false;
         loop {
-            match send_next(now, &mut self.flood, &self.places, sockets) {
+            match send_next(now, self.flood, &self.places, sockets) {
                 Sent::Message => moved = true,
                 Sent::Close(link) => {
                     self.close(now, link, sockets);
@@ -215,7 +229,7 @@ impl<'a> Neighbours<'a> {
 
     fn close(&mut self, now: Instant, link: LinkId, sockets: &mut SocketSet<'a>) {
         self.flood.disconnect(link);
-        let is_it = |place: &&mut Place<'_>| matches!(place.state, State::Linked(other) if other == link);
+        let is_it = |place: &&mut Place| matches!(place.state, State::Linked(other) if other == link);
         if let Some(place) = self.places.iter_mut().find(is_it) {
             let socket = sockets.get_mut::<Socket<'a>>(place.handle);
             place.state = place.take_leave(now, socket);
@@ -223,7 +237,7 @@ impl<'a> Neighbours<'a> {
     }
 }
 
-impl Place<'_> {
+impl Place {
     fn take_leave(&self, now: Instant, socket: &mut Socket<'_>) -> State {
         socket.close();
         State::Closing { until: now + FAREWELL, reset: false }
@@ -245,16 +259,16 @@ enum Sent {
 }
 
 /// Sends what the flood wants to be sent next, if there is room for it.
-fn send_next<'a>(
+fn send_next<'a, const LINKS: usize>(
     now: Instant,
-    flood: &mut Flood<QUERIES, NEIGHBOURS, WAITING>,
-    places: &[Place<'a>],
+    flood: &mut Flooding<LINKS>,
+    places: &[Place],
     sockets: &mut SocketSet<'a>,
 ) -> Sent {
     let mut buffer = [0; MAX_MESSAGE];
     match flood.poll(now, &mut buffer) {
         Output::Transmit { to, octets } => {
-            let is_it = |place: &&Place<'_>| matches!(place.state, State::Linked(link) if link == to);
+            let is_it = |place: &&Place| matches!(place.state, State::Linked(link) if link == to);
             if let Some(place) = places.iter().find(is_it) {
                 let socket = sockets.get_mut::<Socket<'a>>(place.handle);
                 // A part of a message would spoil all that follow it.
@@ -268,22 +282,5 @@ fn send_next<'a>(
         Output::Wait(until) => Sent::Wait(until),
         // There are no searches here, and the buffer is as large as it has to be.
         _ => Sent::Wait(None),
-    }
-}
-
-/// Says which files here are what a query looks for.
-fn answer<S: Store, const MEMBERS: usize>(
-    now: Instant,
-    flood: &mut Flood<QUERIES, NEIGHBOURS, WAITING>,
-    query: &Query<'_>,
-    desk: &Desk<'_, S, MEMBERS>,
-) {
-    let names = desk.store.files().filter_map(|entry| Some((str::from_utf8(entry.name.as_bytes()).ok()?, entry.size)));
-    for (path, size) in names.filter(|(name, _)| query.what.matches(name, None)).take(ANSWERS) {
-        let found = Found { kind: EntryKind::File, path, size: Some(size), md5: None };
-        // Nobody is told what cannot be said: whoever asked asks again.
-        if flood.answer(now, query.id, &found).is_err() {
-            return;
-        }
     }
 }

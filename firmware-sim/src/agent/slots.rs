@@ -67,6 +67,11 @@ impl<'a, H: Md5> Slot<'a, H> {
         matches!(self.session, Session::Free { since: None, .. })
     }
 
+    /// Whether it fetches something of this host.
+    pub(super) fn is_fetching_from(&self, host: Ipv4Addr) -> bool {
+        matches!(&self.session, Session::Fetching { wanted, .. } if *wanted.from.ip() == host)
+    }
+
     /// When something is to be done although nothing happened.
     pub(super) fn deadline(&self, crowded: bool) -> Option<Instant> {
         match &self.session {
@@ -96,7 +101,7 @@ impl<'a, H: Md5> Slot<'a, H> {
             Session::Free { since, .. } => {
                 if let Some(accept) = listen(now, socket, PORT, since) {
                     if let Some(from) = accept {
-                        desk.node.proven(now, *from.ip());
+                        desk.node.proven(*from.ip());
                         self.serve(now, from);
                     }
                     return true;
@@ -131,6 +136,11 @@ impl<'a, H: Md5> Slot<'a, H> {
                     if socket.state() != State::SynSent {
                         *connecting = None;
                     }
+                    if wanted.question.is_some() && socket.may_send() {
+                        // There is a connection, so whoever is there receives.
+                        wanted.question = None;
+                        desk.node.proven(*wanted.from.ip());
+                    }
                     if connecting.is_some_and(|until| now >= until) {
                         Step::Over(Err(Fault::Connection))
                     } else {
@@ -159,6 +169,7 @@ impl<'a, H: Md5> Slot<'a, H> {
         moved
     }
 
+    #[inline(never)]
     fn serve(&mut self, now: Instant, from: SocketAddrV4) {
         self.session = match core::mem::replace(&mut self.session, nothing()) {
             Session::Free { buffer, .. } => Session::Serving {
@@ -200,17 +211,20 @@ impl<'a, H: Md5> Slot<'a, H> {
             }
         };
         socket.close();
-        let to = IpEndpoint::new(IpAddress::Ipv4(*wanted.from.ip()), wanted.from.port());
+        let at = wanted.at();
+        let to = IpEndpoint::new(IpAddress::Ipv4(*at.ip()), at.port());
         if socket.connect(iface.context(), to, port).is_err() {
             self.session = Session::Free { buffer: machine.into_buffer(), since: None };
             return Err(wanted);
         }
+        desk.fetching = desk.fetching.saturating_add(1);
         let connecting = Some(now + CONNECT_TIME);
         self.session = Session::Fetching { machine, wanted, file: None, digest: H::Running::default(), connecting };
         Ok(())
     }
 
     /// A machine has ended: says so.
+    #[inline(never)]
     fn ended<S: Store, const MEMBERS: usize>(
         &mut self,
         now: Instant,
@@ -224,15 +238,16 @@ impl<'a, H: Md5> Slot<'a, H> {
                 (Ok(Outcome::Complete(totals)), Some(offer)) => {
                     desk.offers.fetched(now, offer);
                     desk.tally.served = desk.tally.served.saturating_add(1);
-                    desk.log.line(now, |line| _ = line.octets(b"served ").decimal(totals.octets).octets(b" octets"));
+                    desk.log.line(now, &|line| _ = line.octets(b"served ").decimal(totals.octets).octets(b" octets"));
                     saw(Event::Served { to: *from, size: totals.octets });
                 }
                 _ => {
-                    desk.log.line(now, |line| _ = line.octets(b"a request was not served"));
+                    desk.log.line(now, &|line| _ = line.octets(b"a request was not served"));
                     saw(Event::NotServed { to: *from });
                 }
             },
             Session::Fetching { wanted, file, digest, .. } => {
+                desk.fetching = desk.fetching.saturating_sub(1);
                 if let Some(file) = file.take() {
                     desk.store.abort(file);
                 }
@@ -243,15 +258,16 @@ impl<'a, H: Md5> Slot<'a, H> {
                     saw(Event::Stored { from: wanted.from, name, size: totals.octets, digest });
                     return;
                 }
-                let why = match result {
-                    Err(Fault::Store(error)) => error.as_str(),
-                    Ok(Outcome::Refused) => "you do not offer it any longer",
-                    // Worth another attempt.
-                    _ => match wanted.clone().again(now).map(|again| desk.wanted.push(again)) {
-                        Some(Ok(())) => return,
-                        _ => "the connection failed",
-                    },
+                let (again, why) = match result {
+                    Err(Fault::Store(error)) => (None, error.as_str()),
+                    Ok(Outcome::Refused) => (wanted.clone().after_refusal(now), "you do not offer it any longer"),
+                    _ => (wanted.clone().again(now), "the connection failed"),
                 };
+                if let Some(again) = again {
+                    // Its place was kept.
+                    let _ = desk.wanted.push(again);
+                    return;
+                }
                 desk.not_stored(now, wanted, why, saw);
             }
             Session::Free { .. } | Session::Closing { .. } => {}
@@ -269,6 +285,7 @@ impl<'a, H: Md5> Slot<'a, H> {
         self.session = Session::Free { buffer, since: None };
     }
 
+    #[inline(never)]
     fn take_buffer(&mut self) -> &'a mut [u8] {
         match core::mem::replace(&mut self.session, nothing()) {
             Session::Free { buffer, .. } | Session::Closing { buffer, .. } => buffer,
@@ -353,8 +370,8 @@ fn stored<S: Store, const MEMBERS: usize>(
 ) {
     let name = wanted.name.as_bytes();
     desk.tally.stored = desk.tally.stored.saturating_add(1);
-    desk.log.line(now, |line| _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(size));
-    desk.tell(now, wanted.from, |text| {
+    desk.log.line(now, &|line| _ = line.octets(b"stored ").octets(name).octet(b' ').decimal(size));
+    desk.tell(now, wanted.from, &|text| {
         text.octets(name).octets(b": ").decimal(size).octets(b" octets, MD5 ");
         for octet in digest.0 {
             text.hex_padded(octet.into(), 2);

@@ -409,7 +409,7 @@ impl Engine {
             match self.listener.accept() {
                 Ok((stream, from)) => {
                     if let SocketAddr::V4(from) = from {
-                        self.node.proven(self.clock.now(), *from.ip());
+                        self.node.proven(*from.ip());
                     }
                     let stream = std::net::TcpStream::from(stream);
                     if stream.set_nonblocking(false).is_ok() {

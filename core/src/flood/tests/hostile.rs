@@ -2,8 +2,10 @@
 
 use std::vec::Vec;
 
+use core::net::SocketAddrV4;
+
 use super::super::*;
-use super::links::{PEER, peer, query, sent};
+use super::links::{PEER, hello, peer, query, sent};
 
 /// proves: R-FL-21
 #[test]
@@ -117,6 +119,57 @@ fn hits_that_nobody_asked_for_go_nowhere() {
     }
     assert_eq!(passed, usize::from(HITS_MOST));
     assert_eq!(flood.counters().hits_dropped, 4 + 1000 - u64::from(HITS_MOST));
+}
+
+/// Every neighbour knows a peer's token: who says it elsewhere takes no link over and ends none.
+///
+/// proves: R-FL-11
+#[test]
+fn a_token_alone_is_nobody() {
+    let now = Instant::START;
+    let thief = Ipv4Addr::new(10, 0, 0, 66);
+    // Whose token is the lesser makes no difference, nor does who dialled whom.
+    for (token, dialled) in [(99, false), (99, true), (1, false), (1, true)] {
+        let settings = Settings { token: Token::new(token), hold: Duration::ZERO, ..Settings::default() };
+        let mut flood = Flood::<16, 4, 4>::new(settings, 1);
+        let asker = flood.connect(now, PEER, Ends::Native { dialled }).unwrap();
+        flood.handle(now, asker, &hello(5)).unwrap();
+        flood.handle(now, asker, &query(7, 3, 0, "x")).unwrap();
+        let other = flood.connect(now, thief, Ends::Native { dialled: false }).unwrap();
+        assert_eq!(flood.handle(now, other, &hello(5)), Err(Rejected::Duplicate(asker)));
+        assert!(Rejected::Duplicate(asker).is_fatal());
+        flood.disconnect(other);
+        sent(&mut flood, now);
+        assert!(flood.is_up(asker));
+        let found = Found { kind: EntryKind::File, path: "x", size: None, md5: None };
+        flood.answer(now, QueryId::new(7), &found).unwrap();
+        assert_eq!(sent(&mut flood, now).first().map(|(to, _)| *to), Some(asker.index()));
+    }
+}
+
+/// Nobody is sent to the services of his own machine, or to an address that no host has.
+///
+/// proves: R-FL-31
+#[test]
+fn a_holder_is_a_host() {
+    let now = Instant::START;
+    let offered = |to: Ipv4Addr, ip: &str| {
+        let mut flood = Flood::<16, 3, 4>::new(Settings { token: Token::new(1), ..Settings::default() }, 1);
+        let link = flood.connect(now, to, Ends::Native { dialled: true }).unwrap();
+        flood.handle(now, link, &hello(2)).unwrap();
+        flood.search(now, QueryId::new(7), &What::Name("x"), Plan::All, 3).unwrap();
+        let holder = Holder::new(SocketAddrV4::new(ip.parse().unwrap(), 6379), Speech::Native);
+        let hit = Hit { id: QueryId::new(7), hops: 0, holder, kind: EntryKind::File, path: "x", size: None, md5: None };
+        flood.handle(now, link, &Message::Hit(hit)).map(|event| event.is_some())
+    };
+    for ip in ["0.0.0.1", "127.0.0.1", "127.255.0.1", "224.0.0.1", "240.1.1.1", "255.0.0.1", "255.255.255.255"] {
+        assert_eq!(offered(PEER, ip), Err(Rejected::Malformed), "{ip}");
+    }
+    for ip in ["0.0.0.0", "1.0.0.1", "10.0.0.7", "223.255.255.254"] {
+        assert_eq!(offered(PEER, ip), Ok(true), "{ip}");
+    }
+    // On one machine, that is where they are.
+    assert_eq!(offered(Ipv4Addr::LOCALHOST, "127.0.0.1"), Ok(true));
 }
 
 /// With no slots nothing is passed on, with few nothing is held, and nothing else changes.

@@ -34,36 +34,90 @@ fn ten_thousand_forged_members_push_out_nobody_who_answered() {
     assert!(went < came, "{went} of {came}");
 }
 
-/// R-IP-38: each question alone, and what it makes us say.
+/// proves: R-IP-27
+#[test]
+fn who_takes_the_name_of_a_proven_member_does_not_make_it_forgotten() {
+    let mut node = node();
+    meet(&mut node, 7, b"1:7:bob:pc-b:1:Bob\0");
+    node.proven(*peer(7).ip());
+    assert!(matches!(node.handle_datagram(at(8_000), peer(66), b"1:7:bob:pc-b:1:Bob\0"), Ok(Some(Event::Updated(_)))));
+    for number in 0..100 {
+        let entry = std::format!("1:1:user{number}:host{number}:1:n");
+        assert!(node.handle_datagram(at(9_000), stranger(number), entry.as_bytes()).is_ok());
+    }
+    assert!(node.member_at(peer(66)).is_some_and(|member| !member.proven));
+    // Its next entry brings it back.
+    let back = node.handle_datagram(at(16_000), peer(7), b"1:8:bob:pc-b:1:Bob\0");
+    let Ok(Some(Event::Updated(sighting))) = back else { panic!("{back:?}") };
+    assert_eq!(sighting.moved_from, Some(peer(66)));
+}
+
+/// R-IP-38: each question alone, and what it makes us say in ten minutes, in which we announce ourselves, come back, and
+/// leave.
 #[test]
 fn no_stranger_gets_more_than_three_times_what_it_sent() {
     let long = [b'x'; 64];
-    let names = Names::new(&long, &long, &long, &long);
-    let identity =
-        Identity { version: "1", software: "Feige, a very long name of a program", utf8: names.clone(), legacy: names };
-    let text = BothSets { utf8: &[b'y'; 128], legacy: &[b'y'; 128] };
+    let text = BothSets { utf8: &[b'y'; 128], legacy: &[b'z'; 128] };
     let notice = AbsenceNotice { title: text, text };
-    let mut silent = 0;
-    for command in 0..=u8::MAX {
-        for options in [0_u32, 0x100, 0x0010_0200, 0x0100_0000, 0x0180_0100] {
-            for tail in ["", "5", "64ea4edd|5|0|1|1|0|0|2|0|00000000#\0", "nick\0group\0"] {
-                let mut node = Small::new(identity.clone(), PacketNo(4_000_000_000), 1);
-                node.announce(at(0));
-                let _ = sent(&mut node, at(0));
-                node.set_absence(at(0), Some(notice));
-                let _ = sent(&mut node, at(0));
-                let question = std::format!("1:1:u:h:{}:{tail}", options | u32::from(command));
-                let _ = node.handle_datagram(at(4_000), peer(7), question.as_bytes());
-                let (trace, _) = run(&mut node, 4_000, 4_999);
-                silent += usize::from(trace.is_empty());
-                for (_, to, octets) in trace {
-                    assert_eq!(to, Destination::Unicast(peer(7)));
-                    assert!(octets.len() <= 3 * question.len(), "{question:?}: {octets:?}");
+    let (mut silent, mut served) = (0, 0);
+    for (version, name) in [("1", &long[..]), ("1", b"x"), ("1@shiyeline", &long), ("1@shiyeline", b"x")] {
+        let names = Names::new(name, name, name, name);
+        let software = "Feige, a very long name of a program";
+        let identity = Identity { version: "1", software, utf8: names.clone(), legacy: names };
+        for command in 0..=u8::MAX {
+            for options in [0_u32, 0x100, 0x1_0000, 0x0010_0200, 0x0100_0000, 0x0181_0100] {
+                for tail in ["", "5", "64ea4edd|5|0|1|1|0|0|2|0|00000000#\0", "nick\0group\0"] {
+                    let mut node = Small::new(identity.clone(), PacketNo(4_000_000_000), 1);
+                    node.announce(at(0));
+                    let _ = sent(&mut node, at(0));
+                    node.set_absence(at(0), Some(notice));
+                    let _ = sent(&mut node, at(0));
+                    let question = std::format!("{version}:1:u:h:{}:{tail}", options | u32::from(command));
+                    let _ = node.handle_datagram(at(4_000), peer(7), question.as_bytes());
+                    let (mut trace, _) = run(&mut node, 4_000, 6_000);
+                    // Nobody else is remembered.
+                    if node.member_at(peer(7)).is_some() {
+                        trace.extend(run(&mut node, 6_000, 400_000).0);
+                        node.set_absence(at(400_000), None);
+                        trace.extend(run(&mut node, 400_000, 599_000).0);
+                        node.leave(at(599_000));
+                        trace.extend(run(&mut node, 599_000, 600_000).0);
+                    }
+                    trace.retain(|(_, to, _)| *to != Destination::Broadcast);
+                    assert!(trace.iter().all(|(_, to, _)| *to == Destination::Unicast(peer(7))));
+                    let went: usize = trace.iter().map(|(_, _, octets)| octets.len()).sum();
+                    assert!(went <= 3 * question.len(), "{question:?}: {trace:?}");
+                    silent += usize::from(trace.is_empty());
+                    served += usize::from(trace.iter().any(|(time, ..)| *time > 10_000));
                 }
             }
         }
     }
-    assert!(silent > 4_000, "most commands are not answered");
+    assert!(silent > 20_000, "most commands are not answered: {silent}");
+    assert!(served > 0, "there is something left for the rounds: {served}");
+}
+
+/// R-IP-38: and neither do all together get it at once.
+#[test]
+fn a_thousand_dial_up_members_are_no_weapon() {
+    let mut node = Node::<1024, 1, 256, 8>::new(plain_identity(), PacketNo(100), 1);
+    node.announce(at(0));
+    let _ = run(&mut node, 0, 100_000);
+    let (mut came, mut victims) = (0, Vec::new());
+    for number in 0..1024 {
+        let victim = stranger(number);
+        let entry = std::format!("1@shiyeline:1:user{number}:host{number}:65537:nick\0group of dial-up members\0");
+        came += entry.len();
+        assert!(node.handle_datagram(at(100_000), victim, entry.as_bytes()).is_ok());
+        victims.push(victim);
+    }
+    let (trace, _) = run(&mut node, 100_000, 600_000);
+    let unicast: Vec<_> = trace.iter().filter(|(_, to, _)| *to != Destination::Broadcast).collect();
+    assert!(unicast.iter().map(|(_, _, octets)| octets.len()).sum::<usize>() <= 3 * came);
+    for (time, ..) in &unicast {
+        let second = unicast.iter().filter(|(other, ..)| (*time..time + 1_000).contains(other)).count();
+        assert!(second <= 200 + 100, "{second} within a second from {time} on");
+    }
 }
 
 /// A tiny message is confirmed all the same, without our names.
@@ -185,7 +239,7 @@ fn a_table_full_of_friends() {
     for last in [1, 2] {
         let entry = std::format!("1:{last}:user{last}:host{last}:16777217:nick\0group\0");
         assert!(node.handle_datagram(at(0), peer(last), entry.as_bytes()).is_ok());
-        node.proven(at(0), *peer(last).ip());
+        node.proven(*peer(last).ip());
     }
     let _ = run(&mut node, 0, 2_000);
     let entry = b"1:9:newcomer:host9:16777217:nick\0group\0";

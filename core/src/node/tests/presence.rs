@@ -174,10 +174,35 @@ fn dial_up_members_and_greeted_addresses_are_told_by_unicast() {
     let receivers = |sent: Vec<(Destination, Vec<u8>)>| sent.into_iter().map(|(to, _)| to).collect::<Vec<_>>();
     let all = [Destination::Broadcast, Destination::Unicast(peer(50)), Destination::Unicast(peer(7))];
     assert_eq!(receivers(sent(&mut node, at(3_000))), all);
+    let answer = b"1_iptux 0.9.4:3:bob:bob-pc:65795:bob\0\0icon.png\0utf-8\0";
+    assert!(node.handle_datagram(at(3_001), peer(7), answer).is_ok());
     node.leave(at(4_000));
     let exits = sent(&mut node, at(4_000));
     assert!(exits.iter().all(|(_, octets)| octets.windows(10).any(|part| part == b":18874370:")));
     assert_eq!(receivers(exits), all);
+}
+
+/// R-IP-34, R-IP-38: a dial-up member that no word was exchanged with is told by unicast as long as it answers.
+#[test]
+fn a_dial_up_member_that_answers_is_told_every_round() {
+    let mut node = Small::new(identity(), PacketNo(100), 1);
+    node.announce(at(0));
+    let _ = run(&mut node, 0, 6_000);
+    meet(&mut node, 7, b"1:1700000001:bob:pc-b:18939905:Bob\0Ops\0\nUN:bob\nHN:pc-b\nNN:Bob\nGN:Ops\n\0");
+    let mut now = 6_000;
+    for _ in 0..10 {
+        let (trace, alarms) = run(&mut node, now, now + 180_000);
+        now += 180_000;
+        assert!(alarms.is_empty(), "{alarms:?}");
+        let entry = "\0\nUN:飞\nHN:pc-a\nNN:阿飞\n".as_bytes();
+        let told = |(_, to, octets): &&(u64, Destination, Vec<u8>)| {
+            *to == Destination::Unicast(peer(7)) && octets.windows(entry.len()).any(|part| part == entry)
+        };
+        assert_eq!(trace.iter().filter(told).count(), 1, "{trace:?}");
+        let answer = b"1:1700000002:bob:pc-b:27328515:Bob\0Ops\0";
+        assert!(node.handle_datagram(at(now), peer(7), answer).is_ok());
+    }
+    assert!(!node.member_at(peer(7)).unwrap().proven);
 }
 
 /// proves: R-IP-35, R-IP-37, R-IP-58
@@ -228,47 +253,6 @@ fn our_own_broadcasts_are_recognised() {
     // Another agent of our name, started in the same second: its numbers are ours, its messages are not.
     let twin = node.handle_datagram(at(2), peer(7), b"1:100:alice:pc-a:288:hello\0");
     assert!(matches!(twin, Ok(Some(Event::Message(_)))), "{twin:?}");
-}
-
-/// R-IP-120, 126, 127: one node asks another.
-#[test]
-fn a_list_of_hosts_in_parts() {
-    let mut server = Node::<32, 1, 256, 8>::new(plain_identity(), PacketNo(100), 1);
-    server.announce(at(0));
-    for last in 10..40 {
-        let entry = std::format!("1:{last}:user-with-a-long-name-{last}:host-{last}:2097153:Nick {last}\0Group\0");
-        assert!(server.handle_datagram(at(0), peer(last), entry.as_bytes()).is_ok());
-    }
-    let _ = run(&mut server, 0, 4_000);
-    let names = Names::new(b"bob", b"pc-b", b"", b"");
-    let identity = Identity { version: "1", software: "", utf8: names.clone(), legacy: names };
-    let mut client = Node::<64, 1, 256, 8>::new(identity, PacketNo(1), 2);
-    client.ask_list(at(5_000)).unwrap();
-    // The server trusts the client.
-    let _ = server.handle_datagram(at(5_000), peer(2), b"1:0:bob:pc-b:1:bob\0");
-    server.proven(at(5_000), *peer(2).ip());
-    let (mut added, mut parts) = (0, 0);
-    for _ in 0..20 {
-        for (_, octets) in sent(&mut client, at(5_000)) {
-            let _ = server.handle_datagram(at(5_000), peer(2), &octets);
-        }
-        for (_, octets) in
-            sent(&mut server, at(5_000)).into_iter().filter(|(to, _)| *to == Destination::Unicast(peer(2)))
-        {
-            assert!(octets.len() <= 1400);
-            if let Ok(Some(Event::Listed { added: more, .. })) = client.handle_datagram(at(5_000), peer(1), &octets) {
-                added += more;
-                parts += 1;
-            }
-        }
-    }
-    // Itself it leaves out.
-    assert_eq!((added, client.members().count()), (30, 30));
-    assert!(parts > 1, "{parts}");
-    assert!(client.members().all(|member| member.listed));
-    // Nobody asked this time.
-    let list = b"1:5:x:y:19:    0\x07    1\x07u\x07h\x071\x0710.0.0.1\x0730985\x07n\x07g\x07\0";
-    assert_eq!(client.handle_datagram(at(5_000), peer(1), list).unwrap_err(), Rejected::Unasked);
 }
 
 #[test]

@@ -357,6 +357,13 @@ fn a_file_of_unknown_size() {
     assert_eq!(ended, broken(ProtocolError::TooMuch));
     assert!(ram.received.is_empty());
     assert_eq!(fetch(b"", 100).0, Ok(Outcome::Refused));
+    // No room: the store, which would put an empty file in the place of another, is not asked, nor is the server.
+    for (limit, offset) in [(0, 0), (3, 3), (3, 4)] {
+        let script = Script::new(b"hello", Ending::Eof);
+        let (ended, script, ram) = fetch_file(script, Announced::Unknown { limit }, offset);
+        assert_eq!(ended, broken(ProtocolError::TooMuch));
+        assert!(script.written.is_empty() && ram.received.is_empty() && ram.open.is_none());
+    }
 }
 
 /// The server hears of it, the client waits for nothing. proves: R-IP-79
@@ -378,6 +385,30 @@ fn a_server_that_refuses_or_stops() {
     assert_eq!((ended, script.clock.get()), (broken(ProtocolError::TimedOut), 120_000));
     let (ended, ..) = fetch_file(Script::new(b"hel", Ending::Reset), Announced::Size(5), 0);
     assert_eq!(ended, Err(DriveError::Transport(ErrorKind::ConnectionReset)));
+}
+
+/// An octet now and then holds no connection; a slow link, and a person who thinks about it first, are waited for.
+///
+/// proves: R-IP-78
+#[test]
+fn a_server_has_to_get_on() {
+    let slow = |folder: bool, most, each| {
+        let octets = [b'x'; 9000];
+        let stream = if folder { [&b"0013:f:000002328:1:"[..], &octets].concat() } else { octets.to_vec() };
+        let mut script = Script::new(&stream, Ending::Eof);
+        (script.most_read, script.each_read) = (most, each);
+        let (ended, script, _) = match folder {
+            true => fetch_folder(Ram::default(), script, 64, Limits::default()),
+            false => fetch_file(script, Announced::Size(9000), 0),
+        };
+        (ended, script.clock.get())
+    };
+    for folder in [false, true] {
+        // The first octet, and then no 4 KiB.
+        assert_eq!(slow(folder, 1, 100_000), (broken(ProtocolError::TimedOut), 220_000));
+        assert_eq!(slow(folder, 30, 119_000), (broken(ProtocolError::TimedOut), 239_000));
+        assert_eq!(slow(folder, 7, 200).0, complete(1, 0, 9000));
+    }
 }
 
 /// proves: R-IP-76

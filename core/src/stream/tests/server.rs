@@ -322,6 +322,25 @@ fn a_client_that_takes_nothing_is_dropped() {
     assert_eq!(server.want(), Want::Done(Err(ProtocolError::TimedOut)));
 }
 
+/// An octet now and then holds no connection; a slow link is served to its end.
+///
+/// proves: R-IP-78
+#[test]
+fn a_client_has_to_get_on() {
+    for (request, room) in [(FILE_REQUEST, 64), (FOLDER_REQUEST, 20_000)] {
+        let slow = |most, each| {
+            let mut script = Script::new(request, Ending::Eof);
+            (script.most_write, script.each_write) = (most, each);
+            let (ended, script, _) = serve(&[file("f", &[b'x'; 9000])], script, room);
+            (ended, script.clock.get())
+        };
+        assert_eq!(slow(1, 100_000), (broken(ProtocolError::TimedOut), 120_000));
+        assert_eq!(slow(2000, 119_000).0, broken(ProtocolError::TimedOut));
+        // 7 octets are loaded at a time where they are not loaded into the buffer.
+        assert_eq!(slow(7, 200).0, complete(1, 0, 9000));
+    }
+}
+
 /// After its last octet a server waits for the client to close, but neither for long nor for much.
 /// proves: R-IP-78
 #[test]

@@ -7,6 +7,9 @@ use crate::digest::{Digest, Hasher};
 use crate::stream::ProtocolError;
 use crate::wire::transfer::{LENGTH, Prefix, prefix};
 
+/// Blocks of small files that are hashed together, at most. A microcontroller hashes one after the other anyhow.
+const TOGETHER: usize = if cfg!(target_os = "none") { 4 } else { BLOCKS };
+
 /// The unread octets of the lent input buffer.
 ///
 /// Blocks of small files that are complete in the buffer are hashed together, although they are asked about one by one.
@@ -19,7 +22,7 @@ pub(super) struct Intake {
     /// Octets taken since the connection began: positions that stay when the buffer is compacted.
     taken: u64,
     /// Digests of blocks that come later, and where these begin.
-    ahead: Deque<(u64, Digest), BLOCKS>,
+    ahead: Deque<(u64, Digest), TOGETHER>,
 }
 
 /// A header, complete in the buffer.
@@ -156,7 +159,7 @@ fn together(
     unread: &[u8],
     len: usize,
     mut body: impl FnMut(&[u8]) -> Body,
-) -> (Vec<&[u8], BLOCKS>, Vec<usize, BLOCKS>) {
+) -> (Vec<&[u8], TOGETHER>, Vec<usize, TOGETHER>) {
     let (mut blocks, mut places) = (Vec::new(), Vec::new());
     let (mut place, mut len) = (0_usize, len);
     while let Some(block) = unread.get(place..place.saturating_add(len)) {

@@ -4,11 +4,8 @@ use super::Buffers;
 use super::intake::Intake;
 use super::outlet::Outlet;
 use crate::digest::{BlockDigest, Hasher};
+use crate::stream::is_progress;
 use crate::time::Instant;
-
-/// Octets that have to move before a deadline begins anew: who sends one octet a second is not making progress
-/// (R-VT-72).
-const STEP: u64 = 4096;
 
 /// Input, output and the time.
 #[derive(Debug)]
@@ -70,15 +67,16 @@ impl Link {
 
     /// The store did something, and took from the last moment until `now`: that is not the peer's fault.
     pub(super) fn store_took_until(&mut self, now: Instant) {
-        self.since = self.since + now.since(self.now);
+        self.since = self.since.after_pause(self.now, now);
         self.now = now;
     }
 
-    /// Octets moved, which is progress only if there are enough of them.
+    /// Octets moved, which is progress only if there are enough of them (R-VT-72).
     fn moved(&mut self, count: u64) {
-        self.moved = self.moved.saturating_add(count);
-        if self.moved >= STEP {
+        if is_progress(self.moved, count) {
             self.progress();
+        } else {
+            self.moved = self.moved.saturating_add(count);
         }
     }
 

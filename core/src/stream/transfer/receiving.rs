@@ -8,10 +8,10 @@ use crate::digest::{BlockDigest, Digest};
 use crate::wire::transfer::Data;
 
 /// Damaged blocks that are remembered; with more, the connection is not worth repairing.
-const DAMAGED: usize = 16;
+const DAMAGED: usize = if cfg!(target_os = "none") { 4 } else { 16 };
 
-/// How often blocks are asked for again in one file.
-const REPAIRS: u8 = 32;
+/// How often blocks are asked for again in one file (R-VT-53, R-VT-64).
+pub(super) const REPAIRS: u8 = 32;
 
 /// A file, or a range of one, that is received.
 #[derive(Debug)]

@@ -191,6 +191,8 @@ impl Segment {
     }
 
     /// Hashes the next `len` octets, which are whole blocks in the buffer, all at once.
+    // In a frame of its own, which is not there while something is written.
+    #[inline(never)]
     fn verify(
         &mut self,
         len: u32,

@@ -13,7 +13,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use super::{MAX_TEXT, QueryId, TTL_NONSENSE};
+use super::{MAX_TEXT, QueryId, TTL_NONSENSE, is_host};
 use crate::text::FileName;
 use crate::wire::{BufferTooSmall, Fault, Field, ParseError, Reader, Writer, decimal, hex};
 
@@ -201,8 +201,7 @@ pub fn can_be_asked_for(name: &str) -> bool {
 fn address(ip: &[u8], port: &[u8]) -> Option<SocketAddrV4> {
     let ip: Ipv4Addr = str::from_utf8(ip).ok()?.parse().ok()?;
     let port = u16::try_from(decimal(port)?).ok().filter(|&port| port != 0)?;
-    let is_one = !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast();
-    is_one.then_some(SocketAddrV4::new(ip, port))
+    is_host(ip).then_some(SocketAddrV4::new(ip, port))
 }
 
 impl Tag {

@@ -5,13 +5,14 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::wire::octets;
 
 /// A Bloom filter of names: it may say "perhaps" of a name that is not there, and never "no" of one that is (R-FL-40).
 ///
 /// 1,024 bits; a name sets four of them, told by its MD5. With [`NameFilter::GOOD_FOR`] names one "perhaps" in a
 /// thousand is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NameFilter([[u8; 32]; 4]);
+pub struct NameFilter(#[serde(with = "octets")] [u8; Self::LEN]);
 
 impl NameFilter {
     /// Octets of a filter.
@@ -23,15 +24,15 @@ impl NameFilter {
     const BITS: u32 = 1024;
 
     /// Of no name.
-    pub const NONE: Self = Self([[0; 32]; 4]);
+    pub const NONE: Self = Self([0; Self::LEN]);
 
     /// Says "perhaps" of everything: as good as no filter.
-    pub const ALL: Self = Self([[0xff; 32]; 4]);
+    pub const ALL: Self = Self([0xff; Self::LEN]);
 
     /// Adds a name.
     pub fn insert(&mut self, name: &str) {
         for bit in bits(name) {
-            if let Some(octet) = self.0.as_flattened_mut().get_mut(bit.octet) {
+            if let Some(octet) = self.0.get_mut(bit.octet) {
                 *octet |= bit.mask;
             }
         }
@@ -41,9 +42,7 @@ impl NameFilter {
     #[must_use]
     pub fn may_have(&self, name: &str) -> bool {
         *self == Self::ALL
-            || bits(name)
-                .iter()
-                .all(|bit| self.0.as_flattened().get(bit.octet).is_none_or(|octet| octet & bit.mask != 0))
+            || bits(name).iter().all(|bit| self.0.get(bit.octet).is_none_or(|octet| octet & bit.mask != 0))
     }
 }
 
@@ -64,7 +63,7 @@ impl<'a> FromIterator<&'a str> for NameFilter {
 
 impl fmt::Debug for NameFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set: u32 = self.0.as_flattened().iter().map(|octet| octet.count_ones()).sum();
+        let set: u32 = self.0.iter().map(|octet| octet.count_ones()).sum();
         write!(f, "NameFilter({set} bits of {})", Self::BITS)
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{MAX_TEXT, NameFilter};
 use crate::digest::Digest;
 use crate::text::FileName;
+use crate::wire::octets;
 use crate::wire::transfer::{EntryKind, Path};
 
 /// What one neighbour says to the other. Nothing is answered by itself; what is lost is lost.
@@ -53,7 +54,7 @@ pub struct Hello<'a> {
 
 /// Tells a peer from others, and from itself: random, new at each start, seven bits in each octet (R-FL-11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Token([u8; 8]);
+pub struct Token(#[serde(with = "octets")] [u8; 8]);
 
 impl Token {
     /// Makes one of a random number.
@@ -65,7 +66,7 @@ impl Token {
 
 /// Names a query, wherever it goes: random, never zero (R-FL-20).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct QueryId([u8; 8]);
+pub struct QueryId(#[serde(with = "octets")] [u8; 8]);
 
 impl QueryId {
     /// Makes one of a random number. Zero, which no query has, becomes another.
@@ -127,7 +128,7 @@ impl What<'_> {
         let is_short = |text: &str| !text.is_empty() && text.len() <= MAX_TEXT;
         match self {
             Self::Name(name) => is_short(name) && FileName::is_safe(name),
-            Self::Part(part) => is_short(part) && !part.contains(|c: char| c.is_control() || c == '/' || c == '\\'),
+            Self::Part(part) => is_short(part) && !part.chars().any(|c| c.is_control() || c == '/' || c == '\\'),
             Self::Md5(_) => true,
         }
     }
@@ -194,6 +195,7 @@ impl Hit<'_> {
 /// Where something can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Holder {
+    #[serde(with = "octets")]
     ip: [u8; 4],
     port: u16,
     /// How it is fetched there.

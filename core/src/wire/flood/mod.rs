@@ -16,6 +16,8 @@ mod tests;
 pub use filter::NameFilter;
 pub use message::{Hello, Hit, Holder, Message, Query, QueryId, Speech, Token, What};
 
+use core::net::Ipv4Addr;
+
 use super::transfer::{self, LENGTH, Prefix};
 use super::{BufferTooSmall, Fault, Field, ParseError};
 
@@ -73,6 +75,13 @@ pub fn decode(header: &[u8]) -> Result<Option<Message<'_>>, ParseError> {
         Some(&kind) if kind < Message::KINDS => transfer::decode(message).map(Some),
         Some(_) => Ok(None),
     }
+}
+
+/// Whether one host may have this address (R-FL-31, R-FL-75): neither of 0.0.0.0/8, where "this host" is, nor a group's, nor
+/// one of 240.0.0.0/4, which are nobody's, nor the broadcast address.
+pub(crate) const fn is_host(ip: Ipv4Addr) -> bool {
+    let [first, ..] = ip.octets();
+    matches!(first, 1..224)
 }
 
 /// Writes a message, length and all, to the front of `buffer`, and returns how many octets it takes.

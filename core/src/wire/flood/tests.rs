@@ -227,6 +227,8 @@ fn classic_nonsense_is_refused() {
         ("get 3.txt 10801 0.0.0.0 2", Field::Address),
         ("get 3.txt 10801 255.255.255.255 2", Field::Address),
         ("get 3.txt 10801 224.0.0.1 2", Field::Address),
+        ("get 3.txt 10801 240.1.1.1 2", Field::Address),
+        ("get 3.txt 0.0.0.1 10801 2", Field::Address),
         ("get ../3.txt 10801 127.0.0.1 2", Field::FileName),
         ("get  10801 127.0.0.1 2", Field::FileName),
         ("found 3.txt at x 127.0.0.1 10803", Field::Body),

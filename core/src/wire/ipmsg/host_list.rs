@@ -12,7 +12,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use crate::text::Text;
 use crate::wire::{Field, ParseError, Reader, Writer, decimal, leading_decimal};
 
-use super::{Command, Options, PORT};
+use super::{Command, Options, PORT, Place, sendable};
 
 /// What separates the fields.
 const SEPARATOR: u8 = 0x07;
@@ -103,10 +103,16 @@ impl<'a> ListedHost<'a> {
         Ok(Self { user: text(user), host: text(host), status, address, nick: text(nick), group: text(group) })
     }
 
-    /// Writes the host (R-IP-121). The texts must have gone through [`super::sendable`].
+    /// Writes the host (R-IP-121); control characters in the texts, which would make other fields of them, as `_`.
     pub fn write(&self, writer: &mut Writer<'_>) {
         let text = |writer: &mut Writer<'_>, text: Text<'_>| {
-            writer.octets(if text.is_empty() { EMPTY } else { text.as_bytes() }).octet(SEPARATOR);
+            if text.is_empty() {
+                writer.octets(EMPTY);
+            }
+            for octet in sendable(text.as_bytes(), Place::Group) {
+                writer.octet(octet);
+            }
+            writer.octet(SEPARATOR);
         };
         text(writer, self.user);
         text(writer, self.host);

@@ -59,9 +59,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     pub(super) fn finish(&mut self) {
         let ClientSession { link, outgoing, .. } = &mut *self.session;
         let Some(outgoing) = outgoing else { return };
-        let file = Some(&mut outgoing.digest).filter(|_| !outgoing.repairing);
-        link.outlet.seal(self.buffers.output, &mut self.hasher, file);
-        if !outgoing.repairing {
+        link.outlet.seal(self.buffers.output, &mut self.hasher, outgoing.counted());
+        if outgoing.repairs == 0 {
             outgoing.told = outgoing.digest.clone().finish();
         }
         let digest = outgoing.told;

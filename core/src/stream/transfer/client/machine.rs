@@ -1,6 +1,6 @@
 //! A client as its driver sees it.
 
-use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Kind, Stage};
+use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Kind, Outgoing, Stage};
 use crate::digest::Hasher;
 use crate::stream::transfer::link::Out;
 use crate::stream::transfer::segment::Progress;
@@ -138,7 +138,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             (Stage::Sending { .. }, Answer::Reply(_)) if refused => self.shrunk(),
             (Stage::Sending { sending, inline }, Answer::Reply(_)) => {
                 let inline = *inline;
-                let file = self.session.outgoing.as_mut().filter(|file| !file.repairing).map(|file| &mut file.digest);
+                let file = self.session.outgoing.as_mut().and_then(Outgoing::counted);
                 let head = sending.head();
                 sending.seal(&mut self.session.link.outlet, &mut self.buffers, file);
                 if inline {

@@ -16,7 +16,7 @@ use super::{Buffers, PROGRESS_TIME, Settings};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
-use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request};
+use crate::wire::transfer::{ErrorCode, File, LENGTH, MAX_HEADER_DEVICE, MAX_HEADER_HOST, Reply, Request, block_len};
 
 /// After its last word a client reads no more than this before it drops the connection (R-VT-74).
 const DRAIN_MOST: u64 = 64 * 1024;
@@ -67,6 +67,11 @@ impl core::fmt::Debug for Credentials<'_> {
 /// It asks its store for jobs ([`Ask::Job`](super::Ask::Job)), sends as many as the server takes at a time, and tells
 /// it every answer ([`Ask::Reply`](super::Ask::Reply)) in the order of the jobs. Octets that come are saved, octets
 /// that go are loaded, as [`Machine`](crate::stream::Machine) describes.
+///
+/// While a large file is sent, it reads nothing: that the server has given the file up (R-VT-66) it would hear behind the
+/// last octet. A store that sees that something has come over the transport, where it can, says that there are no more
+/// octets (a count of 0 for [`Want::Load`](crate::stream::Want::Load)): then the session sends the end of the file, and
+/// reads. If half of a block has left, because the output is smaller than a block, the session ends instead.
 ///
 /// **Guarantees**: an answer that was not asked for ends the session; not an octet more than was announced reaches the
 /// store; a file is complete only if every block of it came with its digest, or came again until it did; a file that
@@ -195,6 +200,14 @@ struct Incoming {
     repairing: bool,
 }
 
+impl Incoming {
+    fn new(head: File) -> Self {
+        let end = head.offset.saturating_add(head.length);
+        let file = Receiving::new(head.offset, end, block_len(head.block).unwrap_or(1));
+        Self { file, head, unwanted: None, repairing: false }
+    }
+}
+
 #[derive(Debug)]
 struct Outgoing {
     size: u64,
@@ -205,13 +218,18 @@ struct Outgoing {
     told: Digest,
     /// The server is ready.
     ready: bool,
-    /// Blocks are sent again: they count no more.
-    repairing: bool,
+    /// So often a block was asked for again.
+    repairs: u8,
 }
 
 impl Outgoing {
     fn new(size: u64) -> Self {
-        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairing: false }
+        Self { size, block: 1, digest: BlockDigest::new(), told: Digest::default(), ready: false, repairs: 0 }
+    }
+
+    /// Over the blocks that leave; `None` if they are sent again and count no more.
+    fn counted(&mut self) -> Option<&mut BlockDigest> {
+        (self.repairs == 0).then_some(&mut self.digest)
     }
 }
 

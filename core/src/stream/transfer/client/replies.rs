@@ -1,8 +1,8 @@
 //! What the answers of a server mean to a client.
 
-use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Stage, UNWANTED_MOST};
+use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Outgoing, Stage, UNWANTED_MOST};
 use crate::digest::Hasher;
-use crate::stream::transfer::receiving::Receiving;
+use crate::stream::transfer::receiving::REPAIRS;
 use crate::stream::transfer::scram;
 use crate::stream::transfer::sending::{Direction, Sending};
 use crate::stream::{Outcome, ProtocolError};
@@ -57,25 +57,28 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             }
             (Stage::Work, Reply::Data(data)) => self.data(data),
             (Stage::Work, Reply::File(file)) => match &mut self.session.incoming {
-                None if block_len(file.block).is_some() && is_within(file) => {
-                    self.session.stage = Stage::Telling { last: false }
-                }
+                _ if block_len(file.block).is_none() || !is_within(file) => self.violation(),
+                None => self.session.stage = Stage::Telling { last: false },
                 Some(incoming) if incoming.repairing => {
                     incoming.repairing = false;
-                    let (head, length) = (incoming.head, file.length);
+                    let head = incoming.head;
                     // Somebody wrote to the file: what is here and what comes do not belong together (R-VT-53).
                     let changed = (file.stamp, file.size, file.block) != (head.stamp, head.size, head.block);
+                    if changed {
+                        // What is passed over is in the blocks of the new one.
+                        *incoming = Incoming::new(file);
+                    }
                     self.take_header();
                     if changed {
                         self.session.stage = Stage::Failing(ErrorCode::DigestMismatch, CHANGED);
-                        self.unwanted(length);
+                        self.unwanted(file.length);
                     }
                 }
                 _ => self.violation(),
             },
             (Stage::Work, Reply::Repair { at, len }) => match &mut self.session.outgoing {
-                Some(outgoing) if outgoing.ready && at.saturating_add(u64::from(len)) <= outgoing.size => {
-                    outgoing.repairing = true;
+                Some(outgoing) if outgoing.may_repair(at, len) => {
+                    outgoing.repairs = outgoing.repairs.saturating_add(1);
                     let sending = Sending::new(Direction::Up, at, u64::from(len), outgoing.block);
                     self.take_header();
                     self.session.stage = Stage::Sending { sending, inline: false };
@@ -203,9 +206,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 }
             }
             Reply::File(head) => {
-                let end = head.offset.saturating_add(head.length);
-                let file = Receiving::new(head.offset, end, block_len(head.block).unwrap_or(1));
-                self.session.incoming = Some(Incoming { file, head, unwanted: None, repairing: false });
+                self.session.incoming = Some(Incoming::new(head));
                 self.take_header();
                 self.session.stage = Stage::Work;
                 if !willing {
@@ -227,6 +228,16 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         };
         self.take_header();
         self.session.stage = stage;
+    }
+}
+
+impl Outgoing {
+    /// Whether a server may ask for this range again: a block of the file, and not too often (R-VT-64).
+    fn may_repair(&self, at: u64, len: u32) -> bool {
+        let len = u64::from(len);
+        let block = u64::from(self.block);
+        let is_block = len > 0 && len <= block && at.checked_rem(block) == Some(0);
+        self.ready && self.repairs < REPAIRS && is_block && at.saturating_add(len) <= self.size
     }
 }
 

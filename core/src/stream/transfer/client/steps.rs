@@ -1,6 +1,6 @@
 //! What a client does by itself, until somebody else is needed.
 
-use super::{Client, ClientSession, Credentials, Incoming, Jobless, LARGEST, Stage};
+use super::{Client, ClientSession, Credentials, Incoming, Jobless, LARGEST, Outgoing, Stage};
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
@@ -30,7 +30,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 // The octets of a file that travels with its announcement are the last, too.
                 sending::Need::Ask if sending.is_last() => false,
                 sending::Need::Ask => {
-                    let file = outgoing.as_mut().filter(|file| !file.repairing).map(|file| &mut file.digest);
+                    let file = outgoing.as_mut().and_then(Outgoing::counted);
                     sending.seal(&mut link.outlet, &mut self.buffers, file);
                     true
                 }
@@ -181,7 +181,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     /// Turns to writing the output.
     pub(super) fn flush(&mut self) -> bool {
         let ClientSession { link, outgoing, .. } = &mut *self.session;
-        let file = outgoing.as_mut().filter(|file| file.ready && !file.repairing).map(|file| &mut file.digest);
+        let file = outgoing.as_mut().filter(|file| file.ready).and_then(Outgoing::counted);
         link.write(&mut self.buffers, &mut self.hasher, file);
         true
     }

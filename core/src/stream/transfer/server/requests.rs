@@ -8,6 +8,8 @@ use crate::wire::transfer::{Data, ErrorCode, Hello, Put, Reply, Request, VERSION
 
 impl<H: Hasher> Server<'_, '_, H> {
     /// Turns to what the header at the front of the input asks for.
+    // In a frame of its own, which is not there while blocks are hashed.
+    #[inline(never)]
     pub(super) fn dispatch(&mut self) {
         // R-VT-6: nobody knows what body it has.
         let Ok(request) = self.request() else {

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::vec;
 use std::vec::Vec;
 
-use super::peer::{Heard, Script, down, hello, let_in, messages, say};
+use super::peer::{Heard, Script, body, down, hello, let_in, messages, say};
 use super::stores::{Desk, Job, Shelf, get};
 use super::{Pair, complete, octets, put, verified};
-use crate::digest::Digest;
+use crate::digest::{BlockDigest, Digest};
 use crate::stream::transfer::Credentials;
 use crate::stream::{Outcome, ProtocolError};
 use crate::wire::transfer::{Data, Entry, EntryKind, ErrorCode, File, Reply, Request};
@@ -194,6 +194,9 @@ fn a_file_is_stored_when_the_server_says_so_with_its_digest() {
         vec![say(&Reply::Repair { at: 0, len: 4096 })],
         vec![ready.clone(), say(&Reply::Repair { at: 8192, len: 4096 })],
         vec![ready.clone(), say(&Reply::Repair { at: u64::MAX, len: 1 })],
+        vec![ready.clone(), say(&Reply::Repair { at: 0, len: 0 })],
+        vec![ready.clone(), say(&Reply::Repair { at: 0, len: 4097 })],
+        vec![ready.clone(), say(&Reply::Repair { at: 4095, len: 4096 })],
         vec![ready.clone(), say(&Reply::Done)],
     ] {
         let said: Vec<&[u8]> = said.iter().map(|said| &**said).collect();
@@ -202,6 +205,67 @@ fn a_file_is_stored_when_the_server_says_so_with_its_digest() {
     let (heard, desk) = hears(job(), &[&ready, &stored, &say(&Reply::Done)]);
     assert!(matches!(heard.ending, Ok(Outcome::Complete(totals)) if totals.files == 0), "{:?}", heard.ending);
     assert!(desk.heard.iter().any(|heard| heard.contains("DigestMismatch")), "{:?}", desk.heard);
+}
+
+/// Each block that is sent again is progress: only the count of them ends it.
+///
+/// proves: R-VT-64
+#[test]
+fn repairs_have_an_end() {
+    let whole = octets(10_000, 1);
+    let repairs = |count| {
+        let repair = say(&Reply::Repair { at: 8192, len: 1808 }).repeat(count);
+        let stored = say(&Reply::Stored { digest: digest_of(&whole) });
+        [say(&Reply::Ready { offset: 0, block: 12 }), repair, stored].concat()
+    };
+    let (heard, _) = hears(put("f", &whole, false), &[&repairs(32), &say(&Reply::Done)]);
+    assert!(matches!(heard.ending, Ok(Outcome::Complete(totals)) if totals.files == 1), "{:?}", heard.ending);
+    breaks_the_rules(put("f", &whole, false), &[&repairs(33), &say(&Reply::Done)]);
+}
+
+/// A file that is another when a block of it is asked for again is passed over in its own blocks: what follows is
+/// understood.
+///
+/// proves: R-VT-53
+#[test]
+fn a_file_that_changed_while_it_was_repaired_is_given_up_alone() {
+    let whole = octets(10_000, 1);
+    let mut damaged = down(0, &whole[..8192]);
+    *damaged.last_mut().unwrap() ^= 1;
+    let first = [say(&Reply::File(file(0, 10_000))), damaged, down(8192, &whole[8192..])].concat();
+    let stored = say(&Reply::Stored { digest: Digest::of(b"small") });
+    let again = |file: File, octets: &[u8]| {
+        let len = u32::try_from(octets.len()).unwrap();
+        let data = if len == 0 { Vec::new() } else { say(&Reply::Data(Data { at: file.offset, len })) };
+        [say(&Reply::File(file)), data, body(octets, 1 << file.block)].concat()
+    };
+    let changed = File { stamp: 8, ..file(0, 8192) };
+    for (file, octets) in [
+        (changed, &whole[..8192]),
+        (File { block: 13, ..changed }, &whole[..8192]),
+        (File { stamp: 7, block: 16, ..changed }, &whole[..8192]),
+        (File { size: 4096, length: 4096, ..changed }, &whole[..4096]),
+        (File { size: 0, length: 0, ..changed }, &whole[..0]),
+    ] {
+        for (input, output) in [(516, 600), (70_000, 70_000)] {
+            let mut desk = Desk::with([get("f"), put("s", b"small", true)]);
+            let script = Script::new(&let_in()).then(1, &first).then(1, &again(file, octets)).then(1, &stored);
+            let heard = script.then(1, &say(&Reply::Done)).buffers(input, output).fetch(&mut desk);
+            assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{file:?} {:?} {:?}", heard.ending, desk.heard);
+            assert_eq!((desk.got.len(), desk.repairs, desk.heard.len()), (0, 1, 2));
+            assert!(desk.heard[0].contains("DigestMismatch") && desk.heard[1].contains("Stored"), "{:?}", desk.heard);
+        }
+    }
+    for file in [File { block: 21, ..changed }, File { size: 8191, ..changed }] {
+        breaks_the_rules(get("f"), &[&first, &say(&Reply::File(file))]);
+    }
+}
+
+/// The digest of a file in blocks of 4 KiB.
+fn digest_of(whole: &[u8]) -> Digest {
+    let mut digest = BlockDigest::new();
+    whole.chunks(4096).for_each(|block| digest.push(&Digest::of(block)));
+    digest.finish()
 }
 
 /// An error that comes after the store has given the file up is not told again: it would be taken for the next answer.
