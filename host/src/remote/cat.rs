@@ -16,18 +16,7 @@ use crate::exit::{Exit, Failure};
 /// # Errors
 /// A [`Failure`] if it does not come to its end. That the server refuses is a [`Refusal`].
 pub(super) fn cat(remote: &mut Remote<'_>, path: &str, report: &mut Report) -> Result<Result<(), Refusal>, Failure> {
-    let mut cat = Cat {
-        report,
-        path,
-        under_way: false,
-        over: false,
-        at: 0,
-        stamp: 0,
-        block: 0,
-        run: Vec::new(),
-        refusal: None,
-        failure: None,
-    };
+    let mut cat = Cat::new(path, report);
     remote.run(&mut cat)?;
     match cat.failure {
         Some(failure) => Err(failure),
@@ -35,7 +24,7 @@ pub(super) fn cat(remote: &mut Remote<'_>, path: &str, report: &mut Report) -> R
     }
 }
 
-struct Cat<'c> {
+pub(super) struct Cat<'c> {
     report: &'c mut Report,
     path: &'c str,
     under_way: bool,
@@ -49,6 +38,23 @@ struct Cat<'c> {
     run: Vec<u8>,
     refusal: Option<Refusal>,
     failure: Option<Failure>,
+}
+
+impl<'c> Cat<'c> {
+    pub(super) fn new(path: &'c str, report: &'c mut Report) -> Self {
+        Self {
+            report,
+            path,
+            under_way: false,
+            over: false,
+            at: 0,
+            stamp: 0,
+            block: 0,
+            run: Vec::new(),
+            refusal: None,
+            failure: None,
+        }
+    }
 }
 
 impl Errand for Cat<'_> {
@@ -72,7 +78,8 @@ impl Errand for Cat<'_> {
                 self.failure = Some(Failure { exit: Exit::Incomplete, message: message.into() });
                 Heard::NotWanted
             }
-            Reply::File(file) if file.offset != 0 && self.at == 0 => {
+            // R-VT-50: all of it was asked for.
+            Reply::File(file) if file.offset != self.at || file.offset.checked_add(file.length) != Some(file.size) => {
                 Heard::GiveUp(Failure::new("the server sent what was not asked for"))
             }
             Reply::File(file) => {

@@ -8,6 +8,7 @@ use feige_core::digest::Digest;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, File, Get, Put, Reply, Request};
 use tempfile::TempDir;
 
+use super::cat::Cat;
 use super::connection::Patience;
 use super::download::{Download, Tree};
 use super::errand::{Errand, Heard, Next, Refusal, Takes};
@@ -320,6 +321,28 @@ fn a_server_that_is_busy_is_asked_again_as_long_as_the_user_says() {
     fine(&mut errand, &error(ErrorCode::Busy));
     assert_eq!(next(&mut errand), "over");
     assert_eq!(report.exit(), Exit::Nobody);
+}
+
+/// A part of the file is not printed as if it were all of it.
+///
+/// proves: R-VT-50
+#[test]
+fn what_is_printed_is_what_was_asked_for() {
+    let whole = File { size: 8192, mtime: None, mode: None, stamp: 7, block: 12, offset: 0, length: 8192 };
+    let said = |file: File| {
+        let mut report = report();
+        let mut errand = Cat::new("f", &mut report);
+        assert_eq!(next(&mut errand), "get f 0");
+        errand.reply(&Reply::File(file))
+    };
+    assert!(matches!(said(whole), Heard::Fine));
+    for part in [
+        File { length: 50, ..whole },
+        File { offset: 4096, length: 4096, ..whole },
+        File { offset: u64::MAX, length: 2, ..whole },
+    ] {
+        assert!(matches!(said(part), Heard::GiveUp(_)), "{part:?}");
+    }
 }
 
 #[test]

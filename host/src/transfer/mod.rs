@@ -9,7 +9,7 @@
 //!   a connection accepted: Serving::accept -> thread: Server --+
 //! ```
 //!
-//! **Guarantees**: each wait has a deadline (30 s to connect, 120 s without an octet, 15 s for a request, 5 s for the
+//! **Guarantees**: each wait has a deadline (30 s to connect, 120 s without 4 KiB, 15 s for a request, 5 s for the
 //! peer to close); each transfer ends within a quarter of a second when cancelled; the number of connections served
 //! at a time is limited, in all and for each address.
 //!
