@@ -45,8 +45,11 @@ fn a_list_of_hosts_in_parts() {
     assert_eq!(client.handle_datagram(at(5_000), peer(1), list).unwrap_err(), Rejected::Unasked);
 }
 
+/// User, host, nick and group.
+type Listed = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// Who a list from a node with these members names when `asker` asks for it, and whether it is in UTF-8.
-fn told(members: &[&[u8]], asker: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>)>, bool) {
+fn told(members: &[&[u8]], asker: &[u8]) -> (Vec<Listed>, bool) {
     let mut node = node();
     node.announce(at(0));
     for (last, entry) in (10..).zip(members) {
