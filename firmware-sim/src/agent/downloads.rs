@@ -171,6 +171,6 @@ mod tests {
         assert!(a != b && a.starts_with("飞飞") && a.ends_with(".xls"), "{a} {b}");
         kept(&("x".repeat(63) + ". y"));
         kept(&"文".repeat(22));
-        kept(&("a.".repeat(1) + &"b".repeat(80)));
+        kept(&["a.", &"b".repeat(80)].concat());
     }
 }
