@@ -67,18 +67,18 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
                 }
                 self.words(Command::SendMsg, Options::AUTO_RET, utf8, packet_no, text, allow, buffer)
             }
-            Say::Confirm(command, token) => self.brief(command, packet_no, allow, buffer, |writer| {
+            Say::Confirm(command, token) => self.brief(command, packet_no, allow, buffer, &|writer| {
                 writer.octets(token.as_bytes()).octet(0);
             }),
-            Say::Bare(command) => self.brief(command, packet_no, allow, buffer, |writer| {
+            Say::Bare(command) => self.brief(command, packet_no, allow, buffer, &|writer| {
                 writer.octet(0);
             }),
             #[cfg(feature = "lists")]
-            Say::GetList(index) => self.brief(Command::GetList, packet_no, allow, buffer, |writer| {
+            Say::GetList(index) => self.brief(Command::GetList, packet_no, allow, buffer, &|writer| {
                 writer.decimal(u64::from(index)).octet(0);
             }),
             Say::ImageAck(ack) => {
-                self.brief(Command::FeiqImageAck, packet_no, allow, buffer, |writer| ack.write(writer))
+                self.brief(Command::FeiqImageAck, packet_no, allow, buffer, &|writer| ack.write(writer))
             }
         }
     }
@@ -199,7 +199,7 @@ impl<const M: usize, const S: usize, const B: usize, const N: usize> Node<M, S, 
         packet_no: PacketNo,
         allow: usize,
         buffer: &mut [u8],
-        body: impl Fn(&mut Writer<'_>),
+        body: &dyn Fn(&mut Writer<'_>),
     ) -> Result<Option<usize>, BufferTooSmall> {
         let whole = fit(allow, buffer, |writer| {
             self.identity.header(writer, command, Options::NONE, false, packet_no);

@@ -248,7 +248,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let delivery = if checked { Delivery::Message } else { Delivery::Once };
         let ordered = checked && self.members.at(to).is_some_and(|member| member.client == Kind::Iptux);
         let Self { identity, outbox, .. } = self;
-        outbox.push(now, destination, packet_no, delivery, ordered, |buffer| {
+        outbox.push(now, destination, packet_no, delivery, ordered, &|buffer| {
             let mut writer = Writer::new(buffer);
             identity.header(&mut writer, Command::SendMsg, options, message.utf8, packet_no);
             // A NUL would end the text and begin the list of files.
@@ -288,7 +288,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             writer.octets(text).octet(0);
             writer.finish()
         };
-        outbox.push(now, Destination::Unicast(to), packet_no, Delivery::Sounding, false, write).ok()?;
+        outbox.push(now, Destination::Unicast(to), packet_no, Delivery::Sounding, false, &write).ok()?;
         self.next = packet_no.next();
         Some(packet_no)
     }
@@ -309,7 +309,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let (options, delivery) =
             if check { (Options::READ_CHECK, Delivery::Reading) } else { (Options::NONE, Delivery::Once) };
         let Self { identity, outbox, .. } = self;
-        outbox.push(now, Destination::Unicast(to), packet_no, delivery, false, |buffer| {
+        outbox.push(now, Destination::Unicast(to), packet_no, delivery, false, &|buffer| {
             let mut writer = Writer::new(buffer);
             identity.header(&mut writer, Command::ReadMsg, options, false, packet_no);
             writer.octets(token.as_bytes()).octet(0);

@@ -161,17 +161,17 @@ impl<const N: usize> Offers<N> {
     ///
     /// What was offered to everybody stays: one of them does not speak for the others.
     pub fn release(&mut self, from: Ipv4Addr, packet_no: PacketNo) -> usize {
-        self.forget(|offer| offer.packet_no == packet_no && offer.to == Audience::Host(from))
+        self.forget(&|offer| offer.packet_no == packet_no && offer.to == Audience::Host(from))
     }
 
     /// We do not offer what `packet_no` offered any longer; returns how many files that were.
     pub fn withdraw(&mut self, packet_no: PacketNo) -> usize {
-        self.forget(|offer| offer.packet_no == packet_no)
+        self.forget(&|offer| offer.packet_no == packet_no)
     }
 
     /// Forgets what has ended; returns how many files that were.
     pub fn expire(&mut self, now: Instant) -> usize {
-        self.forget(|offer| offer.until <= now)
+        self.forget(&|offer| offer.until <= now)
     }
 
     /// When to call [`Offers::expire`]; late is harmless.
@@ -185,7 +185,7 @@ impl<const N: usize> Offers<N> {
         self.offers.iter()
     }
 
-    fn forget(&mut self, ended: impl Fn(&Offer) -> bool) -> usize {
+    fn forget(&mut self, ended: &dyn Fn(&Offer) -> bool) -> usize {
         let before = self.offers.len();
         self.offers.retain(|offer| !ended(offer));
         before.saturating_sub(self.offers.len())

@@ -145,18 +145,18 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         packet_no: PacketNo,
         delivery: Delivery,
         ordered: bool,
-        write: impl Fn(&mut [u8]) -> Result<usize, BufferTooSmall>,
+        write: &dyn Fn(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), Full> {
         if self.slots.is_full() {
             return Err(Full(Table::Outbox));
         }
         let most = MAX_DATAGRAM.min(BYTES);
-        let (start, len) = match self.write_behind(most, &write) {
+        let (start, len) = match self.write_behind(most, write) {
             Ok(placed) => placed,
             Err(BufferTooSmall { needed }) if needed > most => return Err(Full(Table::Datagram)),
             Err(_) => {
                 self.compact();
-                self.write_behind(most, &write).map_err(|_| Full(Table::Outbox))?
+                self.write_behind(most, write).map_err(|_| Full(Table::Outbox))?
             }
         };
         let slot = Slot { to, packet_no, delivery, ordered, sent: 0, due: now, start, len };
@@ -168,7 +168,7 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
     fn write_behind(
         &mut self,
         most: usize,
-        write: &impl Fn(&mut [u8]) -> Result<usize, BufferTooSmall>,
+        write: &dyn Fn(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(usize, usize), BufferTooSmall> {
         let start = self.slots.last().map_or(0, |last| last.start.saturating_add(last.len));
         let end = start.saturating_add(most).min(BYTES);
@@ -349,7 +349,7 @@ mod tests {
             place.fill(number);
             Ok(3)
         };
-        outbox.push(Instant::START, to, PacketNo(number.into()), delivery, true, write).unwrap();
+        outbox.push(Instant::START, to, PacketNo(number.into()), delivery, true, &write).unwrap();
     }
 
     /// The next datagram that is due: to whom, and what.
