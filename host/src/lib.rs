@@ -24,6 +24,11 @@
 //! | [`home`] | the folder that the verified transfer reads and writes |
 //! | [`transfer`] | files and folders over TCP: fetched and served |
 
+#[cfg(not(unix))]
+compile_error!(
+    "Feige runs on Unix systems: its files, signals and control socket are theirs. The core runs everywhere: feige-core"
+);
+
 pub mod accounts;
 pub mod charset;
 pub mod classic;
@@ -35,7 +40,6 @@ pub mod decode;
 pub mod digest;
 pub mod engine;
 pub mod exit;
-#[cfg(unix)]
 pub mod home;
 pub mod net;
 pub mod peer;
