@@ -84,6 +84,7 @@ fn asked(node: &mut Agent, octets: &[u8]) {
     let text = BothSets { utf8: octets, legacy: octets };
     node.set_absence(now(), black_box(Some(AbsenceNotice { title: text, text })));
     shown(node.discard(peer(), token));
+    shown(node.sound_out(now(), peer(), octets, black_box(64)));
     shown(node.release(peer(), token));
     shown(node.ask_info(peer()));
     shown(node.ask_absence(peer()));
@@ -146,7 +147,7 @@ fn parts(octets: &[u8]) {
             writer.octets(octets);
             writer.finish()
         };
-        shown(outbox.push(now(), to, number, delivery, black_box(false), write));
+        shown(outbox.push(now(), to, number, delivery, black_box(false), &write));
         keep((outbox.holds(number), outbox.len(), outbox.is_empty(), outbox.next_deadline()));
         shown(outbox.due(now(), &mut buffer));
         keep(outbox.acked(number, delivery, peer(), black_box(None)));

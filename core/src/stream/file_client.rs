@@ -73,6 +73,7 @@ impl<'b> FileClient<'b> {
         let offset = request.offset;
         // Without room for an octet, an empty file is not what was offered: the store must not be asked for one.
         let stage = match announced {
+            // R-IP-79: it would be taken for empty.
             Announced::Unknown { limit } if limit <= offset => Stage::Over(Err(ProtocolError::TooMuch)),
             Announced::Size(_) | Announced::Unknown { .. } => Stage::Opening,
         };
