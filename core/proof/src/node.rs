@@ -84,7 +84,7 @@ fn asked(node: &mut Agent, octets: &[u8]) {
     let text = BothSets { utf8: octets, legacy: octets };
     node.set_absence(now(), black_box(Some(AbsenceNotice { title: text, text })));
     shown(node.discard(peer(), token));
-    shown(node.sound_out(now(), peer(), octets, black_box(64)));
+    keep(node.sound_out(now(), peer(), octets, black_box(64)));
     shown(node.release(peer(), token));
     shown(node.ask_info(peer()));
     shown(node.ask_absence(peer()));
