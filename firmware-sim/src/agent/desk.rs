@@ -45,8 +45,8 @@ pub(super) struct Desk<'a, S, const MEMBERS: usize> {
     pub(super) wanted: &'a mut Vec<Wanted, QUEUE>,
     /// How many of them are being fetched; each has its place still, for another attempt.
     pub(super) fetching: usize,
-    /// What strangers have asked for.
-    pub(super) held: Vec<Held, HELD>,
+    /// What strangers have asked for, the latest first, which are the most likely to be confirmed.
+    pub(super) held: [Option<Held>; 2],
     pub(super) store: S,
     pub(super) log: Log<'a>,
     pub(super) tally: Tally,
@@ -65,10 +65,7 @@ pub(super) struct Held {
     text: Vec<u8, ASKED>,
 }
 
-/// Commands of strangers that wait at a time; the latest are the most likely to be confirmed.
-const HELD: usize = 2;
-
-/// The longest of them: a word and a name.
+/// The longest command of a stranger: a word and a name.
 const ASKED: usize = 72;
 
 impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
@@ -86,8 +83,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
             }
             Ok(Some(NodeEvent::Offline { at, .. })) => saw(Event::Offline { at }),
             Ok(Some(NodeEvent::Delivered { packet_no, to, .. })) => {
-                if let Some(at) = self.held.iter().position(|held| held.packet_no == packet_no && held.from == to) {
-                    let held = self.held.remove(at);
+                let is_his = |held: &mut Held| held.packet_no == packet_no && held.from == to;
+                if let Some(held) = self.held.iter_mut().find_map(|place| place.take_if(is_his)) {
                     self.obey(now, to, Command::of(&held.text));
                 }
                 saw(Event::Delivered { to, packet_no });
@@ -145,10 +142,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         }
         let Ok(text) = Vec::from_slice(incoming.text.as_bytes()) else { return };
         let Some(packet_no) = self.node.sound_out(now, incoming.from, commands::MOMENT, len) else { return };
-        if self.held.is_full() {
-            self.held.remove(0);
-        }
-        let _ = self.held.push(Held { from: incoming.from, packet_no, text });
+        let [latest, before] = &mut self.held;
+        *before = latest.replace(Held { from: incoming.from, packet_no, text });
     }
 
     /// Wants everything that a message offers.
