@@ -271,7 +271,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     }
 
     /// Says something short to an address that never proved that it receives, so that it may prove it: a message that is sent
-    /// once, and confirmed like others ([`Event::Delivered`]). Whoever has more to say to it waits for that.
+    /// twice at most, and confirmed like others ([`Event::Delivered`]). Whoever has more to say to it waits for that.
     ///
     /// `None`, and nothing is said, if the datagram would have more than three times the octets of its `question`, or if
     /// too many strangers were answered lately (R-IP-38); or if the outbox is full.

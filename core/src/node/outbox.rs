@@ -28,7 +28,7 @@ pub enum Delivery {
     Once,
     /// A message: five copies a second apart, until RECVMSG (R-IP-42).
     Message,
-    /// A message to a stranger: once, and RECVMSG may come within five seconds (R-IP-38).
+    /// A message to a stranger: two copies two seconds apart, until RECVMSG (R-IP-38).
     Sounding,
     /// READMSG: twelve copies 0.75 s apart, until ANSREADMSG (R-IP-44).
     Reading,
@@ -39,7 +39,8 @@ impl Delivery {
     #[must_use]
     pub const fn copies(self) -> u8 {
         match self {
-            Self::Once | Self::Sounding => 1,
+            Self::Once => 1,
+            Self::Sounding => 2,
             Self::Message => 5,
             Self::Reading => 12,
         }
@@ -51,7 +52,7 @@ impl Delivery {
         match self {
             Self::Once => Duration::ZERO,
             Self::Message => Duration::from_millis(1000),
-            Self::Sounding => Duration::from_secs(5),
+            Self::Sounding => Duration::from_secs(2),
             Self::Reading => Duration::from_millis(750),
         }
     }
