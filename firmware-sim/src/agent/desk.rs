@@ -317,7 +317,13 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
                     _ = text.octets(name).octets(b": not stored: ").octets(why.as_bytes());
                 });
             }
-            Some(question) => _ = self.node.sound_out(now, wanted.from, why.as_bytes(), question.into()),
+            Some(question) => {
+                let mut writer = Writer::new(front(self.scratch));
+                writer.octets(b"not stored: ").octets(why.as_bytes());
+                let len = writer.finish().unwrap_or(TEXT);
+                let text = self.scratch.get(..len).unwrap_or_default();
+                let _ = self.node.sound_out(now, wanted.from, text, question.into());
+            }
         }
         saw(Event::NotStored { from: wanted.from, name, why });
     }
