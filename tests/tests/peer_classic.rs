@@ -6,10 +6,12 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
-use feige_tests::program::{Program, SOON, run};
+use feige_tests::program::{LATE, Program, SOON, run};
 use feige_tests::transfer::octets;
 use feige_tests::{Missing, or_skip};
 use tempfile::TempDir;
@@ -119,7 +121,7 @@ impl Network {
             for _ in 0..2 {
                 // Nobody heard the question: C is deaf now and then.
                 if ended.code == Some(3) {
-                    std::thread::sleep(DEAF);
+                    thread::sleep(DEAF);
                     ended = fetch();
                 }
             }
@@ -137,7 +139,7 @@ fn name(who: &str, size: usize) -> String {
 struct Classic {
     child: Child,
     commands: ChildStdin,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Classic {
@@ -152,16 +154,17 @@ impl Classic {
             .spawn()
             .expect("python3 runs");
         let commands = child.stdin.take().expect("a pipe");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let (tell, lines) = channel();
+        thread::spawn(move || while said.next().is_some_and(|line| line.is_ok_and(|line| tell.send(line).is_ok())) {});
         let mut classic = Self { child, commands, lines };
         assert_eq!(classic.line(), "ready");
         classic
     }
 
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("it prints");
-        line.trim_end().to_owned()
+        // Longer than it waits for anything.
+        self.lines.recv_timeout(LATE).expect("it prints")
     }
 
     /// Fetches everything of `holder` into its own share, `who`.
@@ -185,7 +188,7 @@ impl Classic {
                 // A question is lost on C while it is deaf. A transfer that fails is another matter.
                 let is_lost = line.ends_with("nobody has it") && asked < 3;
                 assert!(is_lost, "{who} from {holder}: {name}: {line}");
-                std::thread::sleep(DEAF);
+                thread::sleep(DEAF);
             }
             network.is_same(who, holder, size);
         }
@@ -209,7 +212,7 @@ fn every_size_comes_whole_between_all_of_them() {
     // Feige holds, relays to the other program, and to another Feige.
     j.fetches(&network, "j", "f");
     j.fetches(&network, "j", "b");
-    std::thread::sleep(DEAF);
+    thread::sleep(DEAF);
     j.fetches(&network, "j", "c");
     c.fetches(&network, "c", "f");
     c.fetches(&network, "c", "b");
@@ -218,7 +221,7 @@ fn every_size_comes_whole_between_all_of_them() {
     network.feige_fetches(&format!("{at_j}/j"), "j", "from-j");
     network.feige_fetches(&at_c, "c", "from-c");
     network.feige_fetches(&b, "j", "through-j");
-    std::thread::sleep(DEAF);
+    thread::sleep(DEAF);
     network.feige_fetches(&f, "c", "through-c");
 }
 
@@ -236,7 +239,7 @@ fn folders_come_one_level_deep_and_blanks_cannot_be_asked_for() {
         fs::write(folder.join("deeper/three.txt"), b"three").expect("written");
     }
     use std::io::Write as _;
-    std::thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(3));
     writeln!(j.commands, "get f-folder").expect("it listens");
     while j.line() != "got f-folder" {}
     assert_eq!(fs::read(network.path("j", "f-folder/two.txt")).expect("fetched"), b"two");
