@@ -119,7 +119,7 @@ impl Victim {
 
     /// The events so far that tell of something bad, of those that nobody has waited for.
     pub fn complaints(&mut self) -> Vec<Value> {
-        let is_one = |event: &Value| event["event"] == "refused" || event["event"] == "trouble";
+        let is_one = |event: &Value| ["refused", "trouble", "missed"].iter().any(|name| event["event"] == *name);
         self.program.events().into_iter().filter(is_one).collect()
     }
 
