@@ -273,6 +273,9 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// Says something short to an address that never proved that it receives, so that it may prove it: a message that is sent
     /// twice at most, and confirmed like others ([`Event::Delivered`]). Whoever has more to say to it waits for that.
     ///
+    /// One stranger is sounded out at a time, the latest: whoever is there confirms within a moment, and what goes to those
+    /// who are not would keep others waiting.
+    ///
     /// `None`, and nothing is said, if the datagram would have more than three times the octets of its `question`, or if
     /// too many strangers were answered lately (R-IP-38); or if the outbox is full.
     pub fn sound_out(&mut self, now: Instant, to: SocketAddrV4, text: &[u8], question: usize) -> Option<PacketNo> {
@@ -281,6 +284,7 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         if !bucket.take(now, STRANGERS) {
             return None;
         }
+        outbox.give_up(|delivery, _| delivery == Delivery::Sounding);
         let write = |buffer: &mut [u8]| {
             let most = question.saturating_mul(AMPLIFICATION).min(buffer.len());
             let mut writer = Writer::new(buffer.get_mut(..most).unwrap_or_default());
@@ -360,7 +364,10 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// whether there was one. No alarm tells of it.
     pub fn give_up_on_stranger(&mut self) -> bool {
         let Self { outbox, members, .. } = self;
-        outbox.give_up(|to| members.at(to).is_none_or(|member| !member.proven))
+        outbox.give_up(|delivery, to| {
+            matches!(delivery, Delivery::Message | Delivery::Sounding)
+                && members.at(to).is_none_or(|member| !member.proven)
+        })
     }
 
     /// Who is there, in no particular order.

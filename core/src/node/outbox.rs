@@ -246,12 +246,10 @@ impl<const SLOTS: usize, const BYTES: usize> Outbox<SLOTS, BYTES> {
         Some(to)
     }
 
-    /// Gives up the oldest message whose receiver `may_wait_in_vain`; tells whether there was one.
-    pub fn give_up(&mut self, may_wait_in_vain: impl Fn(SocketAddrV4) -> bool) -> bool {
-        let given_up = self.slots.iter().position(|slot| {
-            matches!(slot.delivery, Delivery::Message | Delivery::Sounding)
-                && matches!(slot.to, Destination::Unicast(to) if may_wait_in_vain(to))
-        });
+    /// Gives up the oldest datagram of one receiver that `is_one` takes; tells whether there was one.
+    pub fn give_up(&mut self, is_one: impl Fn(Delivery, SocketAddrV4) -> bool) -> bool {
+        let given_up =
+            self.slots.iter().position(|slot| matches!(slot.to, Destination::Unicast(to) if is_one(slot.delivery, to)));
         given_up.map(|index| self.take_out(index)).is_some()
     }
 
@@ -363,7 +361,8 @@ mod tests {
     }
 
     #[test]
-    fn only_messages_to_whom_it_may_concern_are_given_up_the_oldest_first() {
+    fn only_what_goes_to_one_receiver_is_given_up_the_oldest_first() {
+        let message_to = |one: u8| move |delivery, to| delivery == Delivery::Message && to == peer(one);
         let (seven, eight) = (Destination::Unicast(peer(7)), Destination::Unicast(peer(8)));
         let mut outbox = Outbox::new();
         push(&mut outbox, Destination::Broadcast, 1, Delivery::Message);
@@ -372,15 +371,17 @@ mod tests {
         push(&mut outbox, eight, 4, Delivery::Message);
         push(&mut outbox, seven, 5, Delivery::Message);
         push(&mut outbox, seven, 6, Delivery::Message);
-        assert!(!outbox.give_up(|to| to == peer(9)));
+        assert!(!outbox.give_up(message_to(9)));
         assert_eq!(outbox.len(), 6);
-        assert!(outbox.give_up(|to| to == peer(7)));
+        assert!(outbox.give_up(message_to(7)));
         let left: Vec<u32, 6> = outbox.slots.iter().map(|slot| slot.packet_no.0).collect();
         assert_eq!(left, [1, 2, 3, 4, 6]);
-        assert!(outbox.give_up(|_| true) && outbox.give_up(|_| true));
-        // A receipt, what nobody confirms, and what is for everybody are no messages to somebody.
-        assert!(!outbox.give_up(|_| true));
-        assert_eq!(outbox.len(), 3);
+        assert!(outbox.give_up(message_to(7)) && outbox.give_up(message_to(8)));
+        assert!(!outbox.give_up(message_to(7)) && !outbox.give_up(message_to(8)));
+        // What is for everybody is nobody's.
+        assert!(outbox.give_up(|_, _| true) && outbox.give_up(|_, _| true));
+        assert!(!outbox.give_up(|_, _| true));
+        assert_eq!(outbox.len(), 1);
     }
 
     #[test]
@@ -393,10 +394,10 @@ mod tests {
         assert_eq!(next(&mut outbox, Instant::START), Some((seven, [1; 3])));
         assert_eq!(next(&mut outbox, Instant::START), None);
         assert_eq!(outbox.next_deadline(), Some(Instant::from_millis(1_000)));
-        assert!(outbox.give_up(|_| true));
+        assert!(outbox.give_up(|_, _| true));
         assert_eq!(outbox.next_deadline(), Some(Instant::START));
         assert_eq!(next(&mut outbox, Instant::START), Some((seven, [2; 3])));
-        assert!(outbox.give_up(|_| true) && outbox.give_up(|_| true));
+        assert!(outbox.give_up(|_, _| true) && outbox.give_up(|_, _| true));
         assert_eq!((outbox.is_empty(), outbox.next_deadline()), (true, None));
     }
 }

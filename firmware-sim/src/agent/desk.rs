@@ -45,8 +45,8 @@ pub(super) struct Desk<'a, S, const MEMBERS: usize> {
     pub(super) wanted: &'a mut Vec<Wanted, QUEUE>,
     /// How many of them are being fetched; each has its place still, for another attempt.
     pub(super) fetching: usize,
-    /// What strangers have asked for, the latest first, which are the most likely to be confirmed.
-    pub(super) held: [Option<Held>; 2],
+    /// What a stranger has asked for, the latest: whoever is there confirms within a moment.
+    pub(super) held: Option<Held>,
     pub(super) store: S,
     pub(super) log: Log<'a>,
     pub(super) tally: Tally,
@@ -84,7 +84,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
             Ok(Some(NodeEvent::Offline { at, .. })) => saw(Event::Offline { at }),
             Ok(Some(NodeEvent::Delivered { packet_no, to, .. })) => {
                 let is_his = |held: &mut Held| held.packet_no == packet_no && held.from == to;
-                if let Some(held) = self.held.iter_mut().find_map(|place| place.take_if(is_his)) {
+                if let Some(held) = self.held.take_if(is_his) {
                     self.obey(now, to, Command::of(&held.text));
                 }
                 saw(Event::Delivered { to, packet_no });
@@ -136,14 +136,12 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     /// question.
     #[inline(never)]
     fn hold(&mut self, now: Instant, incoming: &Incoming<'_>, len: usize) {
-        // Whoever asks again and again fills no more than the places of strangers.
-        if self.node.outgoing() >= OUTGOING / 2 {
+        if self.node.outgoing() >= OUTGOING {
             self.node.give_up_on_stranger();
         }
         let Ok(text) = Vec::from_slice(incoming.text.as_bytes()) else { return };
         let Some(packet_no) = self.node.sound_out(now, incoming.from, commands::MOMENT, len) else { return };
-        let [latest, before] = &mut self.held;
-        *before = latest.replace(Held { from: incoming.from, packet_no, text });
+        self.held = Some(Held { from: incoming.from, packet_no, text });
     }
 
     /// Wants everything that a message offers.

@@ -265,7 +265,7 @@ impl<'a, S: Store, const MEMBERS: usize, const SLOTS: usize, const GUESTS: usize
             offers,
             wanted,
             fetching: 0,
-            held: [None, None],
+            held: None,
             store,
             log: Log::new(&mut room.log),
             tally: Tally { slots: SLOTS + GUESTS, ..Tally::default() },
