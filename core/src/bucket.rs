@@ -34,8 +34,8 @@ impl Bucket {
     #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         // What saturates has filled any bucket.
-        let passed = now.as_millis().saturating_sub(self.filled.as_millis());
-        let new = u32::try_from(passed).unwrap_or(u32::MAX).saturating_mul(narrow(rate.per_minute));
+        let new =
+            u32::try_from(now.millis_since(self.filled)).unwrap_or(u32::MAX).saturating_mul(narrow(rate.per_minute));
         self.level = self.level.saturating_add(new).min(PARTS.saturating_mul(narrow(rate.burst)));
         self.filled = self.filled.max(now);
         match self.level.checked_sub(PARTS) {

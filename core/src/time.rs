@@ -4,23 +4,25 @@
 //! of its own choice (boot, program start, the begin of a simulation) and passes the present
 //! [`Instant`] as the first argument of every call.
 
-use core::num::NonZeroU32;
+use core::fmt;
+use core::num::{NonZeroU32, NonZeroU64};
 use core::ops::Add;
 use core::time::Duration;
 
 /// A point in time: milliseconds since a start that the caller chose.
 ///
 /// 64 bits of milliseconds last for 584 million years, so arithmetic saturates instead of wrapping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+// One more than the milliseconds, so that an `Option` of it takes no more room and is returned in registers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
 
 impl Instant {
     /// The start of the caller's clock.
-    pub const START: Self = Self(0);
+    pub const START: Self = Self(NonZeroU64::MIN);
 
-    /// Later than everything: the deadline of what is not due at all. A machine keeps it in place of an
-    /// `Option<Instant>`, which takes twice the octets and more code to compare.
-    pub(crate) const NEVER: Self = Self(u64::MAX);
+    /// Later than everything: the deadline of what is not due at all. A machine that compares it often keeps it in place
+    /// of an `Option<Instant>`, which takes more code to compare.
+    pub(crate) const NEVER: Self = Self(NonZeroU64::MAX);
 
     /// A deadline as callers see it.
     pub(crate) fn unless_never(self) -> Option<Self> {
@@ -30,13 +32,13 @@ impl Instant {
     /// The instant `millis` milliseconds after the start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(NonZeroU64::MIN.saturating_add(millis))
     }
 
     /// Milliseconds since the start.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// So many milliseconds later: almost all times that are added are constants of 32 bits, and one call for all of them is
@@ -48,25 +50,42 @@ impl Instant {
 
     /// Whole seconds since the start.
     pub(crate) fn as_secs(self) -> u64 {
-        div_rem(self.0, THOUSAND).0
+        div_rem(self.as_millis(), THOUSAND).0
     }
 
     /// The time from `now` to `self`, for what limits a wait: zero if it has passed, and at most 49 days.
     pub(crate) fn limit(self, now: Instant) -> Duration {
-        let millis = u32::try_from(self.0.saturating_sub(now.0)).unwrap_or(u32::MAX);
+        let millis = u32::try_from(self.millis_since(now)).unwrap_or(u32::MAX);
         // The compiler sees that it can divide 32 bits.
         Duration::from_millis(u64::from(millis))
     }
 
     /// `self`, later by the time from `from` to `to`.
     pub(crate) const fn after_pause(self, from: Self, to: Self) -> Self {
-        Self(self.0.saturating_add(to.0.saturating_sub(from.0)))
+        Self(self.0.saturating_add(to.millis_since(from)))
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is in fact later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.millis_since(earlier))
+    }
+
+    /// The same in milliseconds.
+    pub(crate) const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instant").field(&self.as_millis()).finish()
     }
 }
 
