@@ -135,3 +135,9 @@ pub struct Counters {
     /// Hits that were dropped.
     pub hits_dropped: u64,
 }
+
+/// One more.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(super) const fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}

@@ -49,10 +49,13 @@
 //! **Protocol**: R-FL-10 to 59 in `docs/protocol/flood.md`.
 
 mod event;
+#[cfg(feature = "search")]
 mod horizon;
 mod link;
 mod mask;
 mod poll;
+#[cfg_attr(not(feature = "search"), path = "no_search.rs")]
+mod search;
 mod slot;
 mod table;
 #[cfg(test)]
@@ -60,6 +63,8 @@ mod tests;
 
 pub use event::{Counters, Event, Output, Rejected};
 pub use link::{Ends, FILTER_EVERY, Farewell, GREETING, LinkId, PING, SILENCE};
+#[cfg(feature = "search")]
+pub use search::Plan;
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -72,9 +77,10 @@ use crate::wire::flood::{
     is_host,
 };
 use crate::wire::transfer::EntryKind;
-use horizon::Horizon;
+use event::count;
 use link::Link;
 use mask::Mask;
+use search::Horizon;
 use slot::{Job, Slot};
 use table::{From, Row, Table};
 
@@ -112,15 +118,6 @@ impl Default for Settings {
             software: "Feige",
         }
     }
-}
-
-/// How far a search goes at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// To the neighbours, then farther, until somebody has it (R-FL-50).
-    First,
-    /// As far as it may at once: everybody who has it answers.
-    All,
 }
 
 /// Something that is here.
@@ -228,36 +225,6 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         }
     }
 
-    /// Looks for something up to `most` links away, and at most [`RADIUS`]. `id` is a random number.
-    ///
-    /// # Errors
-    /// [`Rejected::Malformed`] if nobody may be asked this, [`Rejected::Full`] if the table is full,
-    /// [`Rejected::Busy`] if as many searches are under way as can be.
-    pub fn search(&mut self, now: Instant, id: QueryId, what: &What<'_>, plan: Plan, most: u8) -> Result<(), Rejected> {
-        if !what.is_valid() {
-            return Err(Rejected::Malformed);
-        }
-        let searches = self.slots.iter().flatten().filter(|slot| matches!(slot.job, Job::Search { .. })).count();
-        let index = self.slots.iter().position(Option::is_none).filter(|_| searches < SLOTS.div_ceil(2));
-        let place = index.and_then(|index| self.slots.get_mut(index)).ok_or(Rejected::Busy)?;
-        if self.table.find(now, id).is_some() {
-            return Err(Rejected::Busy);
-        }
-        let row = Row { best: 0, from: From::Here, hits: 0 };
-        let row = self.table.insert(now, id, row).ok_or(Rejected::Full)?;
-        let job = Job::Search { plan, most: most.clamp(1, RADIUS), found: false };
-        *place = Slot::query(job, row, now, id, 0, *what);
-        Ok(())
-    }
-
-    /// Gives a search up: nobody else is asked. Hits may still come.
-    pub fn stop(&mut self, now: Instant, id: QueryId) {
-        if let Some(row) = self.table.find(now, id) {
-            let is_it = |slot: &Slot| slot.row == row && matches!(slot.job, Job::Search { .. });
-            self.slots.iter_mut().filter(|slot| slot.as_ref().is_some_and(is_it)).for_each(|slot| *slot = None);
-        }
-    }
-
     /// Takes what came over a link, and returns what it means. Poll after each message.
     ///
     /// A message of a classic program is handed in as what it means, too.
@@ -359,16 +326,16 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         let Query { id, ttl, hops, what } = *query;
         // R-FL-20, R-FL-21.
         if ttl == 0 || ttl >= TTL_NONSENSE || hops >= RADIUS {
-            self.counters.malformed = self.counters.malformed.saturating_add(1);
+            count(&mut self.counters.malformed);
             return Err(Rejected::Ttl);
         }
         let ttl = ttl.min(RADIUS.saturating_sub(hops));
         if id.number() == 0 || !what.is_valid() {
-            self.counters.malformed = self.counters.malformed.saturating_add(1);
+            count(&mut self.counters.malformed);
             return Err(Rejected::Malformed);
         }
         if let Some(at) = self.table.find(now, id) {
-            self.counters.duplicates = self.counters.duplicates.saturating_add(1);
+            count(&mut self.counters.duplicates);
             self.note(at, from, ttl, hops);
             let Some(row) = self.table.row(at) else { return Ok(None) };
             if row.from == From::Here || ttl <= row.best {
@@ -376,22 +343,22 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
             }
             // R-FL-26: a better copy. Whoever was told can now tell others.
             row.best = ttl;
-            self.counters.raised = self.counters.raised.saturating_add(1);
+            count(&mut self.counters.raised);
             self.table.prolong(now, at);
             self.hold(now, at, id, hops, what);
             return Ok(None);
         }
         let Some(Some(link)) = self.links.get_mut(from.index()) else { return Err(Rejected::NoLink) };
         if !link.bucket.take(now, Self::RATE) {
-            self.counters.too_often = self.counters.too_often.saturating_add(1);
+            count(&mut self.counters.too_often);
             return Err(Rejected::TooOften);
         }
         let row = Row { best: ttl, from: From::Link(from.0), hits: 0 };
         let Some(at) = self.table.insert(now, id, row) else {
-            self.counters.full = self.counters.full.saturating_add(1);
+            count(&mut self.counters.full);
             return Err(Rejected::Full);
         };
-        self.counters.queries = self.counters.queries.saturating_add(1);
+        count(&mut self.counters.queries);
         self.note(at, from, ttl, hops);
         self.hold(now, at, id, hops, what);
         // R-FL-28: the application hears of it once.
@@ -422,10 +389,9 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         }
         let free = self.slots.iter().filter(|slot| slot.is_none()).count();
         // Between half as long and one and a half times as long as usual.
-        let usual = u64::try_from(self.settings.hold.as_millis()).unwrap_or(0);
-        let jitter = self.random.next().checked_rem(usual.saturating_add(1)).unwrap_or(0);
-        let time = Duration::from_millis((usual / 2).saturating_add(jitter));
-        let due = if free > 1 { now + time } else { now };
+        let usual = u64::from(u32::try_from(self.settings.hold.as_millis()).unwrap_or(u32::MAX));
+        let time = usual.saturating_mul((self.random.next() >> 32).saturating_add(1 << 31)) >> 32;
+        let due = if free > 1 { now + Duration::from_millis(time) } else { now };
         // With no slot at all the caller did not poll: the query is lost, as on a bad link.
         if let Some(place) = self.slots.iter_mut().find(|slot| slot.is_none()) {
             *place = Slot::query(Job::Hold, at, due, id, hops, what);
@@ -441,7 +407,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         // Whether classic holders are near depends on the networks that get answers (R-FL-77).
         let is_far = ip.is_loopback() && link.is_native() && !link.peer.is_loopback();
         if is_far || !is_host(ip) || at.port() == 0 || !hit.is_valid() {
-            self.counters.hits_dropped = self.counters.hits_dropped.saturating_add(1);
+            count(&mut self.counters.hits_dropped);
             return Err(Rejected::Malformed);
         }
         let holder = Holder::new(core::net::SocketAddrV4::new(ip, at.port()), hit.holder.speech);
@@ -453,7 +419,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
     fn pass_on(&mut self, now: Instant, hit: &Hit<'_>) -> Result<bool, Rejected> {
         let result = self.try_pass_on(now, hit);
         let counter = if result.is_ok() { &mut self.counters.hits } else { &mut self.counters.hits_dropped };
-        *counter = counter.saturating_add(1);
+        count(counter);
         result
     }
 
@@ -471,8 +437,8 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
             From::Here => {
                 row.hits = row.hits.saturating_add(1);
                 for slot in self.slots.iter_mut().flatten().filter(|slot| slot.row == at) {
-                    if let Job::Search { found, .. } = &mut slot.job {
-                        *found = true;
+                    if let Job::Search(search) = &mut slot.job {
+                        search.succeed();
                     }
                 }
                 return Ok(true);

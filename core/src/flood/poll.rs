@@ -1,9 +1,10 @@
 //! What a [`Flood`] does next.
 
+use super::event::count;
 use super::link::{FILTER_EVERY, Farewell, PING};
 use super::mask::Mask;
 use super::slot::{Job, Slot};
-use super::{Flood, LinkId, Output, Plan};
+use super::{Flood, LinkId, Output};
 use crate::time::{Instant, earlier};
 use crate::wire::flood::{self, Hello, MAX_MESSAGE, Message, NameFilter, VERSION, What};
 
@@ -94,7 +95,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         loop {
             if let Some(link) = slot.to.take_first() {
                 if slot.ttl > 0 {
-                    self.counters.sent = self.counters.sent.saturating_add(1);
+                    count(&mut self.counters.sent);
                 }
                 return Step::Send(link);
             }
@@ -109,36 +110,16 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
                     self.send(slot, best.saturating_sub(1));
                     slot.job = Job::Send;
                 }
-                Job::Search { most, found, .. } if found || slot.ttl >= most => {
-                    return Step::Over { row: slot.row, found };
-                }
-                Job::Search { plan, most, .. } => self.next_ring(now, slot, plan, most),
+                Job::Search(search) => match search.outcome(slot.ttl) {
+                    Some(found) => return Step::Over { row: slot.row, found },
+                    None => self.next_ring(now, slot, search),
+                },
             }
         }
     }
 
-    /// A search asks farther (R-FL-50).
-    fn next_ring(&mut self, now: Instant, slot: &mut Slot, plan: Plan, most: u8) {
-        let step = if slot.ttl < 2 || self.rings_are_steep() { 1 } else { 2 };
-        let next = match slot.ttl.saturating_add(step) {
-            next if plan == Plan::First && next <= self.horizon.links() => next.min(most),
-            // Beyond the farthest who ever asks there is probably nobody: one ring is enough for those who never do.
-            _ => most,
-        };
-        if let Some(row) = self.table.row(slot.row) {
-            row.best = next.saturating_add(1);
-        }
-        self.table.prolong(now, slot.row);
-        self.send(slot, next);
-        // R-FL-51. Where nobody was asked, nobody answers.
-        if !slot.to.is_empty() {
-            let links = u32::from(next).saturating_mul(2);
-            slot.due = now + (self.settings.hop.saturating_add(self.settings.hold)).saturating_mul(links);
-        }
-    }
-
     /// Marks the links that a query has to go over with this TTL (R-FL-26, R-FL-29, R-FL-41).
-    fn send(&mut self, slot: &mut Slot, ttl: u8) {
+    pub(super) fn send(&mut self, slot: &mut Slot, ttl: u8) {
         let mut to = Mask::default();
         slot.ttl = ttl;
         if ttl > 0 {
@@ -151,7 +132,7 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
                 }
                 // Whoever is asked last can only answer for itself.
                 if ttl == 1 && is_filtered(&link.filter, slot.what()) {
-                    self.counters.filtered = self.counters.filtered.saturating_add(1);
+                    count(&mut self.counters.filtered);
                     continue;
                 }
                 known.holds(ttl);
@@ -159,14 +140,6 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
             }
         }
         slot.to = to;
-    }
-
-    /// Whether a ring too large costs much more than one too many: a ring costs as many times the one within it as
-    /// there are other links, and with filters the outermost cost nothing.
-    fn rings_are_steep(&self) -> bool {
-        let up = || self.links.iter().flatten().filter(|link| link.is_up());
-        let with = up().filter(|link| link.filter != NameFilter::ALL).count();
-        up().count() > 4 || with.saturating_mul(2) > up().count()
     }
 }
 

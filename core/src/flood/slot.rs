@@ -2,7 +2,8 @@
 
 use heapless::Vec;
 
-use super::{Mask, Plan};
+use super::mask::Mask;
+use super::search::Search;
 use crate::time::Instant;
 use crate::wire::flood::{self, MAX_MESSAGE, Message, Query, QueryId, What};
 use crate::wire::transfer::LENGTH;
@@ -31,7 +32,8 @@ pub(super) enum Job {
     /// On its way.
     Send,
     /// A query of our own, in rings (R-FL-50).
-    Search { plan: Plan, most: u8, found: bool },
+    #[cfg_attr(not(feature = "search"), expect(dead_code, reason = "there is no search"))]
+    Search(Search),
 }
 
 /// TTL and hops, one octet each, stand behind the length, the mark, the kind and the id.
