@@ -75,7 +75,8 @@ pub(super) fn step(
     }
 }
 
-enum Stop {
+/// Why no octets moved.
+pub(super) enum Stop {
     Waiting,
     Fault(Fault),
 }
@@ -87,7 +88,7 @@ impl Stop {
 }
 
 /// Hands up to `most` received octets on; 0 is the end of the stream.
-fn take(
+pub(super) fn take(
     socket: &mut Socket<'_>,
     most: usize,
     take: &mut dyn FnMut(&[u8]) -> Result<usize, StoreError>,
@@ -110,7 +111,10 @@ fn take(
 }
 
 /// Lets octets be put into the room that there is for sending.
-fn give(socket: &mut Socket<'_>, give: &mut dyn FnMut(&mut [u8]) -> Result<usize, StoreError>) -> Result<usize, Stop> {
+pub(super) fn give(
+    socket: &mut Socket<'_>,
+    give: &mut dyn FnMut(&mut [u8]) -> Result<usize, StoreError>,
+) -> Result<usize, Stop> {
     if !socket.can_send() {
         return match socket.state() {
             State::SynSent | State::SynReceived => Err(Stop::Waiting),

@@ -17,9 +17,10 @@ use feige_core::wire::transfer::{self, EntryKind};
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::Socket;
 
+use super::connection::{give, take};
 use super::desk::Desk;
 use super::slots::{Farewell, farewell, listen};
-use crate::store::Store;
+use crate::store::{Store, copy};
 
 /// Queries that are remembered.
 const QUERIES: usize = 32;
@@ -113,7 +114,11 @@ impl<'a, const LINKS: usize> Neighbours<'a, LINKS> {
         for at in 0..self.places.len() {
             moved |= self.attend(now, at, sockets, desk);
         }
-        moved | self.send(now, sockets)
+        // Unless something happened, the flood has nothing to say before it is due.
+        if moved || self.due.is_some_and(|due| due <= now) {
+            moved |= self.send(now, sockets);
+        }
+        moved
     }
 
     /// Looks after one place.
@@ -181,8 +186,7 @@ impl<'a, const LINKS: usize> Neighbours<'a, LINKS> {
             Ok(None) if socket.may_recv() => return Heard::Nothing,
             Ok(None) | Err(_) => return Heard::End,
         };
-        // The same octets, taken now.
-        let _ = socket.recv_slice(whole);
+        discard(socket, whole.len());
         let Ok(Some((Some(message), _))) = frame(whole) else { return Heard::Message };
         match self.flood.handle(now, link, &message) {
             Ok(Some(FloodEvent::Asked(query))) => self.answer(now, &query, &desk.store, sockets),
@@ -273,7 +277,7 @@ fn send_next<'a, const LINKS: usize>(
                 let socket = sockets.get_mut::<Socket<'a>>(place.handle);
                 // A part of a message would spoil all that follow it.
                 if socket.send_capacity().saturating_sub(socket.send_queue()) >= octets.len() {
-                    let _ = socket.send_slice(octets);
+                    put(socket, octets);
                 }
             }
             Sent::Message
@@ -282,5 +286,23 @@ fn send_next<'a, const LINKS: usize>(
         Output::Wait(until) => Sent::Wait(until),
         // There are no searches here, and the buffer is as large as it has to be.
         _ => Sent::Wait(None),
+    }
+}
+
+// By the functions of the other connections: the stack's own for slices are long, and there would be another copy.
+
+/// Takes so many octets, all of which have come, out of a socket.
+fn discard(socket: &mut Socket<'_>, mut len: usize) {
+    while len > 0 {
+        let Ok(taken) = take(socket, len, &mut |octets| Ok(octets.len())) else { return };
+        len = len.saturating_sub(taken);
+    }
+}
+
+/// Puts octets, for all of which there is room, into a socket.
+fn put(socket: &mut Socket<'_>, mut octets: &[u8]) {
+    while !octets.is_empty() {
+        let Ok(given) = give(socket, &mut |room| Ok(copy(octets, room))) else { return };
+        octets = octets.get(given..).unwrap_or_default();
     }
 }
