@@ -13,7 +13,7 @@ use feige_core::wire::ipmsg::{
 use heapless::Vec;
 
 use super::commands::{self, Command};
-use super::downloads::Wanted;
+use super::downloads::{Wanted, short};
 use super::log::Log;
 use super::{BYTES, Event, Md5, OFFERS, OUTGOING, QUEUE, SEEN, TEXT};
 use crate::store::{FileId, Store, StoreError};
@@ -178,41 +178,29 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         if self.node.outgoing() >= OUTGOING && self.node.give_up_on_stranger() {
             self.log.line(now, &|line| _ = line.octets(b"an answer to a stranger was given up"));
         }
-        let answer = match command {
+        let said = match command {
             Command::Get(name) => return self.get(now, from, name),
-            command => command,
+            Command::Remove(name) => self.remove(name).map_or_else(StoreError::as_str, |()| "removed"),
+            Command::Unknown => "I am a device. Send `help` for what I understand.",
+            _ => "",
         };
-        let removed = match answer {
-            Command::Remove(name) => Some(self.remove(name)),
-            _ => None,
-        };
-        let mut writer = Writer::new(front(self.scratch));
-        match answer {
-            Command::Help => commands::help(&mut writer),
+        let up = now.since(self.started).as_secs();
+        let Self { node, store, log, tally, scratch, .. } = self;
+        let text = written(scratch, &|text| match command {
+            Command::Help => commands::help(text),
             Command::Status => {
-                let up = now.since(self.started).as_secs();
-                commands::status(&mut writer, up, self.node.members().count(), self.tally);
-                commands::space(&mut writer, &self.store);
+                commands::status(text, up, node.members().count(), *tally);
+                commands::space(text, store);
             }
-            Command::List => commands::list(&mut writer, &self.store, self.log.len()),
-            Command::Space => commands::space(&mut writer, &self.store),
-            Command::Remove(name) => {
-                let said = match removed {
-                    Some(Err(error)) => error.as_str(),
-                    _ => "removed",
-                };
-                writer.octets(name).octets(b": ").octets(said.as_bytes());
-            }
-            Command::Get(_) | Command::Unknown => {
-                writer.octets(b"I am a device. Send `help` for what I understand.");
-            }
-        }
-        let len = writer.finish().unwrap_or(TEXT);
-        let text = self.scratch.get(..len).unwrap_or_default();
-        let auto = answer == Command::Unknown;
+            Command::List => commands::list(text, store, log.len()),
+            Command::Space => commands::space(text, store),
+            Command::Remove(name) => _ = text.octets(name).octets(b": ").octets(said.as_bytes()),
+            Command::Get(_) | Command::Unknown => _ = text.octets(said.as_bytes()),
+        });
+        let auto = command == Command::Unknown;
         let message = Message { text, utf8: true, auto, ..Message::default() };
-        if self.node.send(now, from, &message).is_err() {
-            self.log.line(now, &|line| _ = line.octets(b"too many answers wait, one was not sent"));
+        if node.send(now, from, &message).is_err() {
+            log.line(now, &|line| _ = line.octets(b"too many answers wait, one was not sent"));
         }
     }
 
@@ -222,8 +210,9 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
     }
 
     fn find(&self, name: &[u8]) -> Option<FileId> {
-        // As it was stored.
-        self.store.find(name).or_else(|| self.store.find(FileName::from_octets(name).as_str().as_bytes())).map(|e| e.id)
+        // Or as it was stored.
+        let stored = || short(FileName::from_octets(name).as_str());
+        self.store.find(name).or_else(|| self.store.find(stored().as_bytes())).map(|entry| entry.id)
     }
 
     fn get(&mut self, now: Instant, to: SocketAddrV4, name: &[u8]) {
@@ -289,10 +278,7 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
 
     /// Sends a short text, confirmed.
     pub(super) fn tell(&mut self, now: Instant, to: SocketAddrV4, say: &dyn Fn(&mut Writer<'_>)) {
-        let mut writer = Writer::new(front(self.scratch));
-        say(&mut writer);
-        let len = writer.finish().unwrap_or(TEXT);
-        let text = self.scratch.get(..len).unwrap_or_default();
+        let text = written(self.scratch, say);
         if self.node.send(now, to, &Message { text, utf8: true, ..Message::default() }).is_err() {
             self.log.line(now, &|line| _ = line.octets(b"too many messages wait, one was not sent"));
         }
@@ -316,15 +302,21 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
                 });
             }
             Some(question) => {
-                let mut writer = Writer::new(front(self.scratch));
-                writer.octets(b"not stored: ").octets(why.as_bytes());
-                let len = writer.finish().unwrap_or(TEXT);
-                let text = self.scratch.get(..len).unwrap_or_default();
+                let text = written(self.scratch, &|text| _ = text.octets(b"not stored: ").octets(why.as_bytes()));
                 let _ = self.node.sound_out(now, wanted.from, text, question.into());
             }
         }
         saw(Event::NotStored { from: wanted.from, name, why });
     }
+}
+
+/// A text, written to the front of the scratch.
+#[inline(never)]
+fn written<'s>(scratch: &'s mut [u8], say: &dyn Fn(&mut Writer<'_>)) -> &'s [u8] {
+    let mut writer = Writer::new(front(scratch));
+    say(&mut writer);
+    let len = writer.finish().unwrap_or(TEXT);
+    scratch.get(..len).unwrap_or_default()
 }
 
 /// A text has less room than a datagram.

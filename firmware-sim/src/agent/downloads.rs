@@ -134,7 +134,7 @@ impl Wanted {
 /// The name that a file has here. One that is too long is cut within and has a mark of the whole in front of its extension,
 /// so that two of them stay two.
 #[inline(never)]
-fn short(name: &str) -> Name {
+pub(super) fn short(name: &str) -> Name {
     /// A tilde and four hexadecimal digits.
     const MARK: usize = 5;
     if name.len() <= NAME_MAX {
