@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use feige_core::digest::Digest;
-use feige_tests::device::{Board, Device};
+use feige_tests::device::{Board, Device, image, memory, monitor, ram_used};
 use feige_tests::lab::{Host, Lab};
 use feige_tests::program::{Program, run};
 use feige_tests::{Missing, or_skip};
@@ -13,8 +13,8 @@ use feige_tests::{Missing, or_skip};
 /// On a bad network a segment that is lost comes again after a second and more.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A device beside a host, and a file of so many octets, which has to fit on its RAM disk.
-fn searched(device: impl FnOnce(&Host) -> Result<Device, Missing>, size: u32) -> Result<(), Missing> {
+/// A device beside a host, and a file of so many octets, which has to fit on its RAM disk. Both go on.
+fn searched(device: impl FnOnce(&Host) -> Result<Device, Missing>, size: u32) -> Result<(Device, Lab), Missing> {
     let mut lab = Lab::new()?;
     let host = lab.host("a");
     let device = device(&host)?;
@@ -54,7 +54,7 @@ fn searched(device: impl FnOnce(&Host) -> Result<Device, Missing>, size: u32) ->
         let found = run(&host, LONG, ["find", "pump", "--via", &via, "--wait", "3s"]);
         assert_eq!(found.code, Some(0), "{}", found.said);
     }
-    Ok(())
+    Ok((device, lab))
 }
 
 #[test]
@@ -71,5 +71,18 @@ fn on_a_bad_network_too() {
 /// The image for a microcontroller, in QEMU.
 #[test]
 fn a_chip_too() {
+    let Some(image) = or_skip(image(Board::Lm3s6965)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let options = monitor(folder.path());
+    let options = options.each_ref().map(String::as_str);
+    let chip = or_skip(searched(|host| Device::emulated(host, Board::Lm3s6965, &options), 9_000));
+    if chip.is_some() {
+        let ram = ram_used(&image, |at, len| memory(folder.path(), at, len));
+        assert!(ram <= 48 * 1024, "{ram} octets of RAM");
+    }
+}
+
+#[test]
+fn another_chip_too() {
     let _ = or_skip(searched(|host| Device::emulated(host, Board::Mps2An385, &[]), 9_000));
 }

@@ -96,6 +96,10 @@ impl Ethernet {
     }
 }
 
+fn two_words() -> u128 {
+    u128::from(DATA.read()) | u128::from(DATA.read()) << 32
+}
+
 impl Controller for Stellaris {
     fn capabilities() -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
@@ -115,9 +119,14 @@ impl Controller for Stellaris {
         let mut words = (len + LENGTH_AND_SUM).div_ceil(4).saturating_sub(1);
         let (start, rest) = frame.split_first_chunk_mut()?;
         *start = [first, second];
-        // Two octets and 378 words are a full frame.
-        let (rooms, _) = rest.as_chunks_mut();
-        for room in rooms.iter_mut().take(words) {
+        // Four words at a time take half of the instructions.
+        let fours = (words / 4).min(rest.len() / 16);
+        let (front, back) = rest.split_at_mut_checked(fours * 16)?;
+        for room in front.as_chunks_mut().0 {
+            *room = (two_words() | two_words() << 64).to_le_bytes();
+        }
+        words -= fours * 4;
+        for room in back.as_chunks_mut().0.iter_mut().take(words) {
             *room = DATA.read().to_le_bytes();
             words -= 1;
         }
