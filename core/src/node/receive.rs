@@ -82,12 +82,12 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
             }
             Command::RecvMsg => {
                 let packet_no = referred(datagram.body).ok_or(Rejected::Unasked)?;
-                let to = self.confirmed(from, &header, packet_no, Delivery::Message).ok_or(Rejected::Unasked)?;
+                let to = self.confirmed(sender, &header, packet_no, Delivery::Message).ok_or(Rejected::Unasked)?;
                 Ok(Some(Event::Delivered { packet_no, to, by: from }))
             }
             Command::AnsReadMsg => {
                 let packet_no = referred(datagram.body).ok_or(Rejected::Unasked)?;
-                self.confirmed(from, &header, packet_no, Delivery::Reading).ok_or(Rejected::Unasked)?;
+                self.confirmed(sender, &header, packet_no, Delivery::Reading).ok_or(Rejected::Unasked)?;
                 Ok(None)
             }
             Command::ReadMsg => {
@@ -96,13 +96,13 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
                     self.confirm(sender, Command::AnsReadMsg, &header);
                 }
                 // Who opened it has it, even if the confirmation was lost.
-                self.confirmed(from, &header, packet_no, Delivery::Message);
+                self.confirmed(sender, &header, packet_no, Delivery::Message);
                 self.once(now, from, &datagram)?;
                 Ok(Some(Event::Read { packet_no, by: from }))
             }
             Command::DelMsg => {
                 let packet_no = referred(datagram.body).ok_or(Rejected::Unasked)?;
-                self.confirmed(from, &header, packet_no, Delivery::Message);
+                self.confirmed(sender, &header, packet_no, Delivery::Message);
                 self.once(now, from, &datagram)?;
                 Ok(Some(Event::Discarded { packet_no, by: from }))
             }
@@ -323,11 +323,12 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
     /// receives there (R-IP-38).
     fn confirmed(
         &mut self,
-        from: SocketAddrV4,
+        sender: Sender,
         header: &Header<'_>,
         packet_no: PacketNo,
         delivery: Delivery,
     ) -> Option<SocketAddrV4> {
+        let from = sender.from;
         if !self.outbox.holds(packet_no) {
             return None;
         }
@@ -335,6 +336,10 @@ impl<const MEMBERS: usize, const SLOTS: usize, const BYTES: usize, const SEEN: u
         let to = self.outbox.acked(packet_no, delivery, from, known_as)?;
         if to == from {
             self.members.prove(*from.ip());
+            if sender.row.is_none() && self.presence.is_online() {
+                // R-IP-36: whoever we could not tell before how to find us.
+                self.push(Sender { allow: usize::MAX, ..sender }, Say::Entry);
+            }
         }
         Some(to)
     }

@@ -170,6 +170,14 @@ fn unknown_senders_are_told_of_us() {
     assert!(answers[1].1.starts_with(b"1:102:alice:pc-a:18874369:"));
     let _ = node.handle_datagram(at(1), peer(7), b"1:6:bob:pc-b:524576:hello, but do not add me\0");
     assert_eq!(sent(&mut node, at(1)), [to(7, b"1:103:alice:pc-a:33:6\0")]);
+    // A short one leaves no room for an entry until its sender has shown that it receives.
+    let _ = node.handle_datagram(at(2), peer(7), b"1:7:bob:pc-b:288:hi\0");
+    assert_eq!(sent(&mut node, at(2)).len(), 1);
+    let packet_no = node.send(at(3), peer(7), &HELLO).unwrap();
+    let _ = sent(&mut node, at(3));
+    let _ = node.handle_datagram(at(4), peer(7), std::format!("1:8:bob:pc-b:33:{}\0", packet_no.0).as_bytes());
+    let answers = sent(&mut node, at(4));
+    assert!(matches!(&answers[..], [(_, entry)] if entry.starts_with(b"1:106:alice:pc-a:18874369:")), "{answers:?}");
 }
 
 /// proves: R-IP-9
