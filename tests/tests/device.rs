@@ -68,6 +68,18 @@ fn everyday(host: &Host, device: &mut Device, size: usize) {
     feige.event_where("downloaded", SOON, |event| event["name"] == "log.txt");
     let log = fs::read_to_string(host.path("inbox/log.txt")).unwrap();
     assert!(log.contains("stored 配置.conf"), "{log}");
+    // A name that is too long for its store is found all the same.
+    let long = format!("{}-1.ini", "设置".repeat(10));
+    fs::write(host.path(&long), "x=1").unwrap();
+    let ended = run(host, LONG, ["--json", "send", &device.at.to_string(), "--file", &long]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    feige.event_where("message", LONG, |event| {
+        event["text"].as_str().is_some_and(|text| text.contains("3 octets, MD5"))
+    });
+    ask(host, device, &format!("get {long}"));
+    feige.event_where("downloaded", SOON, |event| event["name"].as_str().is_some_and(|name| name.ends_with(".ini")));
+    ask(host, device, &format!("rm {long}"));
+    feige.event_where("message", SOON, |event| event["text"].as_str().is_some_and(|t| t.contains(".ini: removed")));
     // More than there is room for, and no room is lost by that.
     fs::write(host.path("large"), content(2 << 20)).unwrap();
     let mut offer = Program::start(host, ["--json", "send", &device.at.to_string(), "--file", "large"]);

@@ -139,7 +139,8 @@ impl<S: Store, const MEMBERS: usize> Desk<'_, S, MEMBERS> {
         if self.node.outgoing() >= OUTGOING {
             self.node.give_up_on_stranger();
         }
-        let Ok(text) = Vec::from_slice(incoming.text.as_bytes()) else { return };
+        // What is longer is no command of a device.
+        let text = Vec::from_slice(incoming.text.as_bytes()).unwrap_or_default();
         let Some(packet_no) = self.node.sound_out(now, incoming.from, commands::MOMENT, len) else { return };
         self.held = Some(Held { from: incoming.from, packet_no, text });
     }
