@@ -13,7 +13,7 @@
 //! - What is used and what is promised to uploads are together within the quota, at every moment, however many
 //!   connections upload.
 //! - What came before an upload broke off is there for the next attempt, as far as it was verified: after this program
-//!   was killed as it is, after the machine restarted once it is hashed again.
+//!   was killed as it is, after the machine restarted once it is hashed again ([`Home::check`]).
 //!
 //! Some names are reserved, of which users can name none: `.NAME.feige-part` for the octets of a large file,
 //! `.NAME.feige-sums` for the digests of its blocks, `.NUMBER.feige-small` for a small file, and `.NAME.KEY.feige-part`
@@ -25,6 +25,7 @@
 //! folder of a million files. **Time**: a handful of calls of the system for a file; a quota costs going through the
 //! home once. **Protocol**: `docs/protocol/transfer.md`, the rules R-VT-20 to 29 and 40 to 69.
 
+mod check;
 mod covered;
 mod error;
 mod finisher;
@@ -44,6 +45,7 @@ mod tests;
 mod unnamed;
 mod upload;
 
+pub use check::Check;
 pub use error::HomeError;
 pub use finisher::Finisher;
 pub use list::{Item, Listing};

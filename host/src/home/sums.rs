@@ -11,21 +11,24 @@
 //! | 16..24 | the file's stamp |
 //! | 24..32 | its size |
 //! | 32..40 | its time of last change in nanoseconds since 1970; the least number: not known |
-//! | 40..56 | since which start it was written ([`start_of`]); zeros: not known |
+//! | 40..56 | since which start it was written ([`start_of`]) |
+//! | 56..64 | up to which octet that is so: behind it, digests are of an earlier start; 0: it is so of all |
 //!
 //! While the machine runs and the disk stays in it, what was written is what is read, even if this program was killed:
-//! the digests are believed. After that they are compared with the octets.
+//! the digests are believed. After that they are doubted, until they have been compared with the octets
+//! ([`Sums::compare`]). How far that has come is kept too, so that it comes to its end however often it is broken off.
 
 use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
 
 use cap_std::fs::Dir;
-use feige_core::digest::{Digest, Hasher, Scalar};
+use feige_core::digest::{Digest, Hasher};
 use feige_core::wire::transfer::block_len;
 
 use super::sys;
-use crate::store::{owned, read_at, write_at};
+use crate::digest::Lanes;
+use crate::store::{owned, read_at, unguessable, write_at};
 
 /// Begins every such file.
 const MAGIC: &[u8; 8] = b"feigesum";
@@ -33,13 +36,17 @@ const MAGIC: &[u8; 8] = b"feigesum";
 const VERSION: u8 = 1;
 /// Octets before the first digest.
 pub(super) const HEADER: usize = 64;
-/// Stands for a start that is not known.
-pub(super) const UNKNOWN: [u8; 16] = [0; 16];
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
-/// Blocks that are hashed at a time: as many as a hasher has lanes.
-const LANES: usize = 8;
+/// Blocks that are compared at a time: they are hashed side by side.
+const TOGETHER: usize = 16;
+
+/// Octets that are compared at a time, at most. Whoever has had enough does not wait for more than that.
+const PIECE: usize = 4 << 20;
+
+/// How far a comparison has come is kept whenever it has come so many octets further.
+const NOTED: u64 = 64 << 20;
 
 /// Which file a part is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +74,17 @@ impl Identity {
 pub(super) struct Sums {
     file: File,
     identity: Identity,
+    /// The digests from this octet on are of an earlier start.
+    doubted: Option<u64>,
+}
+
+/// What of a part is of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Front {
+    /// Octets that are verified, from the first on, in blocks of full length.
+    pub(super) believed: u64,
+    /// Octets behind them that were, as far as was put on the disk of them.
+    pub(super) doubted: u64,
 }
 
 impl Sums {
@@ -80,15 +98,13 @@ impl Sums {
             }
             other => other?,
         };
-        let sums = Self { file: file.into_std(), identity };
-        let now = start_of(&sums.file);
-        write_at(&sums.file, &encode(&identity, now), 0)?;
+        let mut sums = Self { file: file.into_std(), identity, doubted: None };
+        sums.believe(None)?;
         Ok(sums)
     }
 
-    /// Takes up what an earlier attempt left, with the number of octets of `part` that are verified, in blocks of full
-    /// length. `None` if it left nothing that is of use.
-    pub(super) fn take_up(dir: &Dir, name: &str, part: &File) -> io::Result<Option<(Self, u64)>> {
+    /// Opens what an earlier attempt left. `None` if it left nothing that is of use.
+    pub(super) fn open(dir: &Dir, name: &str) -> io::Result<Option<Self>> {
         let file = match owned::open(dir, name) {
             Ok(Some(file)) => file.into_std(),
             Ok(None) => return Ok(None),
@@ -99,18 +115,13 @@ impl Sums {
         if read_full(&file, &mut header, 0)? < HEADER {
             return Ok(None);
         }
-        let Some((identity, start)) = decode(&header) else { return Ok(None) };
-        let sums = Self { file, identity };
-        let there = part.metadata()?.len().min(identity.size);
-        let mut front = sums.front(there)?;
-        let now = start_of(&sums.file);
-        if start != now || start == UNKNOWN {
-            front = sums.compare(part, front, &mut Scalar)?;
-            sums.cut(front)?;
-            // From now on they are known to be true.
-            write_at(&sums.file, &encode(&identity, now), 0)?;
-        }
-        Ok(Some((sums, front)))
+        let Some((identity, start, until)) = decode(&header) else { return Ok(None) };
+        let doubted = match until {
+            _ if start != start_of(&file) => Some(0),
+            0 => None,
+            until => Some(until - until % identity.block_len()),
+        };
+        Ok(Some(Self { file, identity, doubted }))
     }
 
     /// Which file it is of.
@@ -134,6 +145,19 @@ impl Sums {
         Ok(())
     }
 
+    /// What of `part` is of use: a short last block is not worth a case of its own.
+    pub(super) fn front(&self, part: &File) -> io::Result<Front> {
+        let front = self.digested(part.metadata()?.len().min(self.identity.size))?;
+        let believed = self.doubted.map_or(front, |from| from.min(front));
+        Ok(Front { believed, doubted: front - believed })
+    }
+
+    /// Keeps only the blocks before octet `front`, of which none is doubted.
+    pub(super) fn keep_front(&mut self, front: u64) -> io::Result<()> {
+        self.cut(front)?;
+        if self.doubted.is_some() { self.believe(None) } else { Ok(()) }
+    }
+
     /// Keeps only the blocks before octet `front`.
     pub(super) fn cut(&self, front: u64) -> io::Result<()> {
         let blocks = front.div_ceil(self.identity.block_len());
@@ -145,9 +169,8 @@ impl Sums {
         (at / self.identity.block_len()).saturating_mul(Digest::LEN as u64).saturating_add(HEADER as u64)
     }
 
-    /// How many of the first `there` octets have digests, without a gap, in blocks of full length: a short last block
-    /// is not worth a case of its own.
-    fn front(&self, there: u64) -> io::Result<u64> {
+    /// How many of the first `there` octets have digests, without a gap, in blocks of full length.
+    fn digested(&self, there: u64) -> io::Result<u64> {
         let block = self.identity.block_len();
         let mut buffer = vec![0; 4096 * Digest::LEN];
         let (mut front, mut place) = (0_u64, HEADER as u64);
@@ -169,35 +192,84 @@ impl Sums {
         }
     }
 
-    /// Hashes the first `front` octets of `part` again, and returns how many of them are what they were.
-    fn compare(&self, part: &File, front: u64, hasher: &mut impl Hasher) -> io::Result<u64> {
-        let block = self.identity.block_len();
-        let len = usize::try_from(block).unwrap_or(1 << 20);
-        let mut octets = vec![0; LANES * len];
-        let mut at = 0_u64;
-        while at < front {
-            let want = usize::try_from(front - at).unwrap_or(usize::MAX).min(octets.len());
-            let read = read_full(part, &mut octets[..want], at)?;
-            let blocks: Vec<&[u8]> = octets[..read].chunks(len).collect();
-            let mut kept = vec![[0_u8; Digest::LEN]; blocks.len()];
-            let kept_len = read_full(&self.file, kept.as_flattened_mut(), self.place(at))? / Digest::LEN;
-            let mut found = vec![Digest::default(); blocks.len()];
-            hasher.md5(&blocks, &mut found);
-            for (number, (found, kept)) in found.iter().zip(&kept).enumerate() {
-                if found.0 != *kept || number >= kept_len {
-                    return Ok(at.saturating_add((number as u64).saturating_mul(block)));
-                }
+    /// Hashes what is doubted of `part` again. The front that is what it was is believed from now on, and the rest is cut
+    /// off, as is what cannot be read. `goes_on` is asked before each piece; `false` if it did not want more: then what
+    /// was compared is believed, and the next comparison goes on there.
+    pub(super) fn compare(&mut self, part: &File, mut goes_on: impl FnMut() -> bool) -> io::Result<bool> {
+        let Front { believed, doubted } = self.front(part)?;
+        let block = usize::try_from(self.identity.block_len()).unwrap_or(PIECE);
+        let mut piece = Piece::new(block);
+        let (end, mut at) = (believed + doubted, believed);
+        let mut noted = at;
+        while at < end {
+            if !goes_on() {
+                self.believe(Some(at))?;
+                return Ok(false);
             }
-            if read < want {
-                return Ok(at);
+            let want = usize::try_from(end - at).map_or(piece.octets.len(), |left| left.min(piece.octets.len()));
+            let sound = self.sound(part, at, want, &mut piece).unwrap_or(0);
+            at += sound as u64;
+            if sound < want {
+                break;
             }
-            at = at.saturating_add(read as u64);
+            if at - noted >= NOTED {
+                self.believe(Some(at))?;
+                noted = at;
+            }
         }
-        Ok(front)
+        self.cut(at)?;
+        self.believe(None)?;
+        Ok(true)
+    }
+
+    /// How many of `want` octets from `at` on are what they were: whole blocks.
+    fn sound(&self, part: &File, at: u64, want: usize, piece: &mut Piece) -> io::Result<usize> {
+        let Piece { block, octets, kept, found, lanes } = piece;
+        let read = read_full(part, &mut octets[..want], at)?;
+        let blocks: Vec<&[u8]> = octets[..read].chunks_exact(*block).collect();
+        let kept = &mut kept[..blocks.len()];
+        let kept_len = read_full(&self.file, kept.as_flattened_mut(), self.place(at))? / Digest::LEN;
+        let found = &mut found[..blocks.len()];
+        lanes.md5(&blocks, found);
+        let same = found.iter().zip(&kept[..kept_len]).take_while(|(found, kept)| found.0 == **kept);
+        Ok(same.count() * *block)
+    }
+
+    /// What is kept is believed: all of it, or what lies before an octet.
+    fn believe(&mut self, until: Option<u64>) -> io::Result<()> {
+        // There is no saying that nothing is believed, and no need to.
+        if until != Some(0) {
+            write_at(&self.file, &encode(&self.identity, start_of(&self.file), until.unwrap_or(0)), 0)?;
+        }
+        self.doubted = until;
+        Ok(())
     }
 }
 
-fn encode(identity: &Identity, start: [u8; 16]) -> [u8; HEADER] {
+/// What is compared at a time.
+struct Piece {
+    /// Octets of a block.
+    block: usize,
+    octets: Vec<u8>,
+    kept: Vec<[u8; Digest::LEN]>,
+    found: Vec<Digest>,
+    lanes: Lanes,
+}
+
+impl Piece {
+    fn new(block: usize) -> Self {
+        let blocks = (PIECE / block).clamp(1, TOGETHER);
+        Self {
+            block,
+            octets: vec![0; blocks * block],
+            kept: vec![[0; Digest::LEN]; blocks],
+            found: vec![Digest::default(); blocks],
+            lanes: Lanes::new(),
+        }
+    }
+}
+
+fn encode(identity: &Identity, start: [u8; 16], until: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
     header[8] = VERSION;
@@ -206,11 +278,12 @@ fn encode(identity: &Identity, start: [u8; 16]) -> [u8; HEADER] {
     header[24..32].copy_from_slice(&identity.size.to_le_bytes());
     header[32..40].copy_from_slice(&identity.mtime.unwrap_or(NO_TIME).to_le_bytes());
     header[40..56].copy_from_slice(&start);
+    header[56..64].copy_from_slice(&until.to_le_bytes());
     header
 }
 
-/// Which file it is of, and since which start it was written.
-fn decode(header: &[u8; HEADER]) -> Option<(Identity, [u8; 16])> {
+/// Which file it is of, since which start it was written, and up to where.
+fn decode(header: &[u8; HEADER]) -> Option<(Identity, [u8; 16], u64)> {
     let (words, _) = header.as_chunks::<8>();
     let word = |at: usize| words.get(at).map(|word| u64::from_le_bytes(*word));
     if &words[0] != MAGIC || header[8] != VERSION || block_len(header[9]).is_none() {
@@ -218,7 +291,7 @@ fn decode(header: &[u8; HEADER]) -> Option<(Identity, [u8; 16])> {
     }
     let mtime = Some(word(4)?.cast_signed()).filter(|&mtime| mtime != NO_TIME);
     let identity = Identity { stamp: word(2)?, size: word(3)?, mtime, block: header[9] };
-    Some((identity, header[40..56].try_into().ok()?))
+    Some((identity, header[40..56].try_into().ok()?, word(7)?))
 }
 
 /// Reads until `into` is full or the file ends.
@@ -233,17 +306,16 @@ pub(super) fn read_full(file: &File, into: &mut [u8], at: u64) -> io::Result<usi
     Ok(done)
 }
 
-/// Something that is another once the machine was restarted or the file system of `file` was taken out; zeros if it is
-/// not known.
+/// Something that is another once the machine was restarted or the file system of `file` was taken out. Where the system
+/// does not tell when it was started, it is another for each process.
 pub(super) fn start_of(file: &File) -> [u8; 16] {
     static MACHINE: OnceLock<Digest> = OnceLock::new();
     let Digest(machine) = *MACHINE.get_or_init(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let digits: String = id.trim().chars().filter(|&character| character != '-').collect();
-        Digest::from_hex(&digits).unwrap_or_default()
+        Digest::from_hex(&digits).unwrap_or_else(|| Digest::of(&unguessable().to_le_bytes()))
     });
     match sys::mounting(file) {
-        _ if machine == UNKNOWN => UNKNOWN,
         // Older systems do not tell.
         0 => machine,
         mounting => Digest::of(&[&machine[..], &mounting.to_le_bytes()].concat()).0,

@@ -21,7 +21,7 @@ use feige_core::wire::transfer::{ErrorCode, Path};
 
 use super::folder::Folder;
 use super::reserved::{self, PART, SUMS};
-use super::sums::{UNKNOWN, read_full, start_of};
+use super::sums::{read_full, start_of};
 use super::sys::{self, Facts, Kind};
 use super::upload::{ATTEMPTS, RECEIVE};
 use super::{Arriving, Home, HomeError};
@@ -222,7 +222,7 @@ fn take_up(dir: &Dir, part: &str, locked: &File) -> io::Result<Option<(Dir, bool
     if !owned::is_our_folder(&folder)? {
         return Ok(None);
     }
-    let since_start = kept && before == now && now != UNKNOWN;
+    let since_start = kept && before == now;
     let doubtful = !fresh && !since_start;
     // Once doubted, it is doubted until it is done: nothing tells its old files from those that come now. Written in any
     // case, since the age of an abandoned folder counts from here.

@@ -11,11 +11,12 @@ use cap_std::fs::Dir;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{ErrorCode, Path, block_len};
 
+use super::check::Check;
 use super::covered::Covered;
 use super::folder::Folder;
 use super::ledger::{OverQuota, lock};
 use super::reserved::{part_name, small_part_name, sums_name};
-use super::sums::{Identity, Sums};
+use super::sums::{Front, Identity, Sums};
 use super::sys::{self, Facts, Kind};
 use super::{Home, HomeError};
 use crate::store::owned::{self, Found};
@@ -68,6 +69,9 @@ pub struct Earlier {
     pub block: u8,
     /// How many octets are there and verified: a multiple of the block.
     pub offset: u64,
+    /// How many octets behind them were verified before this machine restarted: they are of no use until they are hashed
+    /// again ([`Home::check`]).
+    pub doubted: u64,
 }
 
 /// A part and the room that is reserved for it. Dropped before it is done, it keeps what is of use for a later
@@ -172,7 +176,8 @@ pub struct Finished {
 impl Home {
     /// Begins to receive a file: reserves the room, and takes up what an earlier attempt left.
     ///
-    /// After a restart of this machine, what was left is hashed again; otherwise the time does not depend on its size.
+    /// What was left before this machine restarted is taken up only as far as it was hashed again: see
+    /// [`Home::check`]. The time does not depend on its size.
     ///
     /// # Errors
     /// [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder), [`QuotaExceeded`](ErrorCode::QuotaExceeded),
@@ -227,19 +232,27 @@ impl Home {
     /// As for [`Home::receive`].
     pub fn earlier(&self, path: Path<'_>) -> Result<Option<Earlier>, HomeError> {
         self.within("look for a part of", path, |folder, name| {
-            let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);
-            let part = match owned::reopen(&folder.dir, &part_name(name)) {
-                Ok(Found::Ours(part)) => part.into_std(),
-                Ok(Found::InUse) => return Err(busy(path)),
-                Ok(Found::Foreign) => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(failed(error)),
-            };
-            let found = Sums::take_up(&folder.dir, &sums_name(name), &part).map_err(failed)?;
-            Ok(found.map(|(sums, offset)| {
-                let Identity { stamp, size, mtime, block } = *sums.identity();
-                Earlier { stamp, size, mtime, block, offset }
-            }))
+            let Some((part, sums)) = left(folder, path, name)? else { return Ok(None) };
+            let Front { believed, doubted } =
+                sums.front(&part).map_err(|error| HomeError::io(RECEIVE, path.as_str(), &error))?;
+            let Identity { stamp, size, mtime, block } = *sums.identity();
+            Ok(Some(Earlier { stamp, size, mtime, block, offset: believed, doubted }))
+        })
+    }
+
+    /// Begins to hash again what an earlier attempt left before this machine restarted: until that is over, nobody else
+    /// has the part. `None` if nothing is doubted.
+    ///
+    /// # Errors
+    /// As for [`Home::receive`].
+    pub fn check(&self, path: Path<'_>) -> Result<Option<Check>, HomeError> {
+        self.within("look for a part of", path, |folder, name| {
+            let Some((part, sums)) = left(folder, path, name)? else { return Ok(None) };
+            let doubted = sums.front(&part).map(|front| front.doubted > 0);
+            match doubted.map_err(|error| HomeError::io(RECEIVE, path.as_str(), &error))? {
+                true => Ok(Some(Check::begin(part, sums, path.as_str()))),
+                false => Ok(None),
+            }
         })
     }
 
@@ -293,12 +306,14 @@ impl Slot {
         let failed = |error| HomeError::io(RECEIVE, &self.path, &error);
         let there = file.metadata().map_err(failed)?.len();
         let sums = sums_name(name);
-        let (sums, verified) = match Sums::take_up(&folder.dir, &sums, &file) {
-            Ok(Some((sums, front))) if front > 0 && sums.identity().is_same(&identity) => {
+        // What cannot be read is of no use either.
+        let left = Sums::open(&folder.dir, &sums).ok().flatten().filter(|left| left.identity().is_same(&identity));
+        let left = left.and_then(|left| Some((left.front(&file).ok()?.believed, left)));
+        let (sums, verified) = match left {
+            Some((front, mut left)) if front > 0 => {
                 // A gap behind the front would be believed after all, once the front has reached it.
-                (sums.cut(front).map(|()| sums), front)
+                (left.keep_front(front).map(|()| left), front)
             }
-            // What cannot be read is of no use either.
             _ => (Sums::begin(&folder.dir, &sums, identity), 0),
         };
         let ready = sums.and_then(|sums| {
@@ -474,6 +489,20 @@ impl Upload {
     fn bad_request(&self, reason: &str) -> HomeError {
         HomeError::about(ErrorCode::BadRequest, RECEIVE, &self.slot.path, reason)
     }
+}
+
+/// The part that an earlier attempt left, taken for this handle alone, and its sums.
+fn left(folder: &Folder, path: Path<'_>, name: &str) -> Result<Option<(File, Sums)>, HomeError> {
+    let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);
+    let part = match owned::reopen(&folder.dir, &part_name(name)) {
+        Ok(Found::Ours(part)) => part.into_std(),
+        Ok(Found::InUse) => return Err(busy(path)),
+        Ok(Found::Foreign) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let sums = Sums::open(&folder.dir, &sums_name(name)).map_err(failed)?;
+    Ok(sums.map(|sums| (part, sums)))
 }
 
 fn busy(path: Path<'_>) -> HomeError {

@@ -5,19 +5,21 @@ use std::fs::Metadata;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use feige_core::stream::transfer::{Answer, Ask};
 use feige_core::stream::{Opened, Store, Target};
 use feige_core::wire::transfer::{ErrorCode, File, Get, Path, Put, Reply, Request, block_len};
 
+use super::MOMENT;
+use super::checks::{Left, Waits};
 use super::event::Event;
 use super::lobby::{Denied, Guest};
 use super::run::Service;
 use super::settling::Settling;
 use crate::accounts::{GUEST, OwnedVerifier};
 use crate::digest::{DigestCache, Stream};
-use crate::home::{Arriving, Finished, Home, HomeError, Item, Listing, Source, Upload};
+use crate::home::{Arriving, Earlier, Finished, Home, HomeError, Item, Listing, Source, Upload};
 use crate::store::{StoreError, read_at};
 
 /// Entries in a page of a folder: so many requests for files may follow at once.
@@ -28,9 +30,6 @@ const TOLD_TOGETHER: usize = 64;
 
 /// Folders that are remembered as made just now: clients make so many before they fill the first.
 const MADE: usize = 80;
-
-/// How long a worker waits for somebody else who goes through a home.
-const MOMENT: Duration = Duration::from_millis(20);
 
 /// How much of a file is hashed in one turn.
 const TURN: usize = 8 << 20;
@@ -51,6 +50,8 @@ pub(super) struct Desk {
     guest: Option<Guest>,
     verifier: Option<OwnedVerifier>,
     open: Open,
+    /// Before a file can be received, what is here of it is hashed.
+    waits: Waits,
     finished: Vec<Finished>,
     /// They are being put on the disk.
     settling: Option<Settling>,
@@ -87,6 +88,7 @@ impl Desk {
             guest: None,
             verifier: None,
             open: Open::Nothing,
+            waits: Waits::No,
             finished: Vec::new(),
             settling: None,
             stored: Vec::new(),
@@ -350,11 +352,13 @@ impl Desk {
         self.unwritten = None;
         let path = parse(put.path)?;
         let mut block = if put.inline { put.block } else { put.block.clamp(12, self.block) };
-        if put.size > SMALL
-            && let Some(earlier) = home.earlier(path)?
-            && (earlier.stamp, earlier.size) == (put.stamp, put.size)
-        {
-            block = earlier.block;
+        if put.size > SMALL {
+            let is_same = |earlier: &Earlier| (earlier.stamp, earlier.size) == (put.stamp, put.size);
+            match self.service.checks.left(&mut self.waits, &home, path, is_same)? {
+                Left::Known(Some(earlier)) => block = earlier.block,
+                Left::Known(None) => {}
+                Left::Doubted => return Ok(Reply::Working),
+            }
         }
         let Put { size, mtime, mode, stamp, replace, .. } = *put;
         // What is not replaced has to be refused at once.

@@ -19,6 +19,7 @@
 //! requests there are. **Time**: a turn is some hundred KiB. **Protocol**: `docs/protocol/transfer.md`, and the classic
 //! dialects.
 
+mod checks;
 mod crew;
 mod desk;
 mod event;
@@ -38,11 +39,16 @@ pub(crate) use run::Server;
 pub use run::{Options, serve};
 pub(crate) use sort::{Stranger, Strangers};
 
+use std::time::Duration;
+
 use feige_core::stream::transfer::Settings;
 use feige_core::wire::transfer::MAX_HEADER_HOST;
 
 /// The usual block, as a power of two: sixteen of 32 KiB fill the lanes of a processor's registers, and stay in its cache.
 const BLOCK: u8 = 15;
+
+/// How long a worker waits for somebody else who goes through a home, or through a file.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// What a host tells its peers about itself.
 pub(crate) const SETTINGS: Settings = Settings {

@@ -12,6 +12,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use super::SETTINGS;
+use super::checks::Checks;
 use super::crew::Crew;
 use super::desk::Desk;
 use super::event::{Event, Report};
@@ -66,6 +67,7 @@ pub(super) struct Service {
     pub(super) rooms: Rooms,
     pub(super) crew: Crew,
     pub(super) watch: Watch,
+    pub(super) checks: Checks,
     /// Digests of whole files that have not changed since.
     pub(super) digests: Option<DigestCache>,
     /// Who takes connections that are not the verified transfer's.
@@ -129,6 +131,7 @@ impl Server {
             rooms: Rooms::default(),
             crew: Crew::default(),
             watch: Watch::new(poll.registry().try_clone().map_err(unwatched)?, FIRST_LINE),
+            checks: Checks::default(),
             digests: DigestCache::of_this_user(),
             strangers,
             gate: Arc::new(Gate::new(options.max_connections, per_address)),

@@ -54,8 +54,14 @@ fn an_interrupted_upload_goes_on() {
     let mut upload = home.receive(path("x"), &announced).unwrap();
     send(&mut upload, 0, &octets[..3 * LEN]);
     drop(upload);
-    let earlier =
-        Earlier { stamp: 7, size: octets.len() as u64, mtime: Some(12), block: BLOCK, offset: 3 * LEN as u64 };
+    let earlier = Earlier {
+        stamp: 7,
+        size: octets.len() as u64,
+        mtime: Some(12),
+        block: BLOCK,
+        offset: 3 * LEN as u64,
+        doubted: 0,
+    };
     assert_eq!(home.earlier(path("x")), Ok(Some(earlier)));
     let mut upload = home.receive(path("x"), &announced).unwrap();
     assert_eq!(upload.offset(), 3 * LEN as u64);
@@ -98,6 +104,19 @@ fn after_a_kill_the_verified_front_is_believed() {
     assert_eq!(goes_on(&folder, &home, &octets), 5);
 }
 
+/// What of `x` is believed and what doubted, in octets.
+fn found(home: &Arc<Home>) -> (u64, u64) {
+    let earlier = home.earlier(path("x")).unwrap().unwrap();
+    (earlier.offset, earlier.doubted)
+}
+
+/// Hashes what is doubted of `x`.
+fn check(home: &Arc<Home>) {
+    let check = home.check(path("x")).unwrap().expect("it is doubted");
+    while check.wait(Duration::from_secs(1)).transpose().unwrap().is_none() {}
+    assert!(home.check(path("x")).unwrap().is_none(), "doubted no more");
+}
+
 #[test]
 fn after_a_restart_of_the_machine_it_is_hashed_again() {
     let restart = |octets: &mut Vec<u8>| octets[40] ^= 1;
@@ -105,12 +124,14 @@ fn after_a_restart_of_the_machine_it_is_hashed_again() {
     for (at, expected) in [(None, 5), (Some(0), 0), (Some(3 * LEN + 1), 3), (Some(5 * LEN), 5)] {
         for change_start in [&restart as &dyn Fn(&mut Vec<u8>), &forget] {
             let (folder, home, octets) = killed();
+            assert!(home.check(path("x")).unwrap().is_none(), "there is nothing to doubt");
             change(&folder.path().join(SUMS_FILE), change_start);
             if let Some(at) = at {
                 change(&folder.path().join(PART_FILE), |octets| octets[at] ^= 1);
             }
-            let earlier = home.earlier(path("x")).unwrap().unwrap();
-            assert_eq!(earlier.offset, expected * LEN as u64);
+            assert_eq!(found(&home), (0, 5 * LEN as u64));
+            check(&home);
+            assert_eq!(found(&home), (expected * LEN as u64, 0));
             assert_eq!(goes_on(&folder, &home, &octets), expected);
         }
     }
@@ -119,10 +140,59 @@ fn after_a_restart_of_the_machine_it_is_hashed_again() {
     change(&folder.path().join(SUMS_FILE), restart);
     change(&folder.path().join(PART_FILE), |octets| octets.truncate(2 * LEN + 7));
     home.remove(path("none")).unwrap_err();
-    assert_eq!(home.earlier(path("x")).unwrap().unwrap().offset, 2 * LEN as u64);
+    check(&home);
+    assert_eq!(found(&home), (2 * LEN as u64, 0));
     drop(home);
     let home = Home::open(folder.path(), None).unwrap();
     assert_eq!(goes_on(&folder, &home, &octets), 2);
+    // Who does not wait for that begins anew, and what comes then is believed.
+    let (folder, home, octets) = killed();
+    change(&folder.path().join(SUMS_FILE), restart);
+    let mut upload = home.receive(path("x"), &arriving(octets.len())).unwrap();
+    assert_eq!(upload.offset(), 0);
+    send(&mut upload, 0, &octets[..3 * LEN]);
+    drop(upload);
+    assert_eq!(found(&home), (3 * LEN as u64, 0));
+    assert_eq!(goes_on(&folder, &home, &octets), 3);
+}
+
+#[test]
+fn what_was_hashed_again_stays_believed_however_often_that_is_broken_off() {
+    use super::super::sums::Sums;
+    let (folder, home) = home(None);
+    let octets = octets(100 * LEN);
+    let mut upload = home.receive(path("x"), &arriving(octets.len())).unwrap();
+    send(&mut upload, 0, &octets[..90 * LEN]);
+    drop(upload);
+    let (part, sums) = (folder.path().join(PART_FILE), folder.path().join(SUMS_FILE));
+    change(&sums, |octets| octets[40] ^= 1);
+    let file = fs::File::open(&part).unwrap();
+    let hash = |pieces: usize| {
+        let mut pieces = 0..pieces;
+        Sums::open(&home.dir, SUMS_FILE).unwrap().unwrap().compare(&file, || pieces.next().is_some()).unwrap()
+    };
+    assert!(!hash(0), "nothing was done");
+    assert_eq!(found(&home), (0, 90 * LEN as u64));
+    // Pieces of sixteen blocks.
+    assert!(!hash(1));
+    assert_eq!(found(&home), (16 * LEN as u64, 74 * LEN as u64));
+    // Those are not hashed again; but what lies behind them is.
+    change(&part, |octets| octets[5] ^= 1);
+    change(&part, |octets| octets[70 * LEN + 5] ^= 1);
+    assert!(hash(100));
+    assert_eq!(found(&home), (70 * LEN as u64, 0));
+    change(&part, |octets| octets[5] ^= 1);
+    // After the next restart nothing counts of that.
+    change(&sums, |octets| octets[40] ^= 1);
+    assert_eq!(found(&home), (0, 70 * LEN as u64));
+    // Nobody makes blocks of half of them.
+    change(&sums, |octets| {
+        octets[40] ^= 1;
+        octets[56..64].copy_from_slice(&(3 * LEN as u64 + 1).to_le_bytes());
+    });
+    assert_eq!(found(&home), (3 * LEN as u64, 67 * LEN as u64));
+    // Without waiting for the rest, it goes on there.
+    assert_eq!(goes_on(&folder, &home, &octets), 3);
 }
 
 #[test]

@@ -10,6 +10,9 @@
 //! A folder that is new here is filled without a name ([`UnnamedFolder`]) and gets it in the end, and only then its files are
 //! told of; one that is here is filled, and told of, file by file.
 //!
+//! What is here of a file since before this machine restarted has to be hashed before it is known what to ask for. The
+//! server would take the silence for the end (R-VT-71), so it is asked for the time meanwhile.
+//!
 //! **Guarantees**: those of [`Home`]: names stay in the target folder, and a file has its name only when it is whole and
 //! verified. A file that cannot be had is reported, and does not keep the others from coming.
 
@@ -20,6 +23,7 @@ mod naming;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{EntryKind, ErrorCode, Get, Path, Reply, Request};
@@ -29,7 +33,7 @@ use super::errand::{Errand, Heard, Next, Refusal, Takes};
 use super::report::Report;
 use super::{Wish, same_time};
 use crate::exit::{Exit, Failure};
-use crate::home::{Finished, Finisher, Home, HomeError, UnnamedFolder};
+use crate::home::{Check, Finished, Finisher, Home, HomeError, UnnamedFolder};
 use crate::transfer::Cancel;
 use arrival::Arrival;
 use folders::Unnamed;
@@ -42,6 +46,12 @@ const BAD_NAME: &str = "the name cannot be used here, or the folders are too dee
 
 /// How often a file is asked for that does not come well.
 const ATTEMPTS: u8 = 4;
+
+/// How long a server hears nothing while a file is hashed here.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long it takes until it is noticed that the user has had enough.
+const TICK: Duration = Duration::from_millis(50);
 
 /// How often blocks of one file are asked for again.
 const REPAIRS: u32 = 16;
@@ -91,6 +101,8 @@ enum Job {
     List(Folder),
     Stat(File),
     Get(File),
+    /// Nothing is wanted, but that the server stays.
+    Stay,
 }
 
 /// What is asked about a file.
@@ -111,6 +123,8 @@ pub(super) struct Download<'r> {
     ready: VecDeque<File>,
     /// What the server was busy with.
     waiting: Vec<File>,
+    /// What is here of a file is hashed before it is asked for.
+    checking: Option<(Check, File)>,
     patience: Patience,
     under_way: VecDeque<Job>,
     /// Of the page that comes.
@@ -147,6 +161,7 @@ impl<'r> Download<'r> {
             stack: Vec::new(),
             ready: VecDeque::new(),
             waiting: Vec::new(),
+            checking: None,
             patience,
             under_way: VecDeque::new(),
             page: Default::default(),
@@ -183,6 +198,7 @@ impl<'r> Download<'r> {
     /// answered. Tells whether the same command would go on with folders that have no name yet.
     pub(super) fn close(&mut self, over: bool) -> bool {
         self.drop_arrival();
+        self.checking = None;
         self.wait_finished();
         self.settle();
         if over && !(self.wish.whole && self.report.exit() != Exit::Done) {
@@ -258,6 +274,10 @@ impl<'r> Download<'r> {
         // What is as small as a block has no parts that could be continued.
         if !known_small {
             match home.earlier(path) {
+                Ok(Some(earlier)) if earlier.doubted > 0 => {
+                    self.check(file, &home, path);
+                    return None;
+                }
                 Ok(Some(earlier)) => (offset, stamp, block) = (earlier.offset, earlier.stamp, earlier.block),
                 Ok(None) => {}
                 Err(error) if error.code == ErrorCode::NotFound => {}
@@ -268,6 +288,43 @@ impl<'r> Download<'r> {
             }
         }
         Some(self.ask_for(file, Asked::Get { offset, block, stamp }))
+    }
+
+    /// Begins to hash what is here of a file, which is examined again afterwards.
+    fn check(&mut self, file: File, home: &Home, path: Path<'_>) {
+        match home.check(path) {
+            Ok(Some(check)) => {
+                let name = self.remote(file.tree, &file.tail);
+                self.report
+                    .note(|| format!("{name}: reading again what is here of it, since the machine was restarted"));
+                self.checking = Some((check, file));
+            }
+            Ok(None) => self.ready.push_front(file),
+            Err(error) => self.fail(file.tree, &file.tail, &here(&error)),
+        }
+    }
+
+    /// The next file to be examined; `None`: there is none, or none yet.
+    fn next_file(&mut self) -> Option<File> {
+        let Some((check, file)) = self.checking.take() else { return self.ready.pop_front() };
+        let end = Instant::now() + SILENCE;
+        // What is under way is answered meanwhile.
+        while self.under_way.is_empty() && !self.cancel.is_cancelled() && Instant::now() < end {
+            if check.wait(TICK).is_some() {
+                break;
+            }
+        }
+        match check.wait(Duration::ZERO) {
+            Some(Ok(())) => Some(file),
+            Some(Err(error)) => {
+                self.fail(file.tree, &file.tail, &here(&error));
+                self.ready.pop_front()
+            }
+            None => {
+                self.checking = Some((check, file));
+                None
+            }
+        }
     }
 
     fn ask_for(&mut self, file: File, asked: Asked) -> Asked {
@@ -341,7 +398,8 @@ impl<'r> Download<'r> {
                     _ => self.fail(file.tree, &file.tail, &refusal.failure()),
                 }
             }
-            None => {}
+            // That is a sign of life, too.
+            Some(Job::Stay) | None => {}
         }
         Heard::Fine
     }
@@ -361,7 +419,7 @@ impl Errand for Download<'_> {
             return Next::Job(Request::List { path: &self.path, cursor });
         }
         loop {
-            while let Some(file) = self.ready.pop_front() {
+            while let Some(file) = self.next_file() {
                 let Some(asked) = self.examine(file) else { continue };
                 let path = &self.path;
                 return Next::Job(match asked {
@@ -373,6 +431,10 @@ impl Errand for Download<'_> {
             }
             if !self.under_way.is_empty() {
                 return Next::Later;
+            }
+            if self.checking.is_some() {
+                self.under_way.push_back(Job::Stay);
+                return Next::Job(Request::Time);
             }
             if self.waiting.is_empty() {
                 return Next::Over;
@@ -413,6 +475,10 @@ impl Errand for Download<'_> {
                 Heard::Fine
             }
             Reply::File(head) => self.begin(head),
+            Reply::Time(_) if matches!(self.under_way.front(), Some(Job::Stay)) => {
+                self.under_way.pop_front();
+                Heard::Fine
+            }
             _ => Heard::GiveUp(Failure::new("the server answered what was not asked")),
         }
     }
@@ -485,7 +551,7 @@ impl Errand for Download<'_> {
                 self.listing = false;
                 self.fail(tree, &tail, &refusal.failure());
             }
-            None => {}
+            Some(Job::Stay) | None => {}
         }
     }
 
@@ -498,6 +564,7 @@ impl Errand for Download<'_> {
             match job {
                 Job::List(folder) => self.stack.push(folder),
                 Job::Stat(file) | Job::Get(file) => self.ready.push_front(file),
+                Job::Stay => {}
             }
         }
     }
