@@ -74,6 +74,14 @@ pub struct Earlier {
     pub doubted: u64,
 }
 
+impl Earlier {
+    fn of(part: &File, sums: &Sums, path: Path<'_>) -> Result<Self, HomeError> {
+        let front = sums.front(part).map_err(|error| HomeError::io(RECEIVE, path.as_str(), &error))?;
+        let (Identity { stamp, size, mtime, block }, Front { believed, doubted }) = (*sums.identity(), front);
+        Ok(Self { stamp, size, mtime, block, offset: believed, doubted })
+    }
+}
+
 /// A part and the room that is reserved for it. Dropped before it is done, it keeps what is of use for a later
 /// attempt, and gives the rest back.
 #[derive(Debug)]
@@ -233,10 +241,25 @@ impl Home {
     pub fn earlier(&self, path: Path<'_>) -> Result<Option<Earlier>, HomeError> {
         self.within("look for a part of", path, |folder, name| {
             let Some((part, sums)) = left(folder, path, name)? else { return Ok(None) };
-            let Front { believed, doubted } =
-                sums.front(&part).map_err(|error| HomeError::io(RECEIVE, path.as_str(), &error))?;
-            let Identity { stamp, size, mtime, block } = *sums.identity();
-            Ok(Some(Earlier { stamp, size, mtime, block, offset: believed, doubted }))
+            Earlier::of(&part, &sums, path).map(Some)
+        })
+    }
+
+    /// The same, but also while somebody else has it: it may be another in a moment.
+    ///
+    /// # Errors
+    /// As for [`Home::receive`], but for [`Busy`](ErrorCode::Busy).
+    pub fn glance(&self, path: Path<'_>) -> Result<Option<Earlier>, HomeError> {
+        self.within("look for a part of", path, |folder, name| {
+            let failed = |error| HomeError::io(RECEIVE, path.as_str(), &error);
+            let part = match owned::open(&folder.dir, &part_name(name)) {
+                Ok(Some(part)) => part.into_std(),
+                Ok(None) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            let sums = Sums::open(&folder.dir, &sums_name(name)).map_err(failed)?;
+            sums.map(|sums| Earlier::of(&part, &sums, path)).transpose()
         })
     }
 
@@ -248,11 +271,8 @@ impl Home {
     pub fn check(&self, path: Path<'_>) -> Result<Option<Check>, HomeError> {
         self.within("look for a part of", path, |folder, name| {
             let Some((part, sums)) = left(folder, path, name)? else { return Ok(None) };
-            let doubted = sums.front(&part).map(|front| front.doubted > 0);
-            match doubted.map_err(|error| HomeError::io(RECEIVE, path.as_str(), &error))? {
-                true => Ok(Some(Check::begin(part, sums, path.as_str()))),
-                false => Ok(None),
-            }
+            let is_doubted = Earlier::of(&part, &sums, path)?.doubted > 0;
+            Ok(is_doubted.then(|| Check::begin(part, sums, path.as_str())))
         })
     }
 

@@ -6,10 +6,10 @@
 //!
 //! **Guarantees**: a part is hashed by one thread, also if its client comes back over another connection before the server
 //! noticed that the first one is gone; it is given up when nobody waits for it any more, and goes on where it was the next time.
-//! **Memory**: a line for each of [`MOST`] parts. **Time**: never longer than [`MOMENT`](super::MOMENT) at a time.
+//! **Memory**: a line for each of [`MOST`] parts. **Time**: [`MOMENT`](super::MOMENT), once for each part; to look again, none.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
+use std::time::Duration;
 
 use feige_core::wire::transfer::Path;
 
@@ -61,34 +61,32 @@ impl Checks {
         waits: &mut Waits,
         home: &Arc<Home>,
         path: Path<'_>,
-        suits: impl FnOnce(&Earlier) -> bool,
+        suits: impl Fn(&Earlier) -> bool,
     ) -> Result<Left, HomeError> {
-        match std::mem::take(waits) {
-            Waits::ForEnd(check) => match check.wait(MOMENT) {
-                Some(result) => result?,
-                None => {
-                    *waits = Waits::ForEnd(check);
+        let mut patience = Duration::ZERO;
+        loop {
+            match std::mem::take(waits) {
+                Waits::ForEnd(check) => match check.wait(patience) {
+                    Some(result) => result?,
+                    None => {
+                        *waits = Waits::ForEnd(check);
+                        return Ok(Left::Doubted);
+                    }
+                },
+                Waits::ForTurn if !self.is_free() => {
+                    *waits = Waits::ForTurn;
                     return Ok(Left::Doubted);
                 }
-            },
-            Waits::ForTurn if !self.is_free() => {
-                *waits = Waits::ForTurn;
-                thread::sleep(MOMENT);
-                return Ok(Left::Doubted);
+                Waits::ForTurn | Waits::No => {}
             }
-            Waits::ForTurn | Waits::No => {}
+            // Somebody may be hashing it, who then has it for himself.
+            if !home.glance(path)?.is_some_and(|earlier| suits(&earlier) && earlier.doubted > 0) {
+                return Ok(Left::Known(home.earlier(path)?.filter(&suits)));
+            }
+            *waits = self.begin(home, path)?;
+            // A part that is not large need not be looked for again.
+            patience = MOMENT;
         }
-        // Whoever hashes a part has it for himself.
-        if let Some(check) = self.find(home, path) {
-            *waits = Waits::ForEnd(check);
-            return Ok(Left::Doubted);
-        }
-        let left = home.earlier(path)?.filter(suits);
-        if left.is_none_or(|left| left.doubted == 0) {
-            return Ok(Left::Known(left));
-        }
-        *waits = self.begin(home, path)?;
-        Ok(Left::Doubted)
     }
 
     /// The parts that somebody waits for.
@@ -102,12 +100,7 @@ impl Checks {
         self.under_way().len() < MOST
     }
 
-    /// Who hashes this part.
-    fn find(&self, home: &Arc<Home>, path: Path<'_>) -> Option<Arc<Check>> {
-        self.under_way().iter().find_map(|one| one.of(home, path))
-    }
-
-    /// Begins to hash a part, or joins whoever has begun meanwhile.
+    /// Begins to hash a part, or joins whoever does.
     fn begin(&self, home: &Arc<Home>, path: Path<'_>) -> Result<Waits, HomeError> {
         let mut under_way = self.under_way();
         if let Some(check) = under_way.iter().find_map(|one| one.of(home, path)) {
@@ -130,5 +123,111 @@ impl UnderWay {
             return None;
         }
         self.check.upgrade().filter(|check| !check.is_over())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    use feige_core::digest::Digest;
+    use feige_core::wire::transfer::ErrorCode;
+
+    /// Octets of a block, which are all zeros.
+    const LEN: usize = 1 << 20;
+
+    /// Blocks of a part that is not hashed before somebody has looked.
+    const MANY: u64 = 64 << 10;
+
+    /// A home with parts that were left before the machine restarted, of so many blocks, none of which is on the disk.
+    fn home(parts: &[(&str, u64)]) -> (tempfile::TempDir, Arc<Home>) {
+        let folder = tempfile::tempdir().unwrap();
+        let Digest(digest) = Digest::of(&vec![0; LEN]);
+        for &(name, blocks) in parts {
+            let octets = blocks * LEN as u64;
+            let part = File::create(folder.path().join(format!(".{name}.feige-part"))).unwrap();
+            part.set_len(octets).unwrap();
+            let mut sums = [&b"feigesum"[..], &[1, 20, 0, 0, 0, 0, 0, 0], &7_u64.to_le_bytes()].concat();
+            sums.extend((octets + 1).to_le_bytes());
+            sums.extend(i64::MIN.to_le_bytes());
+            // Another start than this one.
+            sums.resize(64, 1);
+            sums.extend(std::iter::repeat_n(digest, usize::try_from(blocks).unwrap()).flatten());
+            fs::write(folder.path().join(format!(".{name}.feige-sums")), sums).unwrap();
+        }
+        let home = Home::open(folder.path(), None).unwrap();
+        (folder, home)
+    }
+
+    fn path(name: &str) -> Path<'_> {
+        Path::parse(name).unwrap()
+    }
+
+    /// Asks once; what is known then.
+    fn ask(checks: &Checks, waits: &mut Waits, home: &Arc<Home>, name: &str) -> Option<Earlier> {
+        match checks.left(waits, home, path(name), |earlier| earlier.stamp == 7).unwrap() {
+            Left::Known(left) => Some(left.expect("it is there")),
+            Left::Doubted => None,
+        }
+    }
+
+    fn checked(waits: &Waits) -> Option<&Arc<Check>> {
+        match waits {
+            Waits::ForEnd(check) => Some(check),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_is_doubted_is_hashed_and_then_known() {
+        let (_folder, home) = home(&[("a", 40)]);
+        let (checks, mut waits) = (Checks::default(), [Waits::No, Waits::No]);
+        // Both of them hear of it, although each looks while the other may still have it.
+        for waits in &mut waits {
+            assert_eq!(ask(&checks, waits, &home, "a"), None);
+        }
+        for waits in &mut waits {
+            let known = std::iter::from_fn(|| Some(ask(&checks, waits, &home, "a"))).flatten().next().unwrap();
+            assert_eq!((known.offset, known.doubted), (40 * LEN as u64, 0));
+            assert!(matches!(waits, Waits::No));
+        }
+    }
+
+    #[test]
+    fn what_does_not_suit_is_not_hashed() {
+        let (_folder, home) = home(&[("a", MANY)]);
+        let (checks, mut waits) = (Checks::default(), Waits::No);
+        for name in ["a", "b"] {
+            let left = checks.left(&mut waits, &home, path(name), |earlier| earlier.stamp == 8);
+            assert!(matches!(left, Ok(Left::Known(None))) && matches!(waits, Waits::No), "{name}");
+        }
+    }
+
+    #[test]
+    fn some_are_hashed_at_a_time_each_by_one_until_nobody_waits_for_it() {
+        let (_folder, home) = home(&[("a", MANY), ("b", MANY), ("c", MANY), ("d", 0)]);
+        let checks = Checks::default();
+        let mut waits: [Waits; 4] = Default::default();
+        for (waits, name) in waits.iter_mut().zip(["a", "b", "c", "a"]) {
+            assert_eq!(ask(&checks, waits, &home, name), None);
+        }
+        let [a, b, c, again] = &mut waits;
+        assert!(matches!(c, Waits::ForTurn), "{c:?}");
+        assert!(Arc::ptr_eq(checked(a).unwrap(), checked(again).unwrap()), "{a:?} {again:?}");
+        assert!(checked(b).is_some());
+        // The part belongs to who hashes it; others are not concerned.
+        assert_eq!(home.earlier(path("a")).unwrap_err().code, ErrorCode::Busy);
+        assert!(ask(&checks, &mut Waits::No, &home, "d").is_some());
+        // The first connection is gone, the second still waits.
+        *a = Waits::No;
+        assert_eq!((ask(&checks, c, &home, "c"), ask(&checks, again, &home, "a")), (None, None));
+        assert!(matches!(c, Waits::ForTurn), "{c:?}");
+        *again = Waits::No;
+        assert_eq!(ask(&checks, c, &home, "c"), None);
+        assert!(checked(c).is_some(), "{c:?}");
+        let left = home.earlier(path("a")).unwrap().unwrap();
+        assert_eq!(left.offset + left.doubted, MANY * LEN as u64, "nobody has it, and nothing of it is lost");
+        assert!(left.doubted > 0, "{left:?}");
     }
 }

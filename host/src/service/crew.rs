@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use feige_core::drive::DriveError;
 use feige_core::drive::blocking::{Scratch, step};
-use feige_core::stream::{Machine, Outcome, ProtocolError};
+use feige_core::stream::{Machine, Outcome, ProtocolError, Want};
 
 use super::event::Event;
 use super::line::{Direction, Line};
@@ -63,6 +63,8 @@ enum Left {
     Waiting(Direction),
     /// Others wait, or the server ends.
     Turn,
+    /// Somebody else works for it: there is nothing to do for a while.
+    Later,
     /// It is over.
     Over(Result<Outcome, DriveError<SocketError, StoreError>>),
 }
@@ -176,6 +178,7 @@ impl Crew {
             Left::Over(result) => farewell(service, &line, result),
             _ if service.cancel.is_cancelled() => line.salvage(service.clock, lanes),
             Left::Turn => self.call(service, [line]),
+            Left::Later => service.watch.park(line),
             Left::Waiting(direction) => keep(service, line, direction),
         }
     }
@@ -193,6 +196,9 @@ impl Crew {
                 Ok(None) => {}
                 Ok(Some(outcome)) => return Left::Over(Ok(outcome)),
                 Err(error) => return Left::Over(Err(error)),
+            }
+            if desk.is_waiting() && matches!(machine.want(), Want::Open(_)) {
+                return Left::Later;
             }
             let others = self.queued.load(Ordering::Relaxed);
             match socket.blocked {

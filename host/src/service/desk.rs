@@ -107,6 +107,11 @@ impl Desk {
         self.open = Open::Nothing;
     }
 
+    /// Whether somebody else works for what is asked, and has to be waited for.
+    pub(super) const fn is_waiting(&self) -> bool {
+        !matches!(self.waits, Waits::No)
+    }
+
     /// Who it is.
     fn user(&self) -> &str {
         self.guest.as_ref().map_or("", |guest| &guest.user)

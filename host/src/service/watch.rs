@@ -1,4 +1,4 @@
-//! Sleeps on all lines that wait for their peers.
+//! Sleeps on all lines that wait for their peers, and keeps those that wait for somebody else.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,12 +18,15 @@ pub(super) struct Watch {
 struct Waiting {
     lines: HashMap<usize, Box<Line>>,
     next: usize,
+    /// Lines whose peers are not waited for.
+    #[expect(clippy::vec_box, reason = "a line stays where it is from hand to hand")]
+    parked: Vec<Box<Line>>,
 }
 
 impl Watch {
     /// Watches by way of `registry`, with numbers from `first` on.
     pub(super) fn new(registry: Registry, first: usize) -> Self {
-        Self { registry, waiting: Mutex::new(Waiting { lines: HashMap::new(), next: first }) }
+        Self { registry, waiting: Mutex::new(Waiting { lines: HashMap::new(), next: first, parked: Vec::new() }) }
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -48,6 +51,11 @@ impl Watch {
         Ok(())
     }
 
+    /// Keeps a line for a while, whatever its peer does: it is [`overdue`](Self::overdue) the next time.
+    pub(super) fn park(&self, line: Box<Line>) {
+        self.waiting().parked.push(line);
+    }
+
     /// The system tells about this number. `None` if the line is not here any more.
     pub(super) fn take(&self, token: Token) -> Option<Box<Line>> {
         let line = self.waiting().lines.remove(&token.0);
@@ -63,17 +71,20 @@ impl Watch {
 
     /// Gives all lines back: nobody waits for their peers any more.
     pub(super) fn end(&self) -> impl Iterator<Item = Box<Line>> {
-        std::mem::take(&mut self.waiting().lines).into_values()
+        let mut waiting = self.waiting();
+        let parked = std::mem::take(&mut waiting.parked);
+        std::mem::take(&mut waiting.lines).into_values().chain(parked)
     }
 
-    /// Lines whose peers have kept them waiting for too long.
+    /// Lines whose peers have kept them waiting for too long, and those that were parked.
     #[expect(clippy::vec_box, reason = "a line stays where it is from hand to hand")]
     pub(super) fn overdue(&self, now: Instant) -> Vec<Box<Line>> {
         let mut waiting = self.waiting();
         let late = |line: &Line| line.session.deadline().is_some_and(|deadline| deadline <= now);
         let late: Vec<usize> = waiting.lines.iter().filter(|(_, line)| late(line)).map(|(&token, _)| token).collect();
         let lines: Vec<_> = late.iter().filter_map(|token| waiting.lines.remove(token)).collect();
+        let parked = std::mem::take(&mut waiting.parked);
         drop(waiting);
-        lines.into_iter().filter_map(|line| self.released(Some(line))).collect()
+        parked.into_iter().chain(lines.into_iter().filter_map(|line| self.released(Some(line)))).collect()
     }
 }
