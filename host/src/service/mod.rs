@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A line is worked at by one worker at a time, as long as there is something to do; while its peer is slow it belongs to
-//! the watch, which costs no thread. A worker stays with its line for a few milliseconds if nobody else waits for one:
+//! the watch, which costs no thread, and so it does while what is here of its file is hashed. A worker stays with its line for a few milliseconds if nobody else waits for one:
 //! a transfer that is alone is as fast as with a thread of its own. When others wait, each gets a turn.
 //!
 //! **Guarantees**: as many connections as there may be, and no more; each turn is bounded; every wait for a peer has the

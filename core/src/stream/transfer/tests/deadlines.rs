@@ -7,6 +7,7 @@ use std::vec::Vec;
 use super::peer::{Script, body, come_in, down, hello, let_in, say, up};
 use super::stores::{Broken, Desk, Job, Shelf, get};
 use super::{octets, put};
+use crate::digest::Digest;
 use crate::stream::transfer::Credentials;
 use crate::stream::{Opened, Outcome, ProtocolError, Store, Target};
 use crate::wire::transfer::{File, Put, Reply, Request};
@@ -57,6 +58,12 @@ fn announce(size: u64) -> Vec<u8> {
     say(&Request::Put(put))
 }
 
+/// The digest of a file in blocks of 4 KiB.
+fn blocks(octets: &[u8]) -> Digest {
+    let blocks: Vec<u8> = octets.chunks(4096).flat_map(|block| Digest::of(block).0).collect();
+    Digest::of(&blocks)
+}
+
 /// proves: R-VT-70
 #[test]
 fn a_stranger_has_ten_seconds() {
@@ -87,7 +94,7 @@ fn a_client_may_do_nothing_for_a_minute() {
     assert_eq!((heard.replies().last().map(|reply| &**reply), heard.at), (Some(TIMED_OUT), 65_000));
     // Requests that come just in time are answered, whether the store is asked or not.
     let time = say(&Request::Time);
-    for last in [say(&Request::Bye), say(&Request::Finish { digest: crate::digest::Digest::default() })] {
+    for last in [say(&Request::Bye), say(&Request::Finish { digest: Digest::default() })] {
         let script = Script::new(&come_in()).then(59_000, &time).then(59_000, &time).then(59_000, &last);
         let heard = script.serve(&mut Shelf::new());
         assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
@@ -148,11 +155,23 @@ fn a_sign_of_life_keeps_a_client_waiting() {
     for _ in 0..20 {
         script = script.then(20_000, &working);
     }
-    let sum = say(&Reply::Sum { md5: crate::digest::Digest::default(), size: 1 });
+    let sum = say(&Reply::Sum { md5: Digest::default(), size: 1 });
     let script = script.then(20_000, &sum).then(10, &say(&Reply::Done));
     let heard = script.fetch(&mut Desk::with([Job::Other(Request::Sum { path: "f" })]));
     assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
     assert_eq!(heard.at, 420_010);
+    // So does the server of a large file that has to look first what it has of it; the file has not begun.
+    let mut script = Script::new(&let_in());
+    for _ in 0..20 {
+        script = script.then(20_000, &working);
+    }
+    let whole = octets(10_000, 1);
+    let stored = say(&Reply::Stored { digest: blocks(&whole) });
+    let script = script.then(20_000, &say(&Reply::Ready { offset: 0, block: 12 })).then(10, &stored);
+    let mut desk = Desk::with([put("f", &whole, false)]);
+    let heard = script.then(10, &say(&Reply::Done)).fetch(&mut desk);
+    assert!(matches!(heard.ending, Ok(Outcome::Complete(totals)) if totals.files == 1), "{:?}", heard.ending);
+    assert_eq!(heard.at, 420_020);
 
     // A server gives them while its store works, not more often than needed.
     let clock = Cell::new(0);
@@ -171,11 +190,13 @@ fn a_sign_of_life_keeps_a_client_waiting() {
 #[test]
 fn a_server_gives_signs_of_life_before_it_can_answer() {
     let put = Put { path: "s", size: 3, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: true };
+    let large = octets(8192, 1);
     for (first, said) in [
         (say(&Request::Time), "Time"),
         (say(&Request::Remove { path: "f" }), "Done"),
         (say(&Request::List { path: "", cursor: 0 }), "Entry End"),
         ([say(&Request::Put(put)), body(b"abc", 12)].concat(), "Stored"),
+        ([announce(8192), up(0, &large), say(&Request::Finish { digest: blocks(&large) })].concat(), "Ready Stored"),
     ] {
         for most in [2, usize::MAX] {
             let clock = Cell::new(0);
@@ -231,10 +252,7 @@ fn word(reply: &str) -> std::string::String {
 #[test]
 fn a_slow_store_is_nobodys_fault() {
     let whole = octets(20_000, 1);
-    let end = {
-        let blocks: Vec<u8> = whole.chunks(4096).flat_map(|block| crate::digest::Digest::of(block).0).collect();
-        say(&Request::Finish { digest: crate::digest::Digest::of(&blocks) })
-    };
+    let end = say(&Request::Finish { digest: blocks(&whole) });
     let small = Put { path: "s", size: 5, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: true };
     let said = [
         come_in(),
@@ -256,7 +274,7 @@ fn a_slow_store_is_nobodys_fault() {
         assert_eq!(slow.store.files["f"], whole);
 
         let said = [file(20_000), down(0, &whole[..8192]), down(8192, &whole[8192..])].concat();
-        let stored = say(&Reply::Stored { digest: crate::digest::Digest::of(b"small") });
+        let stored = say(&Reply::Stored { digest: Digest::of(b"small") });
         let clock = Cell::new(0);
         let script = Script::new(&let_in()).then(1, &said).then(500_000, &stored).then(500_000, &say(&Reply::Done));
         let mut slow = Slow { store: Desk::with([get("f"), put("s", b"small", true)]), each: 45_000, clock: &clock };
