@@ -77,6 +77,8 @@ impl Door {
         let octets = hear(stream, first).map_err(|error| format!("the connection broke: {error}"))?;
         let hub = self.handle.hub();
         let result = match Text::parse(&octets) {
+            // R-FL-76: another Feige, which would take a refusal for that of a classic program.
+            _ if octets == link::WHO.as_bytes() => Ok(()),
             Ok(Text::Get(get)) => {
                 let classic::Get { name, asker, reach, tag, program } = get;
                 let _ = hub.send(Notice::Get { name: name.to_owned(), asker, reach, tag, program, from: peer.ip() });

@@ -2,14 +2,16 @@
 //!
 //! Each has two threads. The reader cuts what comes into messages, whose kinds and fields only the hub looks at; the
 //! writer empties a short queue, and what does not fit into it is dropped, as on a bad wire. Neighbours of ours are
-//! dialled again and again, in growing distances.
+//! dialled again and again, in growing distances, and rest while there is a link that they dialled.
 //!
 //! **Guarantees**: no wait is longer than a quarter of a second at a stretch; a neighbour that floods us is read no faster
 //! than [`PACE`]. **Memory**: two small stacks and a queue of at most [`QUEUE`] messages for each link.
+//! **Protocol**: R-FL-10, R-FL-14.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,6 +42,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long after a link is gone it is dialled again, at first and at most.
 const AGAIN: Duration = Duration::from_millis(500);
 const AGAIN_MOST: Duration = Duration::from_secs(30);
+
+/// How long a link to ourselves waits for its dialling end to close it.
+const OURSELVES: Duration = Duration::from_secs(3);
+
+/// What no program has a command for: a classic one refuses it in its own words, a Feige does not answer it (R-FL-76).
+pub(super) const WHO: &str = "hello";
 
 /// A thread that moves octets calls nothing deep.
 const STACK: usize = 128 << 10;
@@ -75,6 +83,43 @@ pub(super) struct Here {
     pub(super) cancel: Cancel,
 }
 
+/// A neighbour that is dialled: what the hub says to the thread that does it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dialling {
+    /// It is a neighbour no more.
+    gone: Cancel,
+    /// There is a link to it, whoever dialled that.
+    is_linked: Arc<AtomicBool>,
+}
+
+impl Dialling {
+    /// Ends it.
+    pub(super) fn end(&self) {
+        self.gone.cancel();
+    }
+
+    /// Whether there is a link to this neighbour: it is not dialled while there is (R-FL-14).
+    pub(super) fn set_linked(&self, is_linked: bool) {
+        self.is_linked.store(is_linked, Ordering::Relaxed);
+    }
+
+    /// Waits for so long, and as long as there is a link. `false` if nothing is dialled any more.
+    fn wait(&self, here: &Here, pause: &mut Duration) -> bool {
+        let mut until = Instant::now() + *pause;
+        while Instant::now() < until {
+            if here.cancel.is_cancelled() || self.gone.is_cancelled() {
+                return false;
+            }
+            if self.is_linked.load(Ordering::Relaxed) {
+                *pause = AGAIN;
+                until = Instant::now() + *pause;
+            }
+            thread::sleep(TICK.min(until.saturating_duration_since(Instant::now())));
+        }
+        !(here.cancel.is_cancelled() || self.gone.is_cancelled())
+    }
+}
+
 /// Reads a link until it ends. `first` was read already.
 pub(super) fn run(here: &Here, stream: &TcpStream, peer: SocketAddr, first: Vec<u8>, dialled: bool) -> End {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -94,6 +139,9 @@ pub(super) fn run(here: &Here, stream: &TcpStream, peer: SocketAddr, first: Vec<
         return End::Gone("the peer ends".to_owned(), false);
     }
     let end = read(here, conn, stream, first);
+    if matches!(end, End::Ourselves) && !dialled {
+        hear_out(here, stream);
+    }
     // Whoever dialled tells what else it can be, and that nobody was there.
     let why = match &end {
         End::Gone(why, heard) if *heard || !dialled => Some(why.clone()),
@@ -162,6 +210,19 @@ fn read(here: &Here, conn: u64, mut stream: &TcpStream, first: Vec<u8>) -> End {
     }
 }
 
+/// Waits until the other end, which is ours, has heard who this is, and closes (R-FL-14).
+fn hear_out(here: &Here, mut stream: &TcpStream) {
+    let until = Instant::now() + OURSELVES;
+    let mut room = [0; MAX_MESSAGE];
+    while Instant::now() < until && !here.cancel.is_cancelled() {
+        match stream.read(&mut room) {
+            Ok(1..) => {}
+            Err(error) if is_pause(&error) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
 /// Writes until the hub drops its end of the queue.
 fn write(mut stream: TcpStream, queue: &Receiver<Vec<u8>>, cancel: &Cancel) {
     while let Ok(octets) = queue.recv() {
@@ -183,15 +244,21 @@ pub(super) fn take(here: &Here, stream: TcpStream, peer: SocketAddr, first: Vec<
     Ok(())
 }
 
-/// Dials a neighbour, again and again, until `gone` says that it is one no more.
-pub(super) fn keep_dialling(here: &Here, at: SocketAddrV4, dialect: Option<Dialect>, gone: Cancel) -> io::Result<()> {
+/// Dials a neighbour, again and again, until `dialling` ends.
+pub(super) fn keep_dialling(
+    here: &Here,
+    at: SocketAddrV4,
+    dialect: Option<Dialect>,
+    dialling: Dialling,
+) -> io::Result<()> {
     let here = here.clone();
     let thread = thread::Builder::new().name("dial".into()).stack_size(STACK);
-    thread.spawn(move || dial(&here, at, dialect, &gone))?;
+    thread.spawn(move || dial(&here, at, dialect, &dialling))?;
     Ok(())
 }
 
-fn dial(here: &Here, at: SocketAddrV4, dialect: Option<Dialect>, gone: &Cancel) {
+fn dial(here: &Here, at: SocketAddrV4, dialect: Option<Dialect>, dialling: &Dialling) {
+    let gone = &dialling.gone;
     let mut pause = AGAIN;
     let mut told = String::new();
     loop {
@@ -226,14 +293,7 @@ fn dial(here: &Here, at: SocketAddrV4, dialect: Option<Dialect>, gone: &Cancel) 
             }
         }
         pause = if began.elapsed() > AGAIN_MOST { AGAIN } else { (pause * 2).min(AGAIN_MOST) };
-        let until = Instant::now() + pause;
-        while Instant::now() < until {
-            if here.cancel.is_cancelled() || gone.is_cancelled() {
-                return;
-            }
-            thread::sleep(TICK.min(until.saturating_duration_since(Instant::now())));
-        }
-        if here.cancel.is_cancelled() || gone.is_cancelled() {
+        if !dialling.wait(here, &mut pause) {
             return;
         }
     }
@@ -244,7 +304,7 @@ fn probe(at: SocketAddrV4, cancel: &Cancel) -> Option<Program> {
     let mut stream = connect(at.into(), CONNECT, cancel).ok()?;
     stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-    stream.write_all(b"hello").ok()?;
+    stream.write_all(WHO.as_bytes()).ok()?;
     let mut room = [0; 64];
     let count = stream.read(&mut room).ok()?;
     Program::of_refusal(&room[..count])

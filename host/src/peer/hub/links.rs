@@ -1,19 +1,19 @@
 //! The links of the hub: who is at their other ends, how they begin and end.
 //!
-//! **Protocol**: R-FL-10 to 13.
+//! **Protocol**: R-FL-10 to 14.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use feige_core::flood::{Ends, LinkId};
+use feige_core::wire::flood::Token;
 use feige_core::wire::flood::classic::Program;
 
-use super::{DEAF, Far, Hub, LINKS, Line, Notice};
+use super::{DEAF, Dialled, Far, Hub, LINKS, Line, Notice};
 use crate::peer::event::Event;
-use crate::peer::link::{self, Wire};
+use crate::peer::link::{self, Dialling, Wire};
 use crate::peer::settings::{Dialect, Neighbour};
-use crate::transfer::Cancel;
 
 impl Hub {
     pub(super) fn connected(&mut self, wire: Wire) {
@@ -24,7 +24,8 @@ impl Hub {
         };
         // Without a link the queue is dropped, and the connection ends.
         if let Some(link) = self.flood.connect(self.clock.now(), ip, Ends::Native { dialled }) {
-            self.lines.insert(link, Line { far: Far::Native { conn, peer }, was_up: false, dropped: None, outbox });
+            let far = Far::Native { conn, peer };
+            self.lines.insert(link, Line { far, token: None, was_up: false, dropped: None, outbox });
         } else {
             self.tell(Event::Refused { from: peer.to_string(), error: format!("there are {LINKS} links already") });
         }
@@ -36,8 +37,7 @@ impl Hub {
     }
 
     pub(super) fn close(&mut self, link: LinkId, why: String) {
-        self.flood.disconnect(link);
-        if let Some(line) = self.lines.remove(&link) {
+        if let Some(line) = self.forget(link) {
             let peer = line.name();
             self.tell(if line.was_up {
                 Event::Unlinked { peer, error: why }
@@ -47,15 +47,44 @@ impl Hub {
         }
     }
 
+    /// A link is gone.
+    pub(super) fn forget(&mut self, link: LinkId) -> Option<Line> {
+        self.flood.disconnect(link);
+        let line = self.lines.remove(&link);
+        self.rest();
+        line
+    }
+
+    /// Somebody said over this link who it is. If we dialled, that is who the neighbour is.
+    pub(super) fn is_at(&mut self, link: LinkId, token: Token) {
+        if let Some(Line { far: Far::Native { peer: SocketAddr::V4(at), .. }, .. }) = self.lines.get(&link)
+            && let Some(dialled) = self.dialled.get_mut(at)
+        {
+            dialled.token = Some(token);
+        }
+    }
+
+    /// Neighbours rest while there is a link to them, whoever dialled it, and no longer (R-FL-14).
+    pub(super) fn rest(&self) {
+        for (at, Dialled { dialling, token }) in &self.dialled {
+            let is_it = |line: &Line| {
+                line.token.is_some()
+                    && line.token == *token
+                    && matches!(line.far, Far::Native { peer, .. } if is_same_host(peer.ip(), IpAddr::V4(*at.ip())))
+            };
+            dialling.set_linked(self.lines.values().any(is_it));
+        }
+    }
+
     /// Dials those neighbours that are new, and leaves those that are none any more.
     pub(super) fn meet_neighbours(&mut self) {
         let neighbours = self.settings.neighbours.clone();
         let is_one = |at: SocketAddrV4| neighbours.iter().any(|neighbour| neighbour.at == at);
         let mut left = Vec::new();
-        self.dialled.retain(|at, gone| {
+        self.dialled.retain(|at, dialled| {
             let stays = is_one(*at);
             if !stays {
-                gone.cancel();
+                dialled.dialling.end();
                 left.push(SocketAddr::V4(*at));
             }
             stays
@@ -77,10 +106,10 @@ impl Hub {
                 Some(Dialect::J) => self.meet_classic(at, Program::J),
                 Some(Dialect::C) => self.meet_classic(at, Program::C),
                 Some(Dialect::Native) | None => {
-                    let gone = Cancel::new();
-                    match link::keep_dialling(&self.here, at, dialect, gone.clone()) {
+                    let dialling = Dialling::default();
+                    match link::keep_dialling(&self.here, at, dialect, dialling.clone()) {
                         Ok(()) => {
-                            self.dialled.insert(at, gone);
+                            self.dialled.insert(at, Dialled { dialling, token: None });
                         }
                         Err(error) => self.tell(Event::Trouble { error: format!("cannot start a thread: {error}") }),
                     }
@@ -110,7 +139,8 @@ impl Hub {
         let Some(link) = self.flood.connect(self.clock.now(), *at.ip(), Ends::Classic) else {
             return self.tell(Event::Trouble { error: format!("there are {LINKS} links already, {at} gets none") });
         };
-        self.lines.insert(link, Line { far: Far::Classic { at, program }, was_up: true, dropped: None, outbox });
+        let far = Far::Classic { at, program };
+        self.lines.insert(link, Line { far, token: None, was_up: true, dropped: None, outbox });
         self.tell(Event::Linked { peer: at.to_string(), software: format!("classic program {program:?}") });
         self.wake();
     }
@@ -123,4 +153,9 @@ impl Hub {
             }
         }
     }
+}
+
+/// As for R-FL-11: the addresses of this machine that only it can reach are one.
+fn is_same_host(one: IpAddr, other: IpAddr) -> bool {
+    one == other || one.is_loopback() && other.is_loopback()
 }

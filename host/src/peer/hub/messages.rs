@@ -19,6 +19,9 @@ impl Hub {
     pub(super) fn message(&mut self, conn: u64, octets: &[u8]) {
         let Some(link) = self.link_of(conn) else { return };
         let Ok(Some((Some(message), _))) = frame(octets) else { return };
+        if let Message::Hello(hello) = &message {
+            self.is_at(link, hello.token);
+        }
         match self.flood.handle(self.clock.now(), link, &message) {
             Ok(event) => {
                 if let (Message::Hit(hit), None) = (&message, &event) {
@@ -56,9 +59,11 @@ impl Hub {
             FloodEvent::Up(hello) => {
                 let mut peer = String::new();
                 if let Some(line) = self.lines.get_mut(&link) {
+                    line.token = Some(hello.token);
                     line.was_up = true;
                     peer = line.name();
                 }
+                self.rest();
                 self.tell(Event::Linked { peer, software: hello.software.to_owned() });
                 // What is said first makes it up.
                 self.poll();

@@ -34,7 +34,7 @@ use feige_core::wire::flood::classic::{Program, Tag};
 use feige_core::wire::flood::{MAX_MESSAGE, NameFilter, QueryId, Token, What};
 
 use super::event::Event;
-use super::link::{Here, Wire};
+use super::link::{Dialling, Here, Wire};
 use super::settings;
 use super::share::{self, Share};
 use crate::accounts::random;
@@ -141,6 +141,8 @@ enum Far {
 #[derive(Debug)]
 struct Line {
     far: Far,
+    /// Who is there, if it is native and has said so.
+    token: Option<Token>,
     /// It was told that there is a link. The flood forgets a link before it says that it is to be closed.
     was_up: bool,
     /// Why a message of it was dropped the last time that this was told, and when.
@@ -155,6 +157,13 @@ impl Line {
             Far::Classic { at, program } => format!("{at} ({program:?})"),
         }
     }
+}
+
+/// A neighbour that is dialled.
+struct Dialled {
+    dialling: Dialling,
+    /// Who was there the last time that anybody was.
+    token: Option<Token>,
 }
 
 /// A search of the application.
@@ -176,7 +185,7 @@ pub(super) struct Hub {
     /// Where hits go that answer classic programs which are no neighbours.
     askers: Option<LinkId>,
     /// Neighbours that are dialled.
-    dialled: HashMap<SocketAddrV4, Cancel>,
+    dialled: HashMap<SocketAddrV4, Dialled>,
     searches: HashMap<QueryId, Seeking>,
     waiting: Vec<Sender<()>>,
     gateway: Gateway,
@@ -256,8 +265,7 @@ impl Hub {
                     match why {
                         Some(why) => self.close(link, why),
                         None => {
-                            self.flood.disconnect(link);
-                            self.lines.remove(&link);
+                            self.forget(link);
                         }
                     }
                 }
