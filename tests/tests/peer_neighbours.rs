@@ -1,12 +1,16 @@
-//! `feige peer` and its neighbours: who name each other, who is its own, who is taken for a classic program and is none.
+//! `feige peer` and its neighbours: who name each other, who is its own, who is taken for a classic program and is none,
+//! who names the peer's own machine.
 #![cfg(target_os = "linux")]
 
-use std::net::TcpListener;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use feige_tests::lab::{Host, Lab};
+use feige_tests::or_skip;
 use feige_tests::program::{Program, SOON};
-use feige_tests::victim::{Victim, say};
+use feige_tests::victim::{Asker, Victim, say};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -101,4 +105,59 @@ fn a_feige_is_not_taken_for_a_classic_program() {
     assert!(told.is_empty(), "{told:#?}");
     drop(taken);
     peer.event("linked");
+}
+
+/// A classic program on another machine that names 127.0.0.1, as asker or holder, would send the peer to programs on its
+/// own machine. Those on the peer's machine may do so, and what they ask elsewhere is asked in the peer's name.
+///
+/// proves: R-FL-31, R-FL-75
+#[test]
+fn only_programs_on_this_machine_name_this_machine() {
+    let Some(mut lab) = or_skip(Lab::new()) else { return };
+    let (here, away) = (lab.host("here"), lab.host("away"));
+    let neighbour = away.within(|| Asker::at(Ipv4Addr::UNSPECIFIED));
+    let at_away = format!("{}:{}/j", away.ip(), neighbour.port());
+    let mut peer = Program::listening(&here, ["--json", "-v", "peer", "--share", "share", "--neighbour", &at_away]);
+    peer.event("ready");
+    peer.event("linked");
+    fs::write(here.path("share/here.txt"), b"hello").expect("written");
+    let program = here.within(Asker::new);
+    let says = |host: &Host, at: &str, text: &str| {
+        let (at, text) = (at.to_owned(), text.to_owned());
+        host.within(move || drop(say(&at, &[text.as_bytes()])));
+    };
+    let from_away = |text: &str| says(&away, &format!("{}:2427", here.ip()), text);
+    let from_here = |text: &str| says(&here, "127.0.0.1:2427", text);
+
+    let elsewhere = |event: &Value| event["error"].as_str().is_some_and(|error| error.contains("comes from elsewhere"));
+
+    // As a holder.
+    peer.tell("get gift.txt");
+    let question = neighbour.told(SOON).expect("a question");
+    assert!(question.starts_with("get gift.txt 2427 "), "{question}");
+    from_away(&format!("found gift.txt at 3 127.0.0.1 {}", program.port()));
+    peer.event_where("refused", SOON, elsewhere);
+    peer.event("missed");
+    assert_eq!(program.told(Duration::from_millis(500)), None);
+
+    // As an asker.
+    from_away(&program.question("here.txt", "2"));
+    peer.event_where("refused", SOON, elsewhere);
+    assert_eq!(program.told(Duration::from_millis(500)), None);
+    from_here(&program.question("here.txt", "2"));
+    assert_eq!(program.told(SOON), Some("found here.txt at 0 127.0.0.1 2427".to_owned()));
+
+    // Who is found elsewhere is told here.
+    from_here(&program.question("far.txt", "2"));
+    let asked = format!("get far.txt 2427 {} ", here.ip());
+    while !neighbour.told(SOON).expect("a question").starts_with(&asked) {}
+    from_away(&format!("found far.txt at 3 {} 10801", away.ip()));
+    assert_eq!(program.told(SOON), Some(format!("found far.txt at 0 {} 10801", away.ip())));
+
+    // A holder on this machine.
+    peer.tell("get own.txt");
+    while !neighbour.told(SOON).expect("a question").starts_with("get own.txt ") {}
+    let holder = format!("127.0.0.1:{}", program.port());
+    from_here(&format!("found own.txt at 3 127.0.0.1 {}", program.port()));
+    peer.event_where("hit", SOON, |hit| hit["peer"] == holder.as_str());
 }

@@ -79,6 +79,12 @@ impl Door {
         let result = match Text::parse(&octets) {
             // R-FL-76: another Feige, which would take a refusal for that of a classic program.
             _ if octets == link::WHO.as_bytes() => Ok(()),
+            Ok(Text::Get(classic::Get { asker: named, .. }) | Text::Found(classic::Found { holder: named, .. }))
+                if named.ip().is_loopback() && !peer.ip().is_loopback() =>
+            {
+                // R-FL-75: nobody elsewhere sends us to the services of our own machine.
+                Err(format!("it names {named}, which would be a program here, and comes from elsewhere"))
+            }
             Ok(Text::Get(get)) => {
                 let classic::Get { name, asker, reach, tag, program } = get;
                 let _ = hub.send(Notice::Get { name: name.to_owned(), asker, reach, tag, program, from: peer.ip() });

@@ -29,9 +29,11 @@ impl Hub {
         if !classic::can_be_asked_for(name) {
             return None;
         }
-        // An asker of the other program could not read the answer of this one: it is asked for in our own name.
+        // An asker of the other program could not read the answer of this one, and one on this machine that says so is
+        // found by nobody elsewhere: it is asked for in our own name.
+        let is_reached = |asker: SocketAddrV4| !asker.ip().is_loopback() || at.ip().is_loopback();
         let asker = match self.gateway.asker(query.id) {
-            Some(asker) if asker.program == program => asker.at,
+            Some(asker) if asker.program == program && is_reached(asker.at) => asker.at,
             _ => {
                 self.gateway.ask(name, query.id);
                 SocketAddrV4::new(address_towards(at)?, self.port)
