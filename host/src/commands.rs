@@ -127,25 +127,8 @@ fn ask_or_do(cli: &Cli, request: Request) -> Result<Exit, Failure> {
     engine.run()
 }
 
-#[cfg(unix)]
 fn running(network: &NetworkOptions) -> Option<crate::control::Running> {
     crate::control::Running::find(network.bind, network.port)
-}
-
-#[cfg(not(unix))]
-fn running(_: &NetworkOptions) -> Option<Nobody> {
-    None
-}
-
-/// On systems without a control socket nobody runs as far as we know.
-#[cfg(not(unix))]
-enum Nobody {}
-
-#[cfg(not(unix))]
-impl Nobody {
-    fn ask(self, _: &Request, _: &mut Screen) -> Result<Exit, Failure> {
-        match self {}
-    }
 }
 
 /// The text of a message: the argument, or standard input for `-` and for nothing where a text is needed.

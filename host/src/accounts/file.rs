@@ -175,7 +175,7 @@ impl RawAccount {
 pub struct Stamp {
     modified: Option<SystemTime>,
     len: u64,
-    /// Device and number of the file, where there are such.
+    /// Device and number of the file.
     identity: (u64, u64),
 }
 
@@ -191,14 +191,8 @@ impl Stamp {
 
 impl From<&std::fs::Metadata> for Stamp {
     fn from(metadata: &std::fs::Metadata) -> Self {
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let identity = (0, 0);
-        Self { modified: metadata.modified().ok(), len: metadata.len(), identity }
+        use std::os::unix::fs::MetadataExt;
+        Self { modified: metadata.modified().ok(), len: metadata.len(), identity: (metadata.dev(), metadata.ino()) }
     }
 }
 
@@ -316,26 +310,18 @@ impl Change {
         new.as_file().sync_all()?;
         new.persist(&self.path)?;
         // The new name is on the disk when its folder is.
-        #[cfg(unix)]
         File::open(folder)?.sync_all()?;
         Ok(())
     }
 
     /// An administrator may change the file of a server that runs under an account of its own, which must be able to
     /// read it afterwards.
-    #[cfg(unix)]
     fn keep_owner(&self, new: &File) -> io::Result<()> {
         use std::os::unix::fs::MetadataExt;
         let (old, ours) = (self.file.metadata()?, new.metadata()?);
         if (old.uid(), old.gid()) != (ours.uid(), ours.gid()) {
             std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))?;
         }
-        Ok(())
-    }
-
-    #[cfg(not(unix))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "there are no owners to keep")]
-    fn keep_owner(&self, _: &File) -> io::Result<()> {
         Ok(())
     }
 
@@ -374,6 +360,7 @@ pub(super) fn no_such_user(name: &str, path: &dyn std::fmt::Display) -> Failure 
 
 /// The file, and whether it had to be made.
 fn open(path: &Path, create: bool) -> io::Result<(File, bool)> {
+    use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     // Writing is not for the file, which is replaced, but for the lock and to be told early if it may not be changed.
     options.read(true).write(true);
@@ -381,11 +368,7 @@ fn open(path: &Path, create: bool) -> io::Result<(File, bool)> {
         Err(error) if create && error.kind() == io::ErrorKind::NotFound => {}
         opened => return Ok((opened?, false)),
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    options.mode(0o600);
     match options.create_new(true).open(path) {
         // Somebody was faster: it is his.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(path, false),

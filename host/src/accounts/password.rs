@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
-#[cfg(unix)]
 use std::sync::{Arc, atomic::AtomicBool};
 
 use crate::exit::{Exit, Failure};
@@ -76,17 +75,14 @@ pub fn obtain(file: Option<&Path>, prompt: &str, new: bool) -> Result<String, Fa
 fn ask(prompt: &str) -> Result<String, Failure> {
     // While somebody types, the terminal does not echo, nor make signals of keys. Ctrl-C is read as a character, and
     // `rpassword` raises the signal before it has put the terminal right: that must not end the program yet.
-    #[cfg(unix)]
     let held = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default());
     // SIGTERM ends it: whoever watches for it to end something cleanly has nothing under way yet.
-    #[cfg(unix)]
     let ended = signal_hook::flag::register_conditional_shutdown(
         signal_hook::consts::SIGTERM,
         Exit::Terminated.code().into(),
         Arc::new(AtomicBool::new(true)),
     );
     let answer = rpassword::prompt_password(prompt);
-    #[cfg(unix)]
     for id in [held, ended] {
         let id = id.map_err(|error| Failure::new(format!("cannot watch for signals: {error}")))?;
         signal_hook::low_level::unregister(id);

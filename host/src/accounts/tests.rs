@@ -290,7 +290,6 @@ fn a_change_that_is_given_up_leaves_no_trace() {
     assert_eq!(place.text(), text);
 }
 
-#[cfg(unix)]
 #[test]
 fn only_the_owner_can_read_it() {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -313,7 +312,6 @@ fn only_the_owner_can_read_it() {
 }
 
 /// An administrator changes the file of a server that runs under its own account.
-#[cfg(unix)]
 #[test]
 fn the_owner_stays_the_owner() {
     use std::os::unix::fs::{MetadataExt, chown};

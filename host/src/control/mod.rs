@@ -7,14 +7,10 @@
 //! can open: one request, a line of JSON; then events, as `--json` prints them, and a last line with the
 //! exit code.
 
-#[cfg(unix)]
 mod client;
-#[cfg(unix)]
 mod server;
 
-#[cfg(unix)]
 pub use client::Running;
-#[cfg(unix)]
 pub use server::{Client, Server};
 
 use std::net::Ipv4Addr;
@@ -98,7 +94,6 @@ impl End {
 ///
 /// Networks of their own (containers) can share a file system, so the name has theirs in it where the
 /// system tells it.
-#[cfg(unix)]
 fn path(bind: Ipv4Addr, port: u16) -> Option<PathBuf> {
     use etcetera::BaseStrategy;
 
@@ -114,11 +109,9 @@ fn path(bind: Ipv4Addr, port: u16) -> Option<PathBuf> {
 }
 
 /// The longest path of a socket on every system.
-#[cfg(unix)]
 const LONGEST_PATH: usize = 103;
 
 /// Stands for a path that is too long for a socket: another one for each, in a folder of this account.
-#[cfg(unix)]
 fn short(path: &std::path::Path) -> PathBuf {
     let digest = feige_core::digest::Digest::of(path.as_os_str().as_encoded_bytes());
     let user = rustix::process::getuid().as_raw();
@@ -126,7 +119,6 @@ fn short(path: &std::path::Path) -> PathBuf {
 }
 
 /// Whether only this account can make sockets in a folder.
-#[cfg(unix)]
 fn is_ours(folder: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let user = rustix::process::getuid().as_raw();

@@ -70,17 +70,14 @@ impl DigestCache {
     /// # Errors
     /// If the file can be neither opened nor made: there is no cache then, which is no reason to fail.
     pub fn open(path: &Path, most: usize) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            // Which files somebody sends is nobody else's business.
-            options.mode(0o600);
-        }
+        // Which files somebody sends is nobody else's business.
+        options.mode(0o600);
         let file = options.open(path)?;
         let rows = (most / WAYS).max(1) as u64;
         let limit = rows * size_of::<Row>() as u64;
@@ -168,7 +165,6 @@ impl Key {
 }
 
 /// Device, inode, size, time of modification and time of change, the times in nanoseconds since 1970 (or, negative, before).
-#[cfg(unix)]
 fn fields(metadata: &Metadata) -> Option<[u64; KEY / 8]> {
     use std::os::unix::fs::MetadataExt;
     // A time that does not fit, beyond the year 2262, is no time to rely on.
@@ -180,11 +176,6 @@ fn fields(metadata: &Metadata) -> Option<[u64; KEY / 8]> {
         time(metadata.mtime(), metadata.mtime_nsec())?,
         time(metadata.ctime(), metadata.ctime_nsec())?,
     ])
-}
-
-#[cfg(not(unix))]
-fn fields(_: &Metadata) -> Option<[u64; KEY / 8]> {
-    None
 }
 
 /// Whether both are about the same file in the same state.
@@ -231,7 +222,7 @@ impl DigestCache {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;

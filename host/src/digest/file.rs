@@ -77,7 +77,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn an_unchanged_file_is_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -101,7 +100,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn a_file_that_changes_while_it_is_read_is_not_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");

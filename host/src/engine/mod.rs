@@ -157,13 +157,9 @@ pub struct Engine {
     until: Option<Instant>,
     exit: Option<Result<Exit, Failure>>,
     announced: Option<Instant>,
-    #[cfg(unix)]
     signals: signal_hook_mio::v1_0::Signals,
-    #[cfg(unix)]
     control: Option<crate::control::Server>,
-    #[cfg(unix)]
     clients: std::collections::HashMap<usize, crate::control::Client>,
-    #[cfg(unix)]
     next_client: usize,
 }
 
@@ -223,7 +219,6 @@ impl Engine {
         let serving = Serving::new(Arc::clone(&shares), Gate::default(), clock, cancel.clone(), move |event| {
             tell.tell(Notice::Serving(event));
         });
-        #[cfg(unix)]
         let signals = {
             use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
             // A window is closed without asking; a listener without one may go on (nohup).
@@ -233,7 +228,6 @@ impl Engine {
             registry.register(&mut signals, SIGNAL, Interest::READABLE).map_err(|error| system("watch", &error))?;
             signals
         };
-        #[cfg(unix)]
         let control = if listens {
             match crate::control::Server::open(options.bind, local.port(), registry, CONTROL) {
                 Ok(control) => Some(control),
@@ -278,13 +272,9 @@ impl Engine {
             until: None,
             exit: None,
             announced: None,
-            #[cfg(unix)]
             signals,
-            #[cfg(unix)]
             control,
-            #[cfg(unix)]
             clients: std::collections::HashMap::new(),
-            #[cfg(unix)]
             next_client: 0,
         };
         if listens {
@@ -369,11 +359,8 @@ impl Engine {
             match event.token() {
                 TCP => self.accept(),
                 WAKE => self.listen_to_threads(),
-                #[cfg(unix)]
                 SIGNAL => self.signalled(),
-                #[cfg(unix)]
                 CONTROL => self.accept_clients(),
-                #[cfg(unix)]
                 token if token >= CLIENT => self.client(token.0 - CLIENT.0),
                 // A socket for datagrams: UDP, or a broadcast address.
                 _ => datagrams = true,
@@ -426,7 +413,6 @@ impl Engine {
         }
     }
 
-    #[cfg(unix)]
     fn signalled(&mut self) {
         for signal in self.signals.pending() {
             let exit = if signal == signal_hook::consts::SIGINT { Exit::Interrupted } else { Exit::Terminated };
@@ -452,7 +438,6 @@ impl Engine {
             self.transmit(now);
             self.flush();
             self.alarms.clear();
-            #[cfg(unix)]
             self.flush_clients();
             self.screen.flush();
             self.numbers.give_back(self.node.next_packet_no());
@@ -520,7 +505,7 @@ fn both(address: SocketAddrV4) -> io::Result<(UdpSocket, TcpListener, SocketAddr
 
 /// The broadcast addresses that our socket does not hear because it is bound to one address.
 fn broadcast_sockets(options: &NetworkOptions, local: SocketAddrV4) -> Vec<Ipv4Addr> {
-    if local.ip().is_unspecified() || cfg!(windows) {
+    if local.ip().is_unspecified() {
         return Vec::new();
     }
     let mut addresses = if options.broadcast.is_empty() {

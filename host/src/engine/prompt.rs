@@ -46,18 +46,15 @@ pub(super) fn start(notices: Notices) {
 /// Sleeps until there is a line, and it is for us: who reads from the terminal in the background is stopped by the system, and
 /// with the prompt everything else.
 fn wait_for_a_line() {
-    #[cfg(unix)]
-    {
-        use rustix::event::{PollFd, PollFlags, poll};
-        let stdin = std::io::stdin();
-        loop {
-            let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
-            // A terminal that is gone says so when it is read.
-            if rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group != rustix::process::getpgrp()) {
-                std::thread::sleep(std::time::Duration::from_secs(1));
-            } else {
-                return;
-            }
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stdin = std::io::stdin();
+    loop {
+        let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
+        // A terminal that is gone says so when it is read.
+        if rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group != rustix::process::getpgrp()) {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        } else {
+            return;
         }
     }
 }

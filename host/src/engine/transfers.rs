@@ -181,7 +181,6 @@ fn upload(fetch: &Fetch) -> Transfer {
     Transfer::Upload { packet: fetch.packet_no.0, id: fetch.id, to: fetch.to }
 }
 
-#[cfg(unix)]
 mod clients {
     use mio::Token;
 
@@ -248,18 +247,5 @@ mod clients {
                 }
             }
         }
-    }
-}
-
-#[cfg(not(unix))]
-mod clients {
-    use super::super::Engine;
-    use super::{Event, Exit};
-
-    /// There is no control socket: nobody asks.
-    impl Engine {
-        pub(in super::super) fn tell_client(&mut self, _number: usize, _event: &Event) {}
-
-        pub(in super::super) fn end_client(&mut self, _number: usize, _exit: Exit, _message: Option<String>) {}
     }
 }

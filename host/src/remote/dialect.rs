@@ -164,6 +164,7 @@ pub(super) fn get(dialect: Dialect, urls: &[Url], output: &Path, report: &mut Re
 
 /// Writes what a command says to standard output, or to a file, which is what it was until all of it is here and verified.
 fn said_to(client: &mut Client<'_>, text: &str, output: &Path) -> Result<(), ClassicError> {
+    use std::os::unix::fs::PermissionsExt as _;
     if output == Path::new(".") {
         return command(client, text, &mut std::io::stdout()).map(drop);
     }
@@ -182,12 +183,8 @@ fn said_to(client: &mut Client<'_>, text: &str, output: &Path) -> Result<(), Cla
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut part = Builder::new();
     part.prefix(".").suffix(SUFFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = path.metadata().map_or(0o666, |there| there.permissions().mode() & 0o777);
-        part.permissions(std::fs::Permissions::from_mode(mode));
-    }
+    let mode = path.metadata().map_or(0o666, |there| there.permissions().mode() & 0o777);
+    part.permissions(std::fs::Permissions::from_mode(mode));
     let mut file = part.tempfile_in(folder).map_err(failed)?;
     command(client, text, file.as_file_mut())?;
     file.as_file().sync_all().map_err(failed)?;

@@ -48,7 +48,6 @@ pub struct Origin {
 pub struct Inbox {
     pub(super) dir: Dir,
     path: PathBuf,
-    #[cfg(unix)]
     pub(super) modes: Modes,
 }
 
@@ -64,12 +63,7 @@ impl Inbox {
         let path = path.canonicalize().map_err(failed("open"))?;
         let dir =
             Dir::open_ambient_dir(&path, ambient_authority()).map_err(|error| StoreError::io("open", &path, error))?;
-        let inbox = Self {
-            dir,
-            path,
-            #[cfg(unix)]
-            modes: Modes::of_this_process(),
-        };
+        let inbox = Self { dir, path, modes: Modes::of_this_process() };
         // What cannot be swept harms nobody.
         let _ = inbox.sweep();
         Ok(inbox)
@@ -173,13 +167,9 @@ impl Inbox {
     }
 
     fn create_folder_part(&self, name: &str) -> io::Result<(Dir, String)> {
-        #[cfg_attr(not(unix), expect(unused_mut, reason = "no access rights in numbers"))]
+        use cap_std::fs::DirBuilderExt;
         let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        {
-            use cap_std::fs::DirBuilderExt;
-            builder.mode(0o700);
-        }
+        builder.mode(0o700);
         for _ in 0..FRESH_NAMES {
             let part = part_name(name, unguessable());
             match self.dir.create_dir_with(&part, &builder) {
@@ -193,7 +183,6 @@ impl Inbox {
 }
 
 /// Access rights of what is published: what any other program of this user would give.
-#[cfg(unix)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modes {
     /// Of a file.
@@ -202,7 +191,6 @@ pub(crate) struct Modes {
     pub(crate) folder: u32,
 }
 
-#[cfg(unix)]
 impl Modes {
     pub(crate) fn of_this_process() -> Self {
         use rustix::fs::Mode;

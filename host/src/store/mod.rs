@@ -21,7 +21,6 @@ pub mod part;
 mod publish;
 pub mod space;
 
-#[cfg(unix)]
 pub(crate) use inbox::Modes;
 pub use inbox::{Inbox, Origin};
 pub(crate) use inbox::{SUFFIX, unguessable};

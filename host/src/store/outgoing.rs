@@ -37,17 +37,14 @@ impl OpenFile {
     /// # Errors
     /// The system's, and `InvalidInput` if it is not a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
         // Asked first, because opening a device can have consequences; asked of the handle again below.
         if !std::fs::metadata(path)?.is_file() {
             return Err(not_regular());
         }
         let mut options = std::fs::OpenOptions::new();
         options.read(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        }
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         let file = options.open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -57,13 +54,10 @@ impl OpenFile {
     }
 
     fn of_entry(entry: &DirEntry) -> io::Result<Self> {
+        use cap_std::fs::OpenOptionsExt;
         let mut options = OpenOptions::new();
         options.read(true).follow(FollowSymlinks::No);
-        #[cfg(unix)]
-        {
-            use cap_std::fs::OpenOptionsExt;
-            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        }
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         let file = entry.open_with(&options)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {

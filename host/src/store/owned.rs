@@ -24,13 +24,10 @@ pub(crate) fn create_part(dir: &Dir, name: &str) -> io::Result<Found> {
 
 /// Creates a file that only its owner may read.
 pub(crate) fn create(dir: &Dir, name: &str) -> io::Result<File> {
+    use cap_std::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    options.mode(0o600);
     dir.open_with(name, &options)
 }
 
@@ -54,14 +51,11 @@ fn claim(dir: &Dir, name: &str, file: File) -> io::Result<Found> {
 
 /// Opens a file of ours to read and write; `None` if it is not plainly ours. Fails if a link has its name.
 pub(crate) fn open(dir: &Dir, name: &str) -> io::Result<Option<File>> {
+    use cap_std::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.read(true).write(true).follow(FollowSymlinks::No);
-    #[cfg(unix)]
-    {
-        // Somebody may have put a pipe there: opening must not wait for its other end.
-        use cap_std::fs::OpenOptionsExt;
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
+    // Somebody may have put a pipe there: opening must not wait for its other end.
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     let file = dir.open_with(name, &options)?;
     let metadata = file.metadata()?;
     // A second name of the file (a hard link) would be written to as well.
@@ -82,13 +76,7 @@ pub(crate) fn is_our_folder(dir: &Dir) -> io::Result<bool> {
 }
 
 /// Whether this user made the file: in a folder that all may write to, somebody else may have.
-#[cfg(unix)]
 fn is_ours(file: &Metadata) -> bool {
     use cap_std::fs::MetadataExt;
     file.uid() == rustix::process::geteuid().as_raw()
-}
-
-#[cfg(not(unix))]
-fn is_ours(_file: &Metadata) -> bool {
-    true
 }

@@ -2,8 +2,6 @@
 
 use std::fs::File;
 use std::io;
-#[cfg(not(unix))]
-use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -88,12 +86,9 @@ impl<'i> FilePart<'i> {
     }
 
     fn publish(&self, mtime: Option<SystemTime>) -> io::Result<String> {
+        use std::os::unix::fs::PermissionsExt;
         set_time(&self.file, mtime);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            self.file.set_permissions(std::fs::Permissions::from_mode(self.inbox.modes.file))?;
-        }
+        self.file.set_permissions(std::fs::Permissions::from_mode(self.inbox.modes.file))?;
         self.file.sync_all()?;
         let name = publish(&self.inbox.dir, &self.part, &self.name)?;
         sync_folder(&self.inbox.dir);
@@ -251,7 +246,6 @@ impl Drop for FolderPart<'_> {
 }
 
 /// Gives a folder its time and access rights, and puts all that is in it on the disk.
-#[cfg(unix)]
 fn settle(inbox: &Inbox, folder: &Dir, mtime: Option<SystemTime>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let folder = handle(folder)?;
@@ -265,42 +259,17 @@ fn settle(inbox: &Inbox, folder: &Dir, mtime: Option<SystemTime>) -> io::Result<
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn settle(_inbox: &Inbox, folder: &Dir, mtime: Option<SystemTime>) -> io::Result<()> {
-    if let Ok(folder) = handle(folder) {
-        set_time(&folder, mtime);
-    }
-    Ok(())
-}
-
 /// Writes all `octets` to `file`, from position `at` on.
 pub(crate) fn write_at(file: &File, octets: &[u8], at: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileExt;
-        file.write_all_at(octets, at)
-    }
-    #[cfg(not(unix))]
-    {
-        use std::io::Write;
-        let mut file = file;
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(octets)
-    }
+    use std::os::unix::fs::FileExt;
+    file.write_all_at(octets, at)
 }
 
 /// Reads what there is of `file` from position `at` on, as much as `into` holds; 0 at the end.
 pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
-    #[cfg(unix)]
-    let read = |into: &mut [u8]| std::os::unix::fs::FileExt::read_at(file, into, at);
-    #[cfg(not(unix))]
-    let read = |into: &mut [u8]| {
-        let mut file = file;
-        file.seek(SeekFrom::Start(at))?;
-        io::Read::read(&mut file, into)
-    };
+    use std::os::unix::fs::FileExt;
     loop {
-        match read(into) {
+        match file.read_at(into, at) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }

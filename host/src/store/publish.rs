@@ -78,11 +78,7 @@ pub(crate) fn rename_new(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Res
 /// The same where the system cannot do it in one step.
 fn rename_in_two_steps(dir: &Dir, from: &str, into: &Dir, to: &str) -> io::Result<()> {
     if dir.symlink_metadata(from)?.is_dir() {
-        // Windows refuses to replace a folder by itself; elsewhere an empty folder takes the name first, which
-        // fails if it is taken and which a folder may replace.
-        if cfg!(windows) {
-            return dir.rename(from, into, to);
-        }
+        // An empty folder takes the name first, which fails if it is taken and which a folder may replace.
         into.create_dir(to)?;
         return dir.rename(from, into, to).inspect_err(|_| drop(into.remove_dir(to)));
     }

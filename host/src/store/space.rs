@@ -44,7 +44,6 @@ impl Space {
 }
 
 /// Octets that may still be written to the disk of `dir`; `None` where the system does not tell.
-#[cfg(unix)]
 pub(crate) fn free(dir: &Dir) -> Option<u64> {
     /// The reserve that is left to others is a hundredth of the disk, but never more than this.
     const LARGEST_RESERVE: u64 = 32 << 20;
@@ -55,9 +54,4 @@ pub(crate) fn free(dir: &Dir) -> Option<u64> {
     }
     let reserve = (disk.f_blocks.saturating_mul(disk.f_frsize) / 100).min(LARGEST_RESERVE);
     Some(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(reserve))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn free(_dir: &Dir) -> Option<u64> {
-    None
 }

@@ -49,7 +49,6 @@ fn a_name_appears_only_when_the_file_is_whole() {
     assert_eq!(names(inbox.path()), ["report.txt"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_part_is_private_and_a_finished_file_is_as_any_other() {
     use std::os::unix::fs::PermissionsExt;
@@ -134,7 +133,6 @@ fn nobody_can_plant_a_part() {
     assert_eq!(inbox.file(&name("x"), Some(10), Some(ORIGIN), true).unwrap().len(), 0);
 }
 
-#[cfg(unix)]
 #[test]
 fn links_and_pipes_that_were_planted_are_not_used() {
     use std::os::unix::fs::symlink;
@@ -172,7 +170,6 @@ fn links_and_pipes_that_were_planted_are_not_used() {
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
 }
 
-#[cfg(unix)]
 #[test]
 fn the_part_of_another_user_is_not_taken_up() {
     use std::os::unix::fs::chown;
@@ -248,7 +245,6 @@ fn long_names_have_parts_too() {
     assert!(folder.finish().is_ok());
 }
 
-#[cfg(unix)]
 #[test]
 fn what_does_not_fit_is_refused_before_the_first_octet() {
     let (_folder, inbox) = inbox();
@@ -293,13 +289,10 @@ fn a_walk_hands_out_files_and_folders_and_nothing_else() {
     fs::write(root.join("a"), "aa").unwrap();
     fs::write(root.join("sub/b"), "bbb").unwrap();
     fs::write(folder.path().join("secret"), "secret").unwrap();
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink(folder.path(), root.join("up")).unwrap();
-        std::os::unix::fs::symlink(folder.path().join("secret"), root.join("link")).unwrap();
-        let pipe = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), pipe, 0o600.into(), 0).unwrap();
-    }
+    std::os::unix::fs::symlink(folder.path(), root.join("up")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("secret"), root.join("link")).unwrap();
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), pipe, 0o600.into(), 0).unwrap();
     let (mut walk, _) = Walk::open(&root).unwrap();
     let (mut depth, mut seen) = (1, Vec::new());
     while let Some(step) = walk.step() {
@@ -339,7 +332,6 @@ fn a_walk_goes_on_past_what_it_cannot_read() {
     assert_eq!((skipped, files, left), (1, 1, 100));
 }
 
-#[cfg(unix)]
 #[test]
 fn only_regular_files_are_opened() {
     let folder = tempfile::tempdir().unwrap();

@@ -162,7 +162,6 @@ pub(crate) fn connect(to: SocketAddr, time: Duration, cancel: &Cancel) -> io::Re
 }
 
 /// Waits in ticks, because nothing else could end a wait of 30 s when the user has had enough.
-#[cfg(unix)]
 fn wait_connected(socket: socket2::Socket, to: SocketAddr, time: Duration, cancel: &Cancel) -> io::Result<TcpStream> {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::io::Errno;
@@ -183,12 +182,6 @@ fn wait_connected(socket: socket2::Socket, to: SocketAddr, time: Duration, cance
         }
     }
     Err(io::ErrorKind::TimedOut.into())
-}
-
-#[cfg(not(unix))]
-fn wait_connected(socket: socket2::Socket, to: SocketAddr, time: Duration, _cancel: &Cancel) -> io::Result<TcpStream> {
-    socket.connect_timeout(&to.into(), time)?;
-    Ok(socket.into())
 }
 
 impl embedded_io::ErrorType for Socket {

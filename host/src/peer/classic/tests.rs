@@ -258,7 +258,6 @@ fn between_two_of_us_and_what_is_not_there() {
     let (holder, theirs) = ours();
     let (seeker, share) = ours();
     seed(holder.path());
-    #[cfg(unix)]
     std::os::unix::fs::symlink("/etc/passwd", holder.path().join("link")).unwrap();
     let listener = TcpListener::bind((LOOPBACK, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

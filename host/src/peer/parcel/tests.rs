@@ -417,13 +417,10 @@ fn a_trickle_and_a_cancelled_wait_end() {
 /// The file must not be left to whoever looks into the folder of temporary files.
 #[test]
 fn what_is_sent_stands_in_a_file_without_a_name() {
+    use std::os::unix::fs::MetadataExt;
     let (folder, share) = share();
     fs::write(folder.path().join("a"), "x").unwrap();
     let parcel = pack(&share, "a", Kind::File, MIB, &Cancel::new()).unwrap();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        assert_eq!(File::metadata(&parcel.file).unwrap().nlink(), 0);
-    }
+    assert_eq!(File::metadata(&parcel.file).unwrap().nlink(), 0);
     assert_eq!(File::metadata(&parcel.file).unwrap().len(), parcel.size);
 }

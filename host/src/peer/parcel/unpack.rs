@@ -97,15 +97,11 @@ struct Unpacking<'s> {
 
 impl<'s> Unpacking<'s> {
     fn begin(share: &'s Share, most: u64, cancel: &'s Cancel) -> Result<Self, ParcelError> {
+        use cap_std::fs::DirBuilderExt;
         let failed = |error| StoreError::io("create a part in", share.path(), error);
         let part = part_name();
-        #[cfg_attr(not(unix), expect(unused_mut, reason = "no access rights in numbers"))]
         let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        {
-            use cap_std::fs::DirBuilderExt;
-            builder.mode(0o700);
-        }
+        builder.mode(0o700);
         share.dir().create_dir_with(&part, &builder).map_err(failed)?;
         let dir = share.dir().open_dir_nofollow(&part).map_err(failed)?;
         Ok(Self { share, dir, part, most, size: 0, space: Space::default(), cancel, files: Vec::new() })

@@ -307,7 +307,6 @@ impl SettingsFile {
         aside.as_file().sync_all()?;
         aside.persist(&path).map_err(|error| error.error)?;
         // The file is on the disk already; that its name is too is no reason to fail.
-        #[cfg(unix)]
         let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     }

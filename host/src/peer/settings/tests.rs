@@ -263,29 +263,20 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
 
 #[test]
 fn saved_in_one_step_with_the_rights_that_it_had() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.ini");
     fs::write(&path, J).unwrap();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        symlink("peers.ini", folder.path().join("link.ini")).unwrap();
-    }
-    #[cfg(not(unix))]
-    fs::write(folder.path().join("link.ini"), J).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("peers.ini", folder.path().join("link.ini")).unwrap();
     let mut file = SettingsFile::read(&folder.path().join("link.ini"), Some(2)).unwrap();
     file.modify("server_port", "10999").unwrap();
     file.save().unwrap();
     let again = SettingsFile::read(&folder.path().join("link.ini"), Some(2)).unwrap();
     assert_eq!((again.text(), again.settings().listen.port()), (file.text(), 10999));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left aside");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(fs::read_to_string(&path).unwrap(), file.text());
-    }
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(fs::read_to_string(&path).unwrap(), file.text());
     let error = SettingsFile::read(&folder.path().join("none"), None).unwrap_err().to_string();
     assert!(error.contains("none: cannot be read"), "{error}");
     fs::write(&path, [0xff; 10]).unwrap();

@@ -256,17 +256,14 @@ impl Share {
 
 /// Opens a file to read, unless it is a link or is never told.
 pub(super) fn open_in(dir: &Dir, name: &str) -> io::Result<File> {
+    use cap_std::fs::OpenOptionsExt;
     if !is_told(name) {
         return Err(io::ErrorKind::NotFound.into());
     }
     let mut options = OpenOptions::new();
     options.read(true).follow(FollowSymlinks::No);
-    #[cfg(unix)]
-    {
-        // Somebody may have put a pipe there: opening must not wait for its other end.
-        use cap_std::fs::OpenOptionsExt;
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
+    // Somebody may have put a pipe there: opening must not wait for its other end.
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     let file = dir.open_with(name, &options)?;
     if file.metadata()?.is_file() { Ok(file.into_std()) } else { Err(io::ErrorKind::NotFound.into()) }
 }

@@ -49,7 +49,6 @@ fn what_comes_is_found_by_the_next_question_and_what_goes_is_not() {
 }
 
 #[test]
-#[cfg(unix)]
 fn nothing_outside_of_the_share_and_nothing_unfinished() {
     use std::os::unix::fs::symlink;
     let outside = tempfile::tempdir().unwrap();
@@ -93,7 +92,6 @@ fn looking_computes_no_digest() {
 }
 
 #[test]
-#[cfg(unix)]
 fn what_killed_unpackings_left_is_removed_after_a_day() {
     let (folder, share) = share();
     let (old, new) = (part_name(), part_name());

@@ -239,7 +239,6 @@ impl Shared {
 
 /// The terminal stands still: throws away what it has not taken yet, so that whoever writes can end.
 fn discard() {
-    #[cfg(unix)]
     let _ = rustix::termios::tcflush(io::stdout(), rustix::termios::QueueSelector::OFlush);
     // This alone, which does not wait for the terminal, wakes up who writes to it.
     let _ = terminal::disable_raw_mode();
