@@ -1,174 +1,22 @@
 //! `feige get`, `put` and the other commands at a server, against `feige serve`, as somebody would use them.
 #![cfg(target_os = "linux")]
 
+mod shell;
+mod site;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use feige_tests::or_skip;
 use feige_tests::program::{Program, SOON, command};
-use feige_tests::terminal::Terminal;
-use serde_json::Value;
 use tempfile::TempDir;
 
-/// A server, and a home for its clients.
-struct Site {
-    home: TempDir,
-    server: Program,
-    addr: String,
-}
-
-impl Site {
-    /// Serves `srv` in the home to guests who may write.
-    fn open() -> Self {
-        Self::with(&["--guest", "write"])
-    }
-
-    fn with(options: &[&str]) -> Self {
-        let home = TempDir::new().expect("a folder");
-        fs::create_dir(home.path().join("srv")).expect("a folder");
-        let (server, addr) = serve(&home, "127.0.0.1:0", options);
-        Self { home, server, addr }
-    }
-
-    /// Kills the server as it is, and starts it again at the same port.
-    fn restart(&mut self) {
-        self.server.kill();
-        self.server = serve(&self.home, &self.addr, &["--guest", "write"]).0;
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("feige://{}/{path}", self.addr)
-    }
-
-    fn there(&self, path: &str) -> PathBuf {
-        self.home.path().join("srv").join(path)
-    }
-
-    fn here(&self, path: &str) -> PathBuf {
-        self.home.path().join(path)
-    }
-
-    fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
-        command(&self.home, words)
-    }
-
-    /// Runs `feige` to its end.
-    fn run<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Ran {
-        Ran::of(&self.command(words).stdin(Stdio::null()).output().expect("runs"))
-    }
-}
-
-fn serve(home: &TempDir, at: &str, options: &[&str]) -> (Program, String) {
-    let words = ["--json", "serve", "srv", "--listen", at].into_iter().chain(options.iter().copied());
-    let mut server = Program::start(home, words);
-    let addr = server.event("ready")["addr"].as_str().expect("an address").to_owned();
-    (server, addr)
-}
-
-/// How a command ended, and what it printed.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: &Output) -> Self {
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-
-    #[track_caller]
-    fn ends(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-
-    /// Says this on standard error, in one line.
-    #[track_caller]
-    fn says(&self, text: &str) -> &Self {
-        assert!(self.err.lines().any(|line| line.starts_with("feige: ") && line.contains(text)), "{text:?}: {self:#?}");
-        self
-    }
-
-    fn events(&self) -> Vec<Value> {
-        self.out
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}: {self:#?}")))
-            .collect()
-    }
-}
-
-/// Octets that do not repeat.
-fn contents(size: usize) -> Vec<u8> {
-    let mut state = size as u64 | 1 << 40;
-    let mut octets = Vec::with_capacity(size + 8);
-    while octets.len() < size {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        octets.extend_from_slice(&state.to_le_bytes());
-    }
-    octets.truncate(size);
-    octets
-}
-
-fn write(path: &Path, octets: &[u8]) {
-    fs::create_dir_all(path.parent().expect("a folder")).expect("room");
-    fs::write(path, octets).expect("room");
-}
-
-/// Every file below a folder that has its name, folders with nothing as `None`.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    fn walk(top: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
-        let entries: Vec<_> = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable")).collect();
-        if entries.is_empty() {
-            found.insert(folder.strip_prefix(top).expect("below").to_owned(), None);
-        }
-        for entry in entries {
-            let path = entry.path();
-            // What a killed server left of small files is swept later.
-            if path.extension().is_some_and(|extension| extension.as_encoded_bytes().starts_with(b"feige-")) {
-                continue;
-            }
-            if path.is_dir() {
-                walk(top, &path, found);
-            } else {
-                found.insert(path.strip_prefix(top).expect("below").to_owned(), fs::read(&path).ok());
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(folder, folder, &mut found);
-    found
-}
-
-/// Makes a tree with files of all sizes, deep folders, an empty one, and names outside ASCII.
-fn plant(folder: &Path) {
-    for size in [0, 1, 100, 4096, 65_535, 65_536, 65_537, 1_000_000, 3_000_000] {
-        write(&folder.join(format!("{size}.bin")), &contents(size));
-    }
-    for number in 0..300 {
-        write(&folder.join("many").join(format!("{number}")), &contents(number * 7));
-    }
-    write(&folder.join("a/b/c/d/e/深.txt"), b"deep");
-    write(&folder.join("飞鸽 传书.txt"), b"names");
-    fs::create_dir_all(folder.join("empty/inner")).expect("room");
-}
-
-fn size_of_parts(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable"));
-    let parts = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".feige-part"));
-    parts.map(|part| part.metadata().map_or(0, |metadata| metadata.len())).sum()
-}
+use site::{Ran, Site, contents, plant, serve, size_of_parts, tree, wait_for_parts, write};
 
 #[test]
 fn a_file_goes_there_and_back() {
@@ -383,14 +231,6 @@ fn files_are_shown_listed_and_moved() {
     assert_eq!(tree(&site.there("")), BTreeMap::from([(PathBuf::new(), None)]));
 }
 
-/// Waits until so many octets of parts lie in `folder`, or `done` exists.
-fn wait_for_parts(folder: &Path, octets: u64, done: &Path) {
-    let end = Instant::now() + SOON;
-    while size_of_parts(folder) < octets && !done.exists() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// What broke off goes on where it was: by itself when the server was killed, with the next command when the client was.
 #[test]
 fn transfers_go_on_after_either_side_was_killed() {
@@ -486,86 +326,6 @@ fn ctrl_c_keeps_what_came() {
     site.server.kill();
     let ended = client.end(SOON);
     assert!(matches!(ended.code, Some(3 | 5)), "{}", ended.said);
-}
-
-fn shell(site: &Site, lines: &str) -> Ran {
-    let url = site.url("");
-    let mut child = site
-        .command(["shell", &url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("runs");
-    child.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("read");
-    Ran::of(&child.wait_with_output().expect("ends"))
-}
-
-#[test]
-fn the_shell_obeys_a_script_until_something_fails() {
-    let site = Site::open();
-    write(&site.here("my file"), b"mine\n");
-    let ran = shell(
-        &site,
-        "mkdir -p in/box\ncd in\nput 'my file' -o box/\ncd box\npwd\nls\ncat my\\ file\nsum 'my file'\nmv 'my file' ../f\n\
-         get ../f -o got\ncd ..\nrmdir box\nrm f\ncd /\nls in\nexit\nls nowhere\n",
-    );
-    ran.ends(0);
-    assert!(ran.out.contains("/in/box\nmy file\nmine\n"), "{ran:?}");
-    assert_eq!(fs::read(site.here("got")).ok().as_deref(), Some(&b"mine\n"[..]));
-    assert_eq!(tree(&site.there("")), BTreeMap::from([(PathBuf::from("in"), None)]));
-    let ran = shell(&site, "cd nowhere\nmkdir never\n");
-    ran.ends(1).says("nowhere");
-    shell(&site, "dance\nmkdir never\n").ends(2);
-    shell(&site, "cd 'in\nmkdir never\n").ends(2);
-    assert!(!site.there("never").exists());
-}
-
-#[test]
-fn the_shell_ends_when_told_to_although_it_waits_for_a_line() {
-    let site = Site::open();
-    let started = || {
-        let mut shell = Program::listening(&site.home, ["--json", "shell", &site.url("")]);
-        shell.tell("df");
-        shell.event("space");
-        // Until it reads the next line.
-        std::thread::sleep(Duration::from_millis(100));
-        shell
-    };
-    started().terminate();
-    let shell = started();
-    shell.interrupt();
-    assert_eq!(shell.end(SOON).code, Some(130));
-}
-
-#[test]
-fn the_shell_has_a_prompt_completion_and_history() {
-    let mut site = Site::open();
-    write(&site.there("photos/summer 2026/sea.txt"), b"blue\n");
-    let url = site.url("");
-    let Some(terminal) = or_skip(Terminal::start(&site.home, ["shell", &url], (100, 30))) else { return };
-    terminal.shows(&["feige:/>"]);
-    terminal.press(&["c", "d", "Space", "p", "h", "Tab", "s", "u", "Tab", "Enter"]);
-    terminal.shows(&["feige:/photos/summer 2026>"]);
-    terminal.press(&["c", "a", "t", "Space", "s", "e", "Tab", "Enter"]);
-    terminal.shows(&["blue"]);
-    terminal.enter("get nothing");
-    terminal.shows(&["no such file"]);
-    // The connection is made again.
-    site.restart();
-    terminal.enter("pwd");
-    terminal.enter("ls ..");
-    terminal.shows(&["summer 2026/"]);
-    terminal.press(&["C-c"]);
-    terminal.enter("df");
-    terminal.shows(&["used"]);
-    terminal.enter("exit");
-    terminal.shows(&["ended with 0"]);
-    drop(terminal);
-    let Some(terminal) = or_skip(Terminal::start(&site.home, ["shell", &url], (100, 30))) else { return };
-    terminal.shows(&["feige:/>"]);
-    terminal.press(&["Up", "Up", "Enter"]);
-    terminal.shows(&["used"]);
 }
 
 /// A Feige server speaks the classic dialects too, so both ends are tried with each other here; `classic.rs` tries the
