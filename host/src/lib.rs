@@ -17,6 +17,7 @@
 //! | [`digest`] | MD5 of blocks side by side, and of whole files |
 //! | [`engine`] | the one thread that owns node and sockets |
 //! | [`ui`] | what the user sees |
+//! | `harmless` | text on its way to people |
 //! | `stdout` | standard output, and what it means if it takes nothing |
 //! | [`store`] | files and folders on disk: received safely, offered safely |
 //! | [`peer`] | flooded search: share, settings, and how classic peers are spoken to |
@@ -40,6 +41,7 @@ pub mod decode;
 pub mod digest;
 pub mod engine;
 pub mod exit;
+mod harmless;
 pub mod home;
 pub mod net;
 pub mod peer;

@@ -35,6 +35,23 @@ fn ends(ended: &Ended, code: i32, text: &str) {
     );
 }
 
+/// What a command says goes to a terminal as a whole: no part of it commands one, whoever chose the names.
+#[test]
+fn a_name_on_this_side_commands_no_terminal_either() {
+    let served = serving();
+    let folder = served.home.path().join("a\x1b[2Jb");
+    fs::create_dir(&folder).expect("room");
+    fs::write(folder.join("file"), b"x").expect("room");
+    std::os::unix::fs::symlink("file", folder.join("link")).expect("room");
+    let put = feige(&served, &["-v", "put", "-r", "a\x1b[2Jb", &url(served.addr, "folder")]);
+    ends(&put, 0, r"a\u{1b}[2Jb/link is a link");
+    let missed = feige(&served, &["put", "a\x1b[2Jb/none", &url(served.addr, "file")]);
+    ends(&missed, 1, r"a\u{1b}[2Jb/none");
+    for ended in [put, missed] {
+        assert!(!ended.said.contains('\x1b'), "{:?}", ended.said);
+    }
+}
+
 /// proves: R-VT-40
 #[test]
 fn names_that_cannot_be_used_here_are_told_and_not_left_out_in_silence() {

@@ -188,7 +188,7 @@ pub fn ls(output: &OutputOptions, ls: &Ls) -> Result<Exit, Failure> {
     Ok(each(&ls.urls, &ls.server, &mut report, |remote, paths, report| {
         paths.iter().try_for_each(|path| {
             if several {
-                report.prefix(format_args!("/{path}:\n"));
+                report.heading(format_args!("/{path}:"));
             }
             actions::ls(remote, path, (ls.long, ls.recursive), report)
         })

@@ -89,7 +89,7 @@ pub(super) fn put(dialect: Dialect, files: &[PathBuf], url: &Url, report: &mut R
             let (size, md5) = match dialect {
                 Dialect::Salted => {
                     let said = Session::connect(client)?.upload(file, &name)?;
-                    report.borrow_mut().detail(|| format!("the server: {}", feige_core::text::Printable::line(&said)));
+                    report.borrow_mut().detail(|| format!("the server: {said}"));
                     (std::fs::metadata(file).map_or(0, |metadata| metadata.len()), None)
                 }
                 Dialect::Upload => send_upload(client, file, &name).map(|sent| (sent.size, Some(sent.md5)))?,

@@ -186,7 +186,7 @@ impl Session<'_, '_> {
                 let to = path.unwrap_or_else(|| PathBuf::from("."));
                 let gone = std::env::set_current_dir(&to).and_then(|()| std::env::current_dir());
                 match gone {
-                    Ok(here) => report.note(|| format!("here: {}", Printable::line(&here.to_string_lossy()))),
+                    Ok(here) => report.note(|| format!("here: {}", here.display())),
                     Err(error) => report.fail(&to.to_string_lossy(), &Failure::new(error.to_string())),
                 }
             }
