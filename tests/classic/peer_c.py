@@ -33,6 +33,11 @@ NEIGHBOURS = list(zip(items("peer_addr"), map(int, items("peer_ports"))))
 wanted, hits, deaf_until = {}, {}, 0.0
 
 
+def tell(*words):
+    # One write, because two threads tell: `print` writes the end of a line by itself, and lines of both would mix.
+    os.write(1, (" ".join(map(str, words)) + "\n").encode("utf-8"))
+
+
 def say(to, text):
     conn = socket.socket()
     try:
@@ -72,7 +77,7 @@ def serve(conn):
             for neighbour in NEIGHBOURS:
                 say(neighbour, " ".join(words[:-1] + [str(ttl - 1)]))
     elif words[0] == "found" and len(words) == 5:
-        print(" ".join(words), flush=True)
+        tell(" ".join(words))
         hits.setdefault(words[1], (words[3], int(words[4])))
         if words[1] in wanted:
             wanted[words[1]].set()
@@ -140,15 +145,15 @@ def get(name):
         if not event.wait(float(os.environ.get("PATIENCE", "5"))):
             raise TimeoutError("nobody has it")
         download(name, hits[name])
-        print("got", name, flush=True)
+        tell("got", name)
         return True
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        print("failed", name, error, flush=True)
+        tell("failed", name, error)
         return False
 
 
 listen()
-print("ready", flush=True)
+tell("ready")
 if sys.argv[2:]:
     sys.exit(0 if all([get(name) for name in sys.argv[2:]]) else 1)
 for line in sys.stdin:

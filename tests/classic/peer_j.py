@@ -28,6 +28,11 @@ NEIGHBOURS = [(config[f"Peer-{n}"]["ip_addr"], int(config[f"Peer-{n}"]["server_p
 wanted, hits, lock = {}, {}, threading.Lock()
 
 
+def tell(*words):
+    # One write, because two threads tell: `print` writes the end of a line by itself, and lines of both would mix.
+    os.write(1, (" ".join(map(str, words)) + "\n").encode("utf-8"))
+
+
 def say(to, text):
     conn = socket.socket()
     try:
@@ -98,7 +103,7 @@ def hear(conn):
     except OSError:
         return
     if words[0] == "found" and len(words) == 6:
-        print(" ".join(words), flush=True)
+        tell(" ".join(words))
         with lock:
             hits.setdefault(words[1], (words[4], int(words[5])))
             if words[1] in wanted:
@@ -139,16 +144,16 @@ def get(name):
         if not event.wait(float(os.environ.get("PATIENCE", "5"))):
             raise TimeoutError("nobody has it")
         download(name, hits[name])
-        print("got", name, flush=True)
+        tell("got", name)
         return True
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        print("failed", name, error, flush=True)
+        tell("failed", name, error)
         return False
 
 
 listen(PORT, serve)
 listen(SEEKER, hear)
-print("ready", flush=True)
+tell("ready")
 if sys.argv[3:]:
     sys.exit(0 if all([get(name) for name in sys.argv[3:]]) else 1)
 for line in sys.stdin:

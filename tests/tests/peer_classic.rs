@@ -178,7 +178,7 @@ impl Classic {
                 asked += 1;
                 let line = loop {
                     let line = self.line();
-                    if line.is_empty() || line.starts_with("failed") || line == format!("got {name}") {
+                    if line.starts_with("failed") || line == format!("got {name}") {
                         break line;
                     }
                 };
