@@ -11,12 +11,12 @@ use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 use feige_core::node::{Identity, Names};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{PORT, PacketNo};
-use feige_digest::Lanes;
 use feige_sim::agent::{Agent, Config, EXTRA_SOCKETS, Room, Sockets, WHOLE_RUN};
 use feige_sim::sim::{Conditions, Weather};
 use feige_sim::store::RamStore;
 use smoltcp::phy::{PcapMode, PcapWriter};
 
+use crate::hashing::Hashing;
 use crate::options::{Buffers, Options};
 use crate::{report, tap};
 
@@ -94,7 +94,7 @@ fn with_buffers<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const
         store,
         room.prepare(now(), identity, first, seed),
         sockets,
-        Lanes::new(),
+        Hashing::default(),
     );
     // It listens from the first turn on, not before.
     agent.poll(now(), &mut device, &mut |event| report::event(&event, options.json));
@@ -146,7 +146,7 @@ pub(crate) fn memory(options: &Options) {
 
 fn table<const SLOTS: usize, const SOCKETS: usize, const RX: usize, const TX: usize, const RUN: usize>(disk: usize) {
     use std::mem::size_of;
-    type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS, GUESTS, LINKS, Lanes>;
+    type Device<'a, const SLOTS: usize> = Agent<'a, RamStore<'a, FILES>, MEMBERS, SLOTS, GUESTS, LINKS, Hashing>;
     let rows = [
         ("agent: offers, sessions, files", size_of::<Device<'_, SLOTS>>()),
         ("  of this, the table of files", size_of::<RamStore<'_, FILES>>()),

@@ -4,6 +4,7 @@
 //! clock of the system, and as much bad weather as is asked for.
 
 mod device;
+mod hashing;
 mod options;
 mod report;
 mod tap;

@@ -3,7 +3,7 @@
 use feige_core::digest::{Digest, Hasher, Running, Scalar};
 
 /// What computes MD5 on a board: its processor, one octet after the other ([`Scalar`]), or something faster, as an
-/// accelerator or the wide registers of a desktop (`feige_digest::Lanes`).
+/// accelerator or the wide registers of a desktop.
 ///
 /// As a [`Hasher`] it computes the digests of the blocks of the verified transfer, of several at once if the buffers hold
 /// a run of sixteen; and here that of a whole file while it is fetched.
@@ -26,19 +26,6 @@ impl Md5 for Scalar {
     }
 
     fn finish(&mut self, running: Running) -> Digest {
-        running.finish()
-    }
-}
-
-#[cfg(feature = "tap")]
-impl Md5 for feige_digest::Lanes {
-    type Running = feige_digest::Stream;
-
-    fn update(&mut self, running: &mut feige_digest::Stream, octets: &[u8]) {
-        running.update(octets);
-    }
-
-    fn finish(&mut self, running: feige_digest::Stream) -> Digest {
         running.finish()
     }
 }
