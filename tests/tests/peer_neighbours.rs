@@ -87,7 +87,7 @@ fn who_names_itself_is_told_so_once() {
 #[test]
 fn a_feige_is_not_taken_for_a_classic_program() {
     let mut victim = Victim::start(&[]);
-    assert_eq!(say(&victim.at, &[b"hello"]), b"");
+    assert_eq!(say(&victim.at, &[b"feige"]), b"");
     assert!(victim.complaints().is_empty());
     // Its links are all taken: whoever comes then has no answer, and asks.
     let taken: Vec<_> = (0..31).map(|number| victim.link(100 + number)).collect();

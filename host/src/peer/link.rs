@@ -47,7 +47,7 @@ const AGAIN_MOST: Duration = Duration::from_secs(30);
 const OURSELVES: Duration = Duration::from_secs(3);
 
 /// What no program has a command for: a classic one refuses it in its own words, a Feige does not answer it (R-FL-76).
-pub(super) const WHO: &str = "hello";
+pub(super) const WHO: &str = "feige";
 
 /// A thread that moves octets calls nothing deep.
 const STACK: usize = 128 << 10;
