@@ -389,9 +389,10 @@ impl<const QUERIES: usize, const LINKS: usize, const SLOTS: usize> Flood<QUERIES
         }
         let free = self.slots.iter().filter(|slot| slot.is_none()).count();
         // Between half as long and one and a half times as long as usual.
-        let usual = u64::from(u32::try_from(self.settings.hold.as_millis()).unwrap_or(u32::MAX));
-        let time = usual.saturating_mul((self.random.next() >> 32).saturating_add(1 << 31)) >> 32;
-        let due = if free > 1 { now + Duration::from_millis(time) } else { now };
+        let usual = u64::try_from(self.settings.hold.as_millis()).unwrap_or(0);
+        let jitter = self.random.next().checked_rem(usual.saturating_add(1)).unwrap_or(0);
+        let time = Duration::from_millis((usual / 2).saturating_add(jitter));
+        let due = if free > 1 { now + time } else { now };
         // With no slot at all the caller did not poll: the query is lost, as on a bad link.
         if let Some(place) = self.slots.iter_mut().find(|slot| slot.is_none()) {
             *place = Slot::query(Job::Hold, at, due, id, hops, what);
