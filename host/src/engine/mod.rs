@@ -467,7 +467,7 @@ fn system(what: &str, error: &io::Error) -> Failure {
     Failure::new(format!("the system does not let us {what}: {error}"))
 }
 
-/// The sockets of both kinds on one port: the port that is asked for, or, if `strict` is not, any free one.
+/// The sockets of both kinds on one port: the port that is asked for, or any free one if that is 0 or `strict` is not.
 fn open(options: &NetworkOptions, strict: bool) -> Result<(UdpSocket, TcpListener, SocketAddrV4), Failure> {
     let wanted = SocketAddrV4::new(options.bind, options.port);
     let error = match both(wanted) {
@@ -477,7 +477,7 @@ fn open(options: &NetworkOptions, strict: bool) -> Result<(UdpSocket, TcpListene
     if error.kind() != io::ErrorKind::AddrInUse {
         return Err(Failure::new(format!("cannot use {wanted}: {error}")));
     }
-    if strict {
+    if strict && options.port != 0 {
         let message = format!(
             "port {} is taken by another program, perhaps another `feige listen` or an IP Messenger; \
              end that one, or choose a port with --port or an address with --bind",
@@ -485,7 +485,7 @@ fn open(options: &NetworkOptions, strict: bool) -> Result<(UdpSocket, TcpListene
         );
         return Err(Failure::new(message));
     }
-    // Another Feige has the port. Which free UDP port is also free for TCP shows only when it is tried.
+    // Another Feige has the port, or it is left to us. Which free UDP port is also free for TCP shows only when tried.
     let mut last = error;
     for _ in 0..16 {
         match both(SocketAddrV4::new(options.bind, 0)) {
@@ -555,4 +555,35 @@ fn names(options: &NetworkOptions, legacy: Charset) -> (Names, Names) {
 fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        network: NetworkOptions,
+    }
+
+    /// The system gives a port of UDP, which another program may have for TCP.
+    #[test]
+    fn a_port_that_is_left_to_us_is_free_for_both() {
+        let Line { network } = Line::parse_from(["feige", "--bind", "127.0.0.1", "--port", "0"]);
+        let taken: Vec<_> = (0..400).map_while(|_| std::net::TcpListener::bind((network.bind, 0)).ok()).collect();
+        for _ in 0..400 {
+            let (_, _, local) = open(&network, true).unwrap_or_else(|failure| panic!("{}", failure.message));
+            assert_ne!(local.port(), 0);
+        }
+        let Line { network } = Line::parse_from(["feige", "--bind", "127.0.0.1", "--port", &port(&taken[0])]);
+        let Err(failure) = open(&network, true) else { panic!("it was taken") };
+        assert!(failure.message.contains("is taken by another program"), "{}", failure.message);
+    }
+
+    fn port(listener: &std::net::TcpListener) -> String {
+        listener.local_addr().unwrap().port().to_string()
+    }
 }
