@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use feige_core::digest::Digest;
-use feige_core::wire::transfer::{Put, Reply, Request};
+use feige_core::wire::transfer::{ErrorCode, Put, Reply, Request};
 use feige_tests::program::{LATE, Program, SOON, run};
 use feige_tests::road::Road;
 use feige_tests::served::Served;
@@ -87,6 +87,13 @@ fn a_client_stays_as_long_as_the_server_hashes_what_it_has() {
         let heard = caller.try_hear().expect("a sign of life");
         assert_eq!(heard.reply(), Reply::Working);
     }
+    // What cannot be stored in the end is refused at once, and not hashed first.
+    leave(&served.path(""), "taken");
+    fs::write(served.path("taken"), "another").expect("written");
+    let taken = Put { replace: false, ..large("taken") };
+    other.say(&Request::Put(taken));
+    let heard = other.try_hear().expect("an answer");
+    assert!(matches!(heard.reply(), Reply::Error { code: ErrorCode::Exists, .. }), "{heard:?}");
     // Others are served as ever: all of that took no longer than the signs of life have to.
     assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     // Who goes without a word resets the connection, and that is noticed at the next sign of life.

@@ -234,6 +234,15 @@ impl Home {
         })
     }
 
+    /// Whether a file of that name would be received, as far as the name is concerned.
+    ///
+    /// # Errors
+    /// [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder), [`NotFound`](ErrorCode::NotFound) if the folder
+    /// is not there, and what the system says.
+    pub fn admits(&self, path: Path<'_>, replace: bool) -> Result<(), HomeError> {
+        self.within(RECEIVE, path, |folder, name| self.is_free(folder, path, name, replace).map(drop))
+    }
+
     /// What an earlier attempt to receive a file left, if it left anything.
     ///
     /// # Errors

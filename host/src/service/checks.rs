@@ -11,7 +11,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use feige_core::wire::transfer::Path;
+use feige_core::wire::transfer::{ErrorCode, Path};
 
 use super::MOMENT;
 use crate::home::{Check, Earlier, Home, HomeError};
@@ -79,9 +79,17 @@ impl Checks {
                 }
                 Waits::ForTurn | Waits::No => {}
             }
-            // Somebody may be hashing it, who then has it for himself.
-            if !home.glance(path)?.is_some_and(|earlier| suits(&earlier) && earlier.doubted > 0) {
-                return Ok(Left::Known(home.earlier(path)?.filter(&suits)));
+            let left = match home.earlier(path) {
+                // Somebody may be hashing it, who then has it for himself.
+                Err(error) if error.code == ErrorCode::Busy => match home.glance(path)?.filter(is_doubted) {
+                    None => return Err(error),
+                    doubted => doubted,
+                },
+                left => left?,
+            };
+            let left = left.filter(&suits);
+            if !left.as_ref().is_some_and(is_doubted) {
+                return Ok(Left::Known(left));
             }
             *waits = self.begin(home, path)?;
             // A part that is not large need not be looked for again.
@@ -116,6 +124,11 @@ impl Checks {
     }
 }
 
+/// Whether some of it has to be hashed before it is of use.
+const fn is_doubted(earlier: &Earlier) -> bool {
+    earlier.doubted > 0
+}
+
 impl UnderWay {
     /// The check, if it is of this part and not over.
     fn of(&self, home: &Arc<Home>, path: Path<'_>) -> Option<Arc<Check>> {
@@ -132,7 +145,6 @@ mod tests {
     use std::fs::{self, File};
 
     use feige_core::digest::Digest;
-    use feige_core::wire::transfer::ErrorCode;
 
     /// Octets of a block, which are all zeros.
     const LEN: usize = 1 << 20;

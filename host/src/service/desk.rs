@@ -358,6 +358,8 @@ impl Desk {
         let path = parse(put.path)?;
         let mut block = if put.inline { put.block } else { put.block.clamp(12, self.block) };
         if put.size > SMALL {
+            // Not only after a large part has been hashed in vain.
+            home.admits(path, put.replace)?;
             let is_same = |earlier: &Earlier| (earlier.stamp, earlier.size) == (put.stamp, put.size);
             match self.service.checks.left(&mut self.waits, &home, path, is_same)? {
                 Left::Known(Some(earlier)) => block = earlier.block,
