@@ -206,14 +206,12 @@ mod tests {
     /// What the processor of this test has.
     fn levels() -> Vec<Level> {
         let best = Level::new();
-        let mut levels = vec![best];
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        levels.extend(
-            [best.as_sse2().map(Level::Sse2), best.as_sse4_2().map(Level::Sse4_2), best.as_avx2().map(Level::Avx2)]
-                .into_iter()
-                .flatten(),
-        );
-        levels
+        let lesser =
+            [best.as_sse2().map(Level::Sse2), best.as_sse4_2().map(Level::Sse4_2), best.as_avx2().map(Level::Avx2)];
+        #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+        let lesser: [Option<Level>; 0] = [];
+        [best].into_iter().chain(lesser.into_iter().flatten()).collect()
     }
 
     fn check(lengths: &[usize]) {
