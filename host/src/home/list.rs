@@ -57,6 +57,8 @@ pub struct Listing {
     path: String,
     entries: Entries,
     cursor: u64,
+    /// This folder and those above it, up to the home: what the system calls them. Known when a link leads to a folder.
+    way: Option<Vec<(u64, u64)>>,
 }
 
 impl Home {
@@ -92,7 +94,7 @@ impl Home {
         let failed = |error| HomeError::io(LIST, path.as_str(), &error);
         let folder = self.folder(path).map_err(failed)?;
         let entries = Entries::of(&folder.dir).map_err(failed)?;
-        Ok(Listing { home: Arc::clone(self), folder, path: path.as_str().to_owned(), entries, cursor: 0 })
+        Ok(Listing { home: Arc::clone(self), folder, path: path.as_str().to_owned(), entries, cursor: 0, way: None })
     }
 
     /// What a link points to, if that is in the home.
@@ -120,9 +122,9 @@ impl Listing {
     }
 
     /// What users see of an entry; `None` if it is none of theirs: parts, pipes and devices, links that lead out of the
-    /// home, and what is gone already. What has a name that nobody could ask for is seen, lest somebody takes what he got
-    /// for all there is (R-VT-40).
-    fn item(&self, entry: &DirEntry) -> Option<Item> {
+    /// home or back to a folder on the way here, and what is gone already. What has a name that nobody could ask for is
+    /// seen, lest somebody takes what he got for all there is (R-VT-40).
+    fn item(&mut self, entry: &DirEntry) -> Option<Item> {
         let octets = entry.file_name().to_bytes();
         let name = spelled(octets);
         if reserved::is_reserved(&name) || sys::kind(entry) == Some(Kind::Other) {
@@ -131,8 +133,21 @@ impl Listing {
         let mut facts = Facts::look_raw(&self.folder.dir, entry.file_name()).ok()?;
         if facts.kind == Kind::Link {
             facts = self.home.look_through(LocalPath::new(&self.path).join(OsStr::from_bytes(octets))).ok()?;
+            // Two such links in one folder would make a thousand million folders of it, as deep as paths may be.
+            if facts.kind == Kind::Folder && self.way().contains(&(facts.device, facts.inode)) {
+                return None;
+            }
         }
         Item::new(&name, &facts)
+    }
+
+    fn way(&mut self) -> &[(u64, u64)] {
+        self.way.get_or_insert_with(|| {
+            let folders = LocalPath::new(&self.path).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+            let above = folders.filter_map(|folder| self.home.look_through(folder).ok());
+            let home = self.home.dir.dir_metadata().ok().map(|home| Facts::of_metadata(&home));
+            above.chain(home).map(|facts| (facts.device, facts.inode)).collect()
+        })
     }
 }
 

@@ -85,6 +85,34 @@ fn a_link_is_replaced_or_removed_itself() {
     assert_untouched(&folder);
 }
 
+/// However links lead around, going through folders comes to an end.
+///
+/// proves: R-VT-40
+#[test]
+fn no_link_leads_back() {
+    let (folder, home) = with_links();
+    let inside = folder.path().join("home");
+    fs::create_dir_all(inside.join("round/a")).unwrap();
+    fs::create_dir_all(inside.join("round/b")).unwrap();
+    for (target, link) in [
+        (".", "round/itself"),
+        (".", "round/again"),
+        ("..", "round/home"),
+        ("../b", "round/a/to-b"),
+        ("../a", "round/b/to-a"),
+        ("../../sub", "round/a/sub"),
+    ] {
+        symlink(target, inside.join(link)).unwrap();
+    }
+    assert_eq!(listed(&home, "round"), ["a", "b"]);
+    assert_eq!(listed(&home, "round/a"), ["sub", "to-b"]);
+    assert_eq!(listed(&home, "round/a/to-b"), [""; 0], "it would lead to a again");
+    assert_eq!(listed(&home, "round/b/to-a"), ["sub"]);
+    // What is asked for by name is there all the same.
+    assert_eq!(listed(&home, "round/itself"), ["a", "b"]);
+    assert_eq!(home.stat(path("round/home")).unwrap().kind, EntryKind::Folder);
+}
+
 #[test]
 fn what_links_show_inside_of_the_home_is_shown() {
     let (_folder, home) = with_links();
