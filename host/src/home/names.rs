@@ -68,7 +68,8 @@ impl Home {
         Ok(())
     }
 
-    /// Removes a file; of a link, the link.
+    /// Removes a file; of a link, the link. What an unfinished upload left of a file of that name goes with it, or alone:
+    /// its user does not see it, but it counts against his quota.
     ///
     /// # Errors
     /// [`NotFound`](ErrorCode::NotFound), [`IsAFolder`](ErrorCode::IsAFolder), and what the system says.
@@ -78,12 +79,16 @@ impl Home {
         let failed = |error| HomeError::io(REMOVE, path.as_str(), &error);
         self.within(REMOVE, path, |folder, name| {
             let _names = lock(&self.names);
-            let facts = Facts::look(&folder.dir, name).map_err(failed)?;
+            let facts = match Facts::look(&folder.dir, name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.drop_part(folder, name) => return Ok(()),
+                facts => facts.map_err(failed)?,
+            };
             if facts.kind == Kind::Folder {
                 let reason = "it is a folder; remove it as one";
                 return Err(HomeError::about(ErrorCode::IsAFolder, REMOVE, path.as_str(), reason));
             }
             sys::remove(&folder.dir, name).map_err(failed)?;
+            self.drop_part(folder, name);
             match (facts.kind, books) {
                 (Kind::File, Some(ledger)) => ledger.removed(facts.size),
                 // It may have led to a folder.
@@ -92,6 +97,15 @@ impl Home {
             }
             Ok(())
         })
+    }
+
+    /// Removes what an unfinished upload left of a file, unless it goes on just now; tells whether it did.
+    pub(super) fn drop_part(&self, folder: &Folder, name: &str) -> bool {
+        let Some(octets) = survey::drop_part(&folder.dir, name) else { return false };
+        if let Some(ledger) = self.books() {
+            ledger.removed(octets);
+        }
+        true
     }
 
     /// Renames or moves a file or folder within the home. With `replace`, a file of the new name is replaced; a folder

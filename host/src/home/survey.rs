@@ -222,6 +222,13 @@ pub(super) fn clear(dir: &Dir, mut gone: impl FnMut(u64)) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what an earlier attempt left of the file `name`, unless somebody is at it; returns how many octets that were.
+pub(super) fn drop_part(dir: &Dir, name: &str) -> Option<u64> {
+    let part = part_name(name);
+    let facts = Facts::look_for(dir, &part).ok()?.filter(|facts| facts.kind == Kind::File)?;
+    sweep(dir, &part, &facts, Duration::ZERO).is_ok_and(|gone| gone).then_some(facts.size)
+}
+
 fn is_older(facts: &Facts, than: Duration) -> bool {
     let changed = Duration::from_nanos(u64::try_from(facts.changed).unwrap_or(0));
     let age = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(changed);

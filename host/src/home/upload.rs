@@ -309,6 +309,10 @@ impl Home {
 
 impl Slot {
     fn begin_small(&mut self, arriving: &Arriving) -> Result<(), HomeError> {
+        if !arriving.fresh {
+            // Of a large file that was to have the name. Nobody would see it, and nobody continue it.
+            self.home.drop_part(&self.folder, self.name());
+        }
         self.home.spend_small(&self.folder.dir, &self.path, self.size)?;
         self.reserve()?;
         let mode = self.home.mode_of(arriving.mode);

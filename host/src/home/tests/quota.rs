@@ -69,6 +69,36 @@ fn parts_count_before_and_after_a_restart() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// Nobody sees what broke off, but who removes its name, or gives it to another file, has the room again.
+#[test]
+fn what_broke_off_goes_with_its_name() {
+    let (folder, home) = home(Some(10 * LEN as u64));
+    let octets = octets(8 * LEN);
+    let break_off = || {
+        let announced = Arriving { replace: true, ..arriving(8 * LEN) };
+        let mut upload = home.receive(path("x"), &announced).unwrap();
+        send(&mut upload, 0, &octets[..3 * LEN]);
+        upload
+    };
+    drop(break_off());
+    assert_eq!(books(&home), (3 * LEN as u64, 0));
+    home.remove(path("x")).unwrap();
+    assert_eq!((books(&home), names(folder.path())), ((0, 0), vec![]));
+    refused(home.remove(path("x")), ErrorCode::NotFound);
+    drop(break_off());
+    put(&home, "x", b"small").unwrap();
+    assert_eq!((books(&home), names(folder.path())), ((5, 0), vec!["x".to_owned()]));
+    drop(break_off());
+    home.remove(path("x")).unwrap();
+    assert_eq!((books(&home), names(folder.path())), ((0, 0), vec![]));
+    // Of one that goes on, nothing is taken away.
+    let upload = break_off();
+    refused(home.remove(path("x")), ErrorCode::NotFound);
+    put(&home, "x", b"small").unwrap();
+    drop(upload);
+    assert_eq!(books(&home), (3 * LEN as u64 + 5, 0));
+}
+
 #[test]
 fn a_home_that_is_too_full_takes_nothing_and_gives_everything() {
     let folder = tempfile::tempdir().unwrap();
