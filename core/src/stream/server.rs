@@ -315,7 +315,8 @@ impl Machine for Server<'_> {
             }
             Stage::Sending { at, left } => Want::Send { at, len: left },
             Stage::Closing => Want::Shutdown,
-            Stage::Draining { .. } => Want::Drain(self.buffer),
+            // A reset means that octets lie there unread.
+            Stage::Draining { .. } => Want::Read(self.buffer),
             Stage::Over => Want::Done(self.result),
         }
     }

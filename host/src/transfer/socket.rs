@@ -119,6 +119,8 @@ pub(crate) struct Socket {
     stream: TcpStream,
     /// The time limit that the system has been told.
     limit: Duration,
+    /// Nothing more will be written.
+    ending: bool,
 }
 
 impl Socket {
@@ -129,7 +131,7 @@ impl Socket {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TICK))?;
         stream.set_write_timeout(Some(TICK))?;
-        Ok(Self { stream, limit: TICK })
+        Ok(Self { stream, limit: TICK, ending: false })
     }
 
     /// Connects from the address `local` to `to` within `time`, unless cancelled.
@@ -216,13 +218,43 @@ impl Transport for Socket {
         Ok(())
     }
 
+    /// Waits before that until the peer's system has all that was written, but for a packet or two: what only lies here is
+    /// lost when this program ends, and nobody may be told that it was sent.
     fn shutdown(&mut self) -> Result<(), SocketError> {
+        if !self.ending {
+            // There is no portable way to ask what is not acknowledged. But a socket can be written to only while that
+            // takes less than its buffer, so with the smallest buffer it can be when there is hardly anything.
+            SockRef::from(&self.stream).set_send_buffer_size(1)?;
+            self.ending = true;
+        }
+        self.wait_writable()?;
         match self.stream.shutdown(Shutdown::Write) {
-            // The peer has closed already; it has, or does not want, all that was written.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(reset()),
             other => Ok(other?),
         }
     }
+}
+
+impl Socket {
+    /// Waits, for one time limit.
+    fn wait_writable(&self) -> Result<(), SocketError> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(self.limit.subsec_nanos()) };
+        let mut fds = [PollFd::new(&self.stream, PollFlags::OUT)];
+        match poll(&mut fds, Some(&limit)).map_err(io::Error::from)? {
+            0 => Err(SocketError(io::ErrorKind::TimedOut.into())),
+            _ if fds[0].revents().contains(PollFlags::ERR) => {
+                Err(self.stream.take_error()?.map_or_else(reset, SocketError))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The peer has dropped the connection.
+fn reset() -> SocketError {
+    SocketError(io::ErrorKind::ConnectionReset.into())
 }
 
 /// Whether nothing went wrong: the time of one tick is over, or a signal came.

@@ -121,6 +121,11 @@ impl Rig {
         self.events.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
+    /// What has happened, if anything has.
+    fn try_event(&self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
     fn inbox_names(&self) -> Vec<String> {
         tree(self.inbox.path()).into_keys().collect()
     }
@@ -130,6 +135,15 @@ impl Rig {
         let stream = TcpStream::connect(self.at).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
+    }
+
+    /// The same, for which the system takes only a few KiB that are not read.
+    fn connect_narrow(&self) -> TcpStream {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&SocketAddr::from(self.at).into()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.into()
     }
 }
 

@@ -123,6 +123,39 @@ fn cancelling_ends_a_connection_that_is_served_by_a_reset() {
     assert!(stream.read_to_end(&mut Vec::new()).is_err());
 }
 
+/// What fits into the buffers of both systems has left us at once, and may still come to nobody.
+#[test]
+fn a_client_that_resets_has_not_got_the_file() {
+    for taken in [0, 1000] {
+        let rig = Rig::new();
+        rig.offer_file("x", &noise(100_000));
+        let mut stream = rig.connect();
+        stream.write_all(REQUEST).unwrap();
+        stream.read_exact(&mut vec![0; taken]).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        // What it has not read makes its close a reset.
+        drop(stream);
+        assert!(matches!(rig.event(), Event::Failed { error: TransferError::Connection(_), .. }), "{taken}");
+    }
+}
+
+#[test]
+fn nothing_is_served_before_the_client_has_it() {
+    let rig = Rig::new();
+    // More than a client's system takes for a program that does not read, but less than both take together.
+    let octets = noise(300_000);
+    rig.offer_file("x", &octets);
+    let stream = rig.connect_narrow();
+    (&stream).write_all(REQUEST).unwrap();
+    thread::sleep(feige_core::stream::LINGER_TIME + Duration::from_secs(2));
+    assert!(rig.try_event().is_none(), "most of it is here still");
+    let mut got = Vec::new();
+    (&stream).read_to_end(&mut got).unwrap();
+    assert!(got == octets);
+    drop(stream);
+    assert!(matches!(rig.event(), Event::Served { .. }));
+}
+
 #[test]
 fn a_client_that_leaves_in_the_midst_is_told() {
     let rig = Rig::new();
