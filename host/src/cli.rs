@@ -362,7 +362,7 @@ pub struct Send {
     pub to: String,
     /// The text; `-`, or none without files, reads it from standard input.
     pub message: Option<String>,
-    /// Offer this file or folder; repeatable.
+    /// Offer this file or folder; repeatable. Of a folder, links and what is neither a file nor a folder stay here.
     #[arg(long = "file", short = 'f', value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
     /// Seal the message: it shows only when it is opened, and we are told.

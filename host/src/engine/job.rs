@@ -134,6 +134,8 @@ pub struct Target {
     pub files: Vec<u32>,
     /// How many were fetched.
     pub served: usize,
+    /// Something in a folder that was fetched could not be read, and is not there now.
+    pub lacking: bool,
     /// A download broke; the recipient may try again until then.
     pub broken: Option<Instant>,
     /// How it ended.
@@ -147,8 +149,9 @@ impl Target {
         self.check();
     }
 
-    /// It has the file with this id.
-    pub fn served(&mut self, id: u32) {
+    /// It has the file with this id, or the folder; `whole`: with everything that belongs to it.
+    pub fn served(&mut self, id: u32, whole: bool) {
+        self.lacking |= !whole;
         let before = self.files.len();
         self.files.retain(|&file| file != id);
         self.served += before - self.files.len();
@@ -164,7 +167,7 @@ impl Target {
 
     fn check(&mut self) {
         if self.files.is_empty() && self.exit.is_none() {
-            self.exit = Some(Exit::Done);
+            self.exit = Some(if self.lacking { Exit::Incomplete } else { Exit::Done });
         }
     }
 }
@@ -226,6 +229,7 @@ mod tests {
             delivered: false,
             files: vec![1, 2],
             served: 0,
+            lacking: false,
             broken: None,
             exit: None,
         }
@@ -261,11 +265,19 @@ mod tests {
         let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_000);
         sending.target(PacketNo(7), from).expect("the recipient").delivered();
         assert_eq!(sending.outcome(), None);
-        sending.target(PacketNo(7), from).expect("the recipient").served(1);
-        sending.target(PacketNo(7), from).expect("the recipient").served(1);
+        sending.target(PacketNo(7), from).expect("the recipient").served(1, true);
+        sending.target(PacketNo(7), from).expect("the recipient").served(1, true);
         assert_eq!(sending.outcome(), None, "one file twice is not two files");
-        sending.target(PacketNo(7), from).expect("the recipient").served(2);
+        sending.target(PacketNo(7), from).expect("the recipient").served(2, true);
         assert_eq!(sending.outcome(), Some(Exit::Done));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_all_there_is_no_success() {
+        let mut sending = sending(vec![target()]);
+        sending.targets[0].served(1, false);
+        sending.targets[0].served(2, true);
+        assert_eq!(sending.outcome(), Some(Exit::Incomplete));
     }
 
     #[test]
@@ -276,7 +288,7 @@ mod tests {
         nobody.expire(Instant::from_millis(60_000));
         assert_eq!(nobody.outcome(), Some(Exit::Nobody));
         let mut some = sending(vec![target()]);
-        some.targets[0].served(1);
+        some.targets[0].served(1, true);
         some.expire(Instant::from_millis(60_000));
         assert_eq!(some.outcome(), Some(Exit::Incomplete));
         let mut broken = sending(vec![target()]);

@@ -17,6 +17,7 @@ use super::{Engine, Mode};
 use crate::charset::Charset;
 use crate::control::{self, Request};
 use crate::exit::{Exit, Failure};
+use crate::net::interfaces;
 use crate::transfer::Share;
 use crate::ui::event::Event;
 
@@ -98,6 +99,10 @@ impl Engine {
         let who = Who::parse(&request.to, self.port);
         let warm = matches!(self.mode, Mode::Listen { .. });
         let (earliest, latest) = match &who {
+            Who::At(at) if interfaces::is_of_many(*at.ip(), &self.asked_broadcast) => {
+                let error = format!("{} is not the address of one machine; `all` sends to everybody", at.ip());
+                return Err(Failure::usage(error));
+            }
             Who::At(at) => {
                 let ascii = request.text.is_ascii() && shares.iter().all(|share| share.name().is_ascii());
                 let known = self.directory.at(*at).is_some_and(|known| known.charset().is_some());
@@ -305,6 +310,7 @@ impl Engine {
                 delivered: false,
                 files,
                 served: 0,
+                lacking: false,
                 broken: None,
                 exit: None,
             });

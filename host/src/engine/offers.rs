@@ -96,15 +96,27 @@ impl Offers {
         self.next
     }
 
-    /// Takes an offer in. Its number must be [`Self::next_index`].
+    /// Takes an offer in. Its number must be [`Self::next_index`]. When there are too many, the oldest of the machine that
+    /// has the most goes: who offers without end loses his own. If all are being downloaded, this one is not kept.
     pub fn push(&mut self, offered: Offered) {
         if self.files.len() >= Self::MOST {
-            let oldest = self.files.iter().find(|(_, offered)| matches!(offered.state, State::Open));
-            let Some((&oldest, _)) = oldest else { return };
-            self.files.remove(&oldest);
+            let Some(superfluous) = self.superfluous() else { return };
+            self.files.remove(&superfluous);
         }
         self.files.insert(offered.file.index, offered);
         self.next = self.next.wrapping_add(1).max(1);
+    }
+
+    /// The oldest open offer of the machine that has the most of them.
+    fn superfluous(&self) -> Option<u32> {
+        let is_open = |offered: &&Offered| matches!(offered.state, State::Open);
+        let mut counts = BTreeMap::<Ipv4Addr, usize>::new();
+        for offered in self.files.values().filter(is_open) {
+            *counts.entry(*offered.from.addr.ip()).or_default() += 1;
+        }
+        let (most, _) = counts.into_iter().max_by_key(|&(_, count)| count)?;
+        let theirs = |offered: &&Offered| is_open(offered) && *offered.from.addr.ip() == most;
+        self.files.values().find(theirs).map(|offered| offered.file.index)
     }
 
     /// The offer with this number.
@@ -281,5 +293,46 @@ impl Task {
         let mut progress = |progress| self.notices.tell(super::Notice::Fetching(self.index, progress));
         let result = download(&wanted, &self.inbox, self.clock, &self.cancel, &mut progress);
         self.notices.tell(super::Notice::Fetched(self.index, result));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that the machine `10.0.0.HOST` offers.
+    fn offered(offers: &Offers, host: u8) -> Offered {
+        let from = Peer {
+            user: "user".into(),
+            hostname: "host".into(),
+            nick: String::new(),
+            group: String::new(),
+            addr: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 2425),
+            version: "1".into(),
+            away: false,
+        };
+        let file = OfferedFile {
+            index: offers.next_index(),
+            id: 0,
+            name: "f".into(),
+            size: Some(1),
+            mtime: 0,
+            kind: Kind::File,
+        };
+        Offered::new(from, PacketNo(7), file, None, true, false)
+    }
+
+    #[test]
+    fn who_offers_without_end_loses_his_own() {
+        let names = Names { version: "1", utf8: Default::default(), legacy: Default::default() };
+        let mut offers = Offers::new(names, Policy::new(None), Ipv4Addr::LOCALHOST);
+        for host in [1, 2].into_iter().chain(std::iter::repeat_n(3, Offers::MOST + 500)).chain([4]) {
+            let offered = offered(&offers, host);
+            offers.push(offered);
+        }
+        let hosts: Vec<u8> = offers.files.values().map(|offered| offered.from.addr.ip().octets()[3]).collect();
+        assert_eq!(hosts.len(), Offers::MOST);
+        assert!(hosts.starts_with(&[1, 2, 3]) && hosts.ends_with(&[3, 4]), "the others have theirs still");
+        assert_eq!(offers.open().last(), Some(&(Offers::MOST as u32 + 503)), "the latest is there");
     }
 }

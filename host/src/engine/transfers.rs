@@ -109,7 +109,7 @@ impl Engine {
                     packet: fetch.packet_no.0.into(),
                     id: fetch.id,
                 };
-                self.each_target(fetch.packet_no, fetch.to, |target, _| target.served(fetch.id));
+                self.each_target(fetch.packet_no, fetch.to, |target, _| target.served(fetch.id, totals.skipped == 0));
                 self.tell(fetch.packet_no, fetch.to, &event);
             }
             Served::Failed { fetch, error } => {

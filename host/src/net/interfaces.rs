@@ -41,6 +41,19 @@ pub fn broadcast_of(bind: Ipv4Addr) -> Option<Ipv4Addr> {
     })
 }
 
+/// Whether what is sent to an address may come to many machines, this one among them, or is no address of any. `asked` are
+/// the broadcast addresses that the user named.
+#[must_use]
+pub fn is_of_many(address: Ipv4Addr, asked: &[Ipv4Addr]) -> bool {
+    address.is_broadcast()
+        || address.is_multicast()
+        || address.is_unspecified()
+        || asked.contains(&address)
+        || if_addrs::get_if_addrs().unwrap_or_default().iter().any(
+            |interface| matches!(&interface.addr, IfAddr::V4(of) if of.broadcast == Some(address) && of.ip != address),
+        )
+}
+
 /// Whether an address is one of this machine's. That the loopback network has a broadcast address is no
 /// interface's saying.
 #[must_use]
@@ -50,4 +63,23 @@ pub fn is_local(address: Ipv4Addr) -> bool {
             .unwrap_or_default()
             .iter()
             .any(|interface| interface.ip() == std::net::IpAddr::V4(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_many_are_known() {
+        let asked = [Ipv4Addr::new(10, 9, 8, 255)];
+        for many in ["255.255.255.255", "0.0.0.0", "224.0.0.1", "10.9.8.255"] {
+            assert!(is_of_many(many.parse().unwrap(), &asked), "{many}");
+        }
+        for one in ["127.0.0.1", "10.9.8.254"] {
+            assert!(!is_of_many(one.parse().unwrap(), &asked), "{one}");
+        }
+        for many in broadcast_targets(&[], Ipv4Addr::UNSPECIFIED) {
+            assert!(is_of_many(many, &[]), "{many}");
+        }
+    }
 }

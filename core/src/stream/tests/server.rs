@@ -242,7 +242,6 @@ fn headers_are_not_split() {
             }
             Want::Send { len, .. } => server.done(now, len),
             Want::Shutdown => server.done(now, 0),
-            Want::Read(_) => server.done(now, 0),
             Want::Done(result) => {
                 assert!(matches!(result, Ok(Outcome::Complete(_))));
                 break;
