@@ -11,6 +11,9 @@ use feige_core::wire::ipmsg::{Client, Header, Label, Options};
 use crate::charset::{Charset, Policy};
 use crate::ui::event::Peer;
 
+/// Octets of a name that are kept: several times what the programs of the family take.
+const LONGEST_NAME: usize = 255;
+
 /// What is known of a member beyond the node's record.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -52,6 +55,11 @@ pub enum Match {
     Several(Vec<String>),
 }
 
+/// A name as it is kept and shown, which is told with everything that its owner does: not as long as a datagram may be.
+pub(super) fn name_of(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST_NAME)].to_owned()
+}
+
 impl Directory {
     /// Nobody is known yet.
     #[must_use]
@@ -83,10 +91,10 @@ impl Directory {
         let of_program = of_program(self.policy, &sighting.header);
         let decode = |name: Label<'_>| {
             let charset = if name.utf8 { Some(Charset::Utf8) } else { of_program };
-            self.policy.decode(name.text.as_bytes(), charset, learned).into_owned()
+            name_of(&self.policy.decode(name.text.as_bytes(), charset, learned))
         };
         let [user, hostname, nick, group] = names.map(decode);
-        let version = String::from_utf8_lossy(sighting.header.version.as_bytes()).into_owned();
+        let version = name_of(&String::from_utf8_lossy(sighting.header.version.as_bytes()));
         let peer = Peer { user, hostname, nick, group, addr: sighting.at, version, away: sighting.absent };
         if sighting.kept {
             self.members.insert(sighting.at, Known { peer: peer.clone(), declared, reads_utf8, learned, feige });
@@ -124,14 +132,14 @@ impl Directory {
         if let Some(known) = self.members.get(&at) {
             return known.peer.clone();
         }
-        let user = self.decode(at, header.user.as_bytes(), header);
+        let user = name_of(&self.decode(at, header.user.as_bytes(), header));
         Peer {
-            hostname: self.decode(at, header.host.as_bytes(), header),
+            hostname: name_of(&self.decode(at, header.host.as_bytes(), header)),
             nick: user.clone(),
             user,
             group: String::new(),
             addr: at,
-            version: String::from_utf8_lossy(header.version.as_bytes()).into_owned(),
+            version: name_of(&String::from_utf8_lossy(header.version.as_bytes())),
             away: false,
         }
     }
@@ -193,4 +201,18 @@ fn of_program(policy: Policy, header: &Header<'_>) -> Option<Charset> {
         Client::Feiq(_) | Client::Shiyeline => Some(Charset::Gbk),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_whole_up_to_a_length() {
+        assert_eq!(name_of("飞鸽"), "飞鸽");
+        let long = "飞".repeat(20_000);
+        let name = name_of(&long);
+        assert!(long.starts_with(&name) && name.len() == LONGEST_NAME, "{}", name.len());
+        assert_eq!(name_of(&"é".repeat(200)).len(), LONGEST_NAME - 1, "not half a character");
+    }
 }

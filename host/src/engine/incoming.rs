@@ -8,6 +8,7 @@ use feige_core::node::{Alarm, Delivery, Event as NodeEvent, Incoming};
 use feige_core::time::Instant;
 use feige_core::wire::ipmsg::{Attachments, FileKind, PacketNo, PacketToken};
 
+use super::directory::name_of;
 use super::offers::Offered;
 use super::{Engine, Mode};
 use crate::charset::without_font;
@@ -76,7 +77,7 @@ impl Engine {
             }
             NodeEvent::Offline { at, user, host } => {
                 let peer = self.directory.remove(*at).unwrap_or_else(|| {
-                    let decode = |octets| self.directory.policy().decode(octets, None, None).into_owned();
+                    let decode = |octets| name_of(&self.directory.policy().decode(octets, None, None));
                     Peer {
                         user: decode(user.as_bytes()),
                         hostname: decode(host.as_bytes()),

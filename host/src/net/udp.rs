@@ -25,6 +25,9 @@ const SEGMENT: usize = 1200;
 /// What the kernel may queue for us: some ten thousand short datagrams, so that a burst that arrives while
 /// the program does not run is not lost.
 const RECEIVE_QUEUE: usize = 4 * 1024 * 1024;
+/// What it may queue of ours: datagrams to machines that do not answer its question for their hardware address stay there
+/// for three seconds, and must not keep what goes to the others out.
+const SEND_QUEUE: usize = 1024 * 1024;
 
 /// Binds the socket that everything is sent from.
 ///
@@ -49,6 +52,7 @@ fn open(address: SocketAddrV4, shared: bool) -> io::Result<UdpSocket> {
     socket.set_broadcast(true)?;
     // The system gives what it allows; less only costs datagrams under load.
     let _ = socket.set_recv_buffer_size(RECEIVE_QUEUE);
+    let _ = socket.set_send_buffer_size(SEND_QUEUE);
     if shared {
         socket.set_reuse_address(true)?;
     }
