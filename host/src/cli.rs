@@ -32,8 +32,7 @@ use crate::charset::Charset;
     after_help = EXAMPLES,
     after_long_help = LONG_HELP,
     max_term_width = 110,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
+    arg_required_else_help = true
 )]
 pub struct Cli {
     /// What to do.

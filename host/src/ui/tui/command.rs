@@ -32,7 +32,8 @@ pub(super) enum Command {
 /// # Errors
 /// What to tell whoever wrote it.
 pub(super) fn parse(line: &str, home: Option<PathBuf>) -> Result<Command, String> {
-    let Some(command) = line.strip_prefix('/') else { return Ok(Command::Text(line.to_owned())) };
+    // Blanks in front of a command are a slip of the finger, and not to be sent to anybody.
+    let Some(command) = line.trim_start().strip_prefix('/') else { return Ok(Command::Text(line.to_owned())) };
     // A text that begins with a slash is written with two.
     if command.starts_with('/') {
         return Ok(Command::Text(command.to_owned()));
@@ -97,6 +98,8 @@ mod tests {
             ("/all two\nlines", Command::All("two\nlines".into())),
             ("/find bob", Command::Find("bob".into())),
             ("/quit", Command::Quit),
+            ("  /quit", Command::Quit),
+            ("  indented", Command::Text("  indented".into())),
         ] {
             assert_eq!(parse(line, home()), Ok(expected), "{line}");
         }

@@ -234,6 +234,7 @@ impl Model {
     /// Sends what is written, or does what it says.
     fn enter(&mut self, moment: Moment) -> Option<Action> {
         if self.input.as_str().trim().is_empty() {
+            self.input.take();
             return None;
         }
         let command = match command::parse(self.input.as_str(), self.home.clone()) {
