@@ -148,6 +148,22 @@ fn patience_ends_if_nothing_ever_gets_across() {
 }
 
 #[test]
+fn a_folder_does_not_go_where_a_file_is_even_if_it_is_empty() {
+    let served = serving();
+    fs::create_dir_all(served.home.path().join("outer/empty/in")).expect("room");
+    fs::create_dir_all(served.path("outer/empty")).expect("room");
+    for name in ["f", "outer/empty/in"] {
+        fs::write(served.path(name), "x").expect("room");
+    }
+    for (from, to, name) in [("outer/empty/in", "f", "f"), ("outer", "", "outer/empty/in")] {
+        let ended = feige(&served, &["--json", "put", "-r", from, &url(served.addr, to)]);
+        ends(&ended, 1, &format!("feige: {name}: a file of this name is on the server"));
+        assert_eq!(ended.events.last().map(|summary| summary["failed"].clone()), Some(1.into()), "{}", ended.said);
+        assert_eq!(fs::read_to_string(served.path(name)).expect("there"), "x");
+    }
+}
+
+#[test]
 fn two_sources_of_one_name_are_refused_before_anything_moves() {
     let served = serving();
     let here = served.home.path();

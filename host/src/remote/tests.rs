@@ -373,6 +373,9 @@ fn files_are_sent_as_the_server_takes_them() {
     assert_eq!(next(&mut errand), "later");
     // It was there already: each file is asked about.
     fine(&mut errand, &error(ErrorCode::Exists));
+    assert_eq!(next(&mut errand), "stat out/in");
+    assert_eq!(next(&mut errand), "later");
+    fine(&mut errand, &Reply::Stat(Entry { name: "in", kind: EntryKind::Folder, size: 0, mtime: None, mode: None }));
     let mut asked = [next(&mut errand), next(&mut errand)];
     let small_first = asked[0].ends_with("small");
     asked.sort();

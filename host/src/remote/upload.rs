@@ -49,7 +49,15 @@ struct File {
 
 #[derive(Debug)]
 enum Job {
-    MakeDir { folder: u64, remote: String },
+    MakeDir {
+        folder: u64,
+        remote: String,
+    },
+    /// Whether it is a folder, what has the name of one.
+    Look {
+        folder: u64,
+        remote: String,
+    },
     Stat(File),
     Put(Sent),
 }
@@ -120,6 +128,7 @@ pub(super) struct Upload<'r> {
 #[derive(Debug)]
 enum Task {
     MakeDir { folder: u64, remote: String },
+    Look { folder: u64, remote: String },
     Stat(File),
     Put(File),
 }
@@ -304,6 +313,12 @@ impl<'r> Upload<'r> {
         }
     }
 
+    /// There is no such folder on the server, and nothing of it is sent.
+    fn not_made(&mut self, folder: u64, remote: &str, failure: &Failure) {
+        self.walk.made(folder, None);
+        self.report.fail(remote, failure);
+    }
+
     /// The server, or the file, does not let it be stored.
     fn refused(&mut self, sent: Sent, refusal: &Refusal) {
         let changed = self.open.take().is_some_and(|open| open.changed);
@@ -366,6 +381,11 @@ impl Errand for Upload<'_> {
                     self.under_way.push_back(Job::MakeDir { folder, remote });
                     return Next::Job(Request::MakeDir { path: &self.path, parents: false });
                 }
+                Some(Task::Look { folder, remote }) => {
+                    self.path.clone_from(&remote);
+                    self.under_way.push_back(Job::Look { folder, remote });
+                    return Next::Job(Request::Stat { path: &self.path });
+                }
                 Some(Task::Stat(file)) => {
                     self.path.clone_from(&file.remote);
                     self.under_way.push_back(Job::Stat(file));
@@ -422,14 +442,19 @@ impl Errand for Upload<'_> {
         };
         match (self.under_way.pop_front(), reply, refusal) {
             (Some(Job::MakeDir { folder, .. }), Reply::Done, _) => self.walk.made(folder, Some(true)),
-            (Some(Job::MakeDir { folder, remote }), _, Some(refusal)) => {
-                // If a file has the name, everything in the folder will say so.
-                if refusal.code == ErrorCode::Exists {
-                    self.walk.made(folder, Some(false));
-                } else {
-                    self.walk.made(folder, None);
-                    self.report.fail(&remote, &refusal.failure());
-                }
+            (Some(Job::MakeDir { folder, remote }), _, Some(refusal)) if refusal.code == ErrorCode::Exists => {
+                // A file may have the name, of which an empty folder would never hear.
+                self.todo.push_back(Task::Look { folder, remote });
+            }
+            (Some(Job::Look { folder, .. }), Reply::Stat(entry), _) if entry.kind == EntryKind::Folder => {
+                self.walk.made(folder, Some(false));
+            }
+            (Some(Job::Look { folder, remote }), Reply::Stat(_), _) => {
+                let message = "a file of this name is on the server; remove it, or give the folder another name";
+                self.not_made(folder, &remote, &Failure::new(message));
+            }
+            (Some(Job::MakeDir { folder, remote } | Job::Look { folder, remote }), _, Some(refusal)) => {
+                self.not_made(folder, &remote, &refusal.failure());
             }
             (Some(Job::Stat(file)), Reply::Stat(entry), _) => {
                 self.compared(file, Some((entry.kind, entry.size, entry.mtime)));
@@ -509,9 +534,8 @@ impl Errand for Upload<'_> {
         match self.under_way.pop_back() {
             Some(Job::Put(sent)) => self.refused(sent, &refusal),
             Some(Job::Stat(file)) => self.fail(&file, &refusal.failure()),
-            Some(Job::MakeDir { folder, remote }) => {
-                self.walk.made(folder, None);
-                self.report.fail(&remote, &refusal.failure());
+            Some(Job::MakeDir { folder, remote } | Job::Look { folder, remote }) => {
+                self.not_made(folder, &remote, &refusal.failure());
             }
             None => {}
         }
@@ -522,6 +546,7 @@ impl Errand for Upload<'_> {
         while let Some(job) = self.under_way.pop_back() {
             self.todo.push_front(match job {
                 Job::MakeDir { folder, remote } => Task::MakeDir { folder, remote },
+                Job::Look { folder, remote } => Task::Look { folder, remote },
                 Job::Stat(file) => Task::Stat(file),
                 Job::Put(sent) => Task::Put(sent.file),
             });
