@@ -164,6 +164,33 @@ fn a_folder_does_not_go_where_a_file_is_even_if_it_is_empty() {
 }
 
 #[test]
+fn a_file_that_changes_while_it_is_fetched_is_fetched_anew() {
+    let served = serving();
+    // More than the system takes from the server beforehand.
+    let (before, after) = (octets(20_000_000, 1), octets(20_000_000, 2));
+    // In its place, and shorter.
+    for len in [after.len(), 1000] {
+        fs::write(served.path("f"), &before).expect("room");
+        let road = Road::to(&served.addr.to_string());
+        road.down.slow(500_000);
+        let get = Program::start(&served.home, ["get", &url(road.at, "f")]);
+        let part = served.home.path().join(".f.feige-part");
+        let end = Instant::now() + SOON;
+        while fs::metadata(&part).map_or(0, |part| part.len()) < 200_000 {
+            assert!(Instant::now() < end, "{get}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut file = fs::File::options().write(true).open(served.path("f")).expect("there");
+        file.set_len(len as u64).and_then(|()| file.write_all(&after[..len])).expect("room");
+        road.down.slow(0);
+        ends(&get.end(SOON), 0, "");
+        let got = fs::read(served.home.path().join("f")).expect("there");
+        assert!(got == after[..len], "{} of {len}", got.len());
+        fs::remove_file(served.home.path().join("f")).expect("there");
+    }
+}
+
+#[test]
 fn two_sources_of_one_name_are_refused_before_anything_moves() {
     let served = serving();
     let here = served.home.path();

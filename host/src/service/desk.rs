@@ -168,8 +168,9 @@ impl Desk {
             }),
             Ask::Next => Answer::Reply(self.next()),
             Ask::Loaded => match &self.open {
+                // R-VT-51: whoever hears this asks again, and not for ever.
                 Open::Source(source) if !source.unchanged() => Answer::Reply(Reply::Error {
-                    code: ErrorCode::Internal,
+                    code: ErrorCode::DigestMismatch,
                     text: "the file changed while it was sent; ask for it again",
                 }),
                 _ => Answer::Reply(Reply::Done),

@@ -307,7 +307,7 @@ pub enum ErrorCode {
     BadName,
     /// Not now: too many connections, too many attempts, or somebody else is at it.
     Busy,
-    /// What came is not what was sent, again and again.
+    /// What came is not what was sent, again and again; or what came and what would follow are not of one file.
     DigestMismatch,
     /// Nothing came for too long.
     Timeout,

@@ -72,7 +72,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 }
                 link.store_took_until(now);
                 match sending.loaded(&mut link.outlet, &self.buffers, n) {
-                    None => self.shrunk(ErrorCode::Internal, "the file became shorter while it was sent"),
+                    None => self.shrunk(ErrorCode::DigestMismatch, "the file became shorter while it was sent"),
                     Some(count) => totals.add_octets(count),
                 }
             }

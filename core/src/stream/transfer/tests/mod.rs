@@ -332,6 +332,7 @@ fn a_full_disk_is_told_and_ends_only_the_file() {
     }
 }
 
+/// proves: R-VT-51
 #[test]
 fn a_file_that_changes_under_our_hands_is_not_sent_to_its_end() {
     for (shrink_to, changed) in [(Some(100), false), (Some(80_000), false), (None, true)] {
@@ -343,7 +344,7 @@ fn a_file_that_changes_under_our_hands_is_not_sent_to_its_end() {
         complete(&mut pair);
         assert!(pair.desk.got.is_empty());
         assert!(
-            pair.desk.heard[0].contains("Internal") && pair.desk.heard[1].contains("Time"),
+            pair.desk.heard[0].contains("DigestMismatch") && pair.desk.heard[1].contains("Time"),
             "{:?}",
             pair.desk.heard
         );
@@ -387,7 +388,7 @@ fn a_file_that_shrinks_is_told_however_little_room_there_is() {
         assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?}", heard.ending);
         let replies = heard.replies();
         assert!(replies[2 + answers].starts_with("File"), "{replies:?}");
-        assert!(replies[3 + answers].starts_with("Error { code: Internal"), "{replies:?}");
+        assert!(replies[3 + answers].starts_with("Error { code: DigestMismatch"), "{replies:?}");
         assert_eq!((replies[4 + answers].as_str(), replies.len()), ("Done", 5 + answers));
     }
 }

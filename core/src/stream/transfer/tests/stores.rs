@@ -116,7 +116,7 @@ impl Shelf {
                     Answer::Reply(Reply::Entry(Entry { name, kind: EntryKind::File, size, mtime: None, mode: None }))
                 }
             },
-            Ask::Loaded if self.changed => no(ErrorCode::Internal),
+            Ask::Loaded if self.changed => no(ErrorCode::DigestMismatch),
             Ask::Loaded => Answer::Reply(Reply::Done),
             Ask::Verified { at, len, digests } => {
                 let part = self.part.as_mut().expect("a part is open");
