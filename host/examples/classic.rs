@@ -64,7 +64,7 @@ fn main() -> Result<(), Error> {
         ("store", files) => {
             let mut session = Session::connect(&mut client)?;
             each(files, |path, name| {
-                println!("{}", session.upload(path, name)?);
+                println!("{}", session.upload(path, name)?.answer);
                 Ok(())
             })
         }

@@ -23,7 +23,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, Downloaded, Output, Sent, Session, command, send_put, send_upload};
+pub use client::{Client, Downloaded, Output, Sent, Session, Uploaded, command, send_put, send_upload};
 pub use guests::{Guests, Right};
 pub use serve::{Event, Summary, serve};
 pub use shelf::{Shelf, ShelfError, Source, SpaceLeft, Upload};
@@ -39,6 +39,9 @@ use feige_core::wire::{BufferTooSmall, ParseError};
 
 use crate::exit::Exit;
 use crate::store::StoreError;
+
+/// How a salted store ends what it says of something that it does not have (R-CL-41).
+const NOT_THERE: &str = " is not exist";
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +116,9 @@ pub enum ClassicError {
     /// What came is not what was sent. Try again.
     #[error("the digest of {0} does not match")]
     Digest(String),
+    /// The salted store has nothing of that name, in its own words.
+    #[error("the peer: {0}")]
+    NotThere(String),
     /// The peer says no, in its own words.
     #[error("the peer: {0}")]
     Refused(String),
@@ -151,7 +157,8 @@ impl ClassicError {
             Self::Refused(_) | Self::BrokeOff => Exit::Refused,
             Self::Shelf(error) => error.exit(),
             Self::Store(error) if error.is_no_space() => Exit::NoSpace,
-            Self::NotClassic | Self::Header(_) | Self::Store(_) | Self::File { .. } | Self::Output(_) => Exit::Failed,
+            Self::NotThere(_) | Self::NotClassic | Self::Header(_) => Exit::Failed,
+            Self::Store(_) | Self::File { .. } | Self::Output(_) => Exit::Failed,
             Self::TooLong(_) => Exit::Usage,
             Self::Cancelled => Exit::Interrupted,
         }

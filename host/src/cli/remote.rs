@@ -33,7 +33,8 @@ Examples:
 
 A file gets its name only when it is whole and verified, a folder that is new here when all of it has come; its
 files are told of then, as JSON and with -v. What broke off goes on where it was, when the same command is given again.
-A file that is here already with the same size and time is left as it is; any other is replaced.")]
+A file that is here already with the same size and time is left as it is; any other is replaced. The classic
+dialects tell no times: what they send replaces any file of its name.")]
 pub struct Get {
     /// Files, or folders with -r.
     #[arg(value_name = "URL", required = true, value_hint = ValueHint::Url)]

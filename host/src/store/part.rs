@@ -79,20 +79,36 @@ impl<'i> FilePart<'i> {
     ///
     /// # Errors
     /// [`StoreError::Io`] if the system refuses; the part stays.
-    pub fn finish(mut self, mtime: Option<SystemTime>) -> Result<PathBuf, StoreError> {
-        let name = self.publish(mtime).map_err(|error| StoreError::io("finish", self.path(), error))?;
+    pub fn finish(self, mtime: Option<SystemTime>) -> Result<PathBuf, StoreError> {
+        self.end(mtime, publish)
+    }
+
+    /// As [`Self::finish`], but a file that has the name already is replaced, at once and as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], also if a folder has the name.
+    pub(crate) fn replace(self, mtime: Option<SystemTime>) -> Result<PathBuf, StoreError> {
+        self.end(mtime, |dir, part, name| dir.rename(part, dir, name).map(|()| name.to_owned()))
+    }
+
+    fn end(
+        mut self,
+        mtime: Option<SystemTime>,
+        name: impl FnOnce(&Dir, &str, &str) -> io::Result<String>,
+    ) -> Result<PathBuf, StoreError> {
+        let named = self.prepare(mtime).and_then(|()| name(&self.inbox.dir, &self.part, &self.name));
+        let name = named.map_err(|error| StoreError::io("finish", self.path(), error))?;
+        sync_folder(&self.inbox.dir);
         self.published = true;
         Ok(self.inbox.path().join(name))
     }
 
-    fn publish(&self, mtime: Option<SystemTime>) -> io::Result<String> {
+    /// Everything but the name.
+    fn prepare(&self, mtime: Option<SystemTime>) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         set_time(&self.file, mtime);
         self.file.set_permissions(std::fs::Permissions::from_mode(self.inbox.modes.file))?;
-        self.file.sync_all()?;
-        let name = publish(&self.inbox.dir, &self.part, &self.name)?;
-        sync_folder(&self.inbox.dir);
-        Ok(name)
+        self.file.sync_all()
     }
 }
 

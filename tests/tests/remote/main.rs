@@ -340,6 +340,7 @@ fn classic_dialects_are_spoken_on_request() {
         let put = site.run(["--json", "put", "--dialect", dialect, "note.txt", &url(name)]);
         let events = put.ends(0).events();
         assert_eq!((&events[0]["event"], &events[0]["size"]), (&"stored".into(), &5.into()), "{dialect}: {events:?}");
+        assert_eq!((&events[1]["files"], &events[1]["octets"]), (&1.into(), &5.into()), "{dialect}: {events:?}");
         let end = Instant::now() + SOON;
         while !site.there(name).exists() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
@@ -355,9 +356,45 @@ fn classic_dialects_are_spoken_on_request() {
     assert!(listed.ends(0).out.contains("three.txt"), "{listed:?}");
     site.run(["get", "--dialect", "command", &url("ls"), "-o", "listed"]).ends(0);
     assert_eq!(fs::read_to_string(site.here("listed")).ok().as_ref(), Some(&listed.out));
-    site.run(["get", "--dialect", "salted", &url("none.txt"), "-o", "to"]).ends(4);
     site.run(["get", "--dialect", "put", &url("x")]).ends(2);
     site.run(["put", "-r", "--dialect", "put", "to", &url("")]).ends(2).says("knows no -r");
     site.run(["ls", "--dialect", "salted", "feige://al@127.0.0.1:1/"]).ends(2);
     site.run(["put", "--dialect", "upload", "note.txt", "feige://127.0.0.1:1/"]).ends(3);
+}
+
+#[test]
+fn classic_dialects_put_files_where_the_native_one_does() {
+    let site = Site::open();
+    write(&site.there("note.txt"), b"new\n");
+    write(&site.there("large.bin"), &contents(3_000_001));
+    let salted = |name: &str, to: &str| site.run(["--json", "get", "--dialect", "salted", &site.url(name), "-o", to]);
+    let summary = |ran: Ran| ran.ends(0).events().pop().expect("a summary");
+    assert_eq!(summary(salted("large.bin", "renamed"))["octets"], 3_000_001);
+    assert_eq!(fs::read(site.here("renamed")).ok(), Some(contents(3_000_001)));
+    // What is here is replaced, under either kind of name.
+    for to in ["note.txt", "."] {
+        write(&site.here("note.txt"), b"old and longer\n");
+        salted("note.txt", to).ends(0);
+        assert_eq!(fs::read(site.here("note.txt")).ok().as_deref(), Some(&b"new\n"[..]));
+    }
+    assert!(!site.here("note (1).txt").exists());
+    // Nothing is made that nobody asked for.
+    for to in ["none/", "none/note.txt"] {
+        salted("note.txt", to).ends(1).says("is no folder here; make it first");
+    }
+    fs::create_dir(site.here("into")).expect("room");
+    salted("note.txt", "into/").ends(0);
+    site.run(["get", "--dialect", "command", &site.url("df"), &site.url("ls"), "-o", "into/"]).ends(0);
+    assert!(fs::read_to_string(site.here("into/ls")).is_ok_and(|list| list.contains("large.bin\n")));
+    let here: Vec<_> = tree(&site.here("into")).into_keys().collect();
+    assert_eq!(here, ["df", "ls", "note.txt"].map(PathBuf::from));
+    // What is not there fails as it does natively.
+    for words in
+        [["get", "none.txt"], ["get", "nofolder/note.txt"], ["get", "img/a/b"], ["get", ""], ["ls", "nofolder"]]
+    {
+        let failed = site.run([words[0], "--dialect", "salted", &site.url(words[1])]);
+        assert!(failed.ends(1).out.is_empty() && !failed.err.contains("feige: :"), "{failed:#?}");
+    }
+    let user = format!("feige://al@{}/", site.addr);
+    site.run(["ls", "--dialect", "salted", &user]).ends(2).says("feige: the classic dialects know no users");
 }

@@ -5,7 +5,7 @@ mod salted;
 mod send;
 
 pub use command::{Output, command};
-pub use salted::{Downloaded, Session};
+pub use salted::{Downloaded, Session, Uploaded};
 pub use send::{Sent, send_put, send_upload};
 
 use std::fmt;

@@ -10,7 +10,7 @@ use feige_core::wire::{Field, ParseError};
 use super::Client;
 use super::send::LocalFile;
 use crate::classic::connection::Connection;
-use crate::classic::{ClassicError, emitted, salt};
+use crate::classic::{ClassicError, Limits, NOT_THERE, emitted, salt};
 use crate::store::Inbox;
 use crate::transfer::Meter;
 
@@ -26,6 +26,15 @@ pub struct Downloaded {
     pub size: u64,
     /// Their MD5, the plain one; the salted one was right.
     pub md5: Digest,
+}
+
+/// A file that was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Its octets.
+    pub size: u64,
+    /// What the server says of it: print it with care.
+    pub answer: String,
 }
 
 /// A connection to a salted store. Requests should follow each other without a pause: the classic server waits 5 s for
@@ -58,8 +67,8 @@ impl<'s, 'c> Session<'s, 'c> {
         Ok(names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Downloads the file `name` into `inbox`, where it appears as `local`, or with a number behind it if that is
-    /// taken, when it is whole and its digest is right.
+    /// Downloads the file `name` into `inbox`, where it appears as `local`, in the place of any file of that name, when
+    /// it is whole and its digest is right.
     ///
     /// # Errors
     /// [`ClassicError`]; nothing is left of the file then, and the session is over.
@@ -77,24 +86,30 @@ impl<'s, 'c> Session<'s, 'c> {
         let Some(seal) = answer.seal else { return Err(self.refusal(&answer)) };
         let mut part = inbox.file(local, Some(answer.size), None, false)?;
         let kept = part.path();
-        let received = self.receive(&answer, seal, name, &mut |octets| Ok(part.append(octets)?));
-        match received {
-            Ok(md5) => Ok(Downloaded { path: part.finish(None)?, size: answer.size, md5 }),
+        let mut meter = Meter::new(0, Some(answer.size));
+        let received = self.receive(&answer, seal, name, |client, octets| {
+            meter.octets(octets.len() as u64, &mut *client.progress);
+            Ok(part.append(octets)?)
+        });
+        let finished = match received {
+            Ok(md5) => part.replace(None).map(|path| Downloaded { path, size: answer.size, md5 }).map_err(Into::into),
             Err(error) => {
                 drop(part);
-                // R-CL-49: the dialect cannot resume, what came is of no use to anybody.
-                let _ = std::fs::remove_file(kept);
                 Err(error)
             }
+        };
+        if finished.is_err() {
+            // R-CL-49: the dialect cannot resume, what came is of no use to anybody.
+            let _ = std::fs::remove_file(kept);
         }
+        finished
     }
 
-    /// Uploads the file at `path`, which the server will see under `name`. Returns what the server says: print it with
-    /// care.
+    /// Uploads the file at `path`, which the server will see under `name`.
     ///
     /// # Errors
     /// [`ClassicError`]; after any, the session is over.
-    pub fn upload(&mut self, path: &Path, name: &str) -> Result<String, ClassicError> {
+    pub fn upload(&mut self, path: &Path, name: &str) -> Result<Uploaded, ClassicError> {
         let mut file = LocalFile::open(path)?;
         let mut digest = SaltedMd5::new();
         file.each_piece(|octets| {
@@ -112,10 +127,11 @@ impl<'s, 'c> Session<'s, 'c> {
             Ok(())
         });
         // A server that refuses says so before it stops to read: what it said is worth more than that it stopped.
-        match sent {
+        let answer = match sent {
             Err(ClassicError::Connection(broken)) => self.text("the answer").and(Err(ClassicError::Connection(broken))),
             other => other.and_then(|()| self.text("the answer")),
-        }
+        }?;
+        Ok(Uploaded { size: file.size, answer })
     }
 
     /// Sends a request whose body is short.
@@ -155,7 +171,7 @@ impl<'s, 'c> Session<'s, 'c> {
             return Err(ParseError::too_large(Field::Body).into());
         }
         let mut text = Vec::new();
-        self.receive(&answer, seal, what, &mut |octets| {
+        self.receive(&answer, seal, what, |_, octets| {
             text.extend_from_slice(octets);
             Ok(())
         })?;
@@ -168,16 +184,14 @@ impl<'s, 'c> Session<'s, 'c> {
         answer: &Salted<'_>,
         seal: Seal<'_>,
         what: &str,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), ClassicError>,
+        mut sink: impl FnMut(&mut Client<'_>, &[u8]) -> Result<(), ClassicError>,
     ) -> Result<Digest, ClassicError> {
-        let limits = &self.client.limits;
+        let Limits { stall, least, .. } = self.client.limits;
         let (mut digest, mut md5) = (SaltedMd5::new(), Running::new());
-        let mut meter = Meter::new(0, Some(answer.size));
-        self.connection.body(answer.size, limits.stall, limits.least, |octets| {
+        self.connection.body(answer.size, stall, least, |octets| {
             digest.update(octets);
             md5.update(octets);
-            meter.octets(octets.len() as u64, &mut *self.client.progress);
-            sink(octets)
+            sink(self.client, octets)
         })?;
         if digest.finish(seal.salt) == seal.digest {
             Ok(md5.finish())
@@ -190,7 +204,10 @@ impl<'s, 'c> Session<'s, 'c> {
     fn refusal(&mut self, answer: &Salted<'_>) -> ClassicError {
         let limits = &self.client.limits;
         match self.connection.small_body(answer.size.min(4096), limits.stall, limits.least) {
-            Ok(text) => ClassicError::Refused(Printable::line(&String::from_utf8_lossy(&text)).to_string()),
+            Ok(text) => {
+                let text = Printable::line(&String::from_utf8_lossy(&text)).to_string();
+                if text.ends_with(NOT_THERE) { ClassicError::NotThere(text) } else { ClassicError::Refused(text) }
+            }
             Err(error) => error,
         }
     }

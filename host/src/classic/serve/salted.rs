@@ -8,7 +8,7 @@ use feige_core::wire::{Field, ParseError};
 
 use super::{Desk, Event};
 use crate::classic::connection::BUFFER;
-use crate::classic::{ClassicError, ShelfError, Source, emitted, salt};
+use crate::classic::{ClassicError, NOT_THERE, ShelfError, Source, emitted, salt};
 
 /// The answer to a digest that does not match (R-CL-44): "the data were tampered with".
 const TAMPERED: &str = "数据被篡改!";
@@ -30,7 +30,7 @@ impl Desk<'_, '_> {
             (_, Some(name)) => self.upload(request, &FileName::from_untrusted(&name.to_string())),
             ("upload", None) => self.refuse(request, request.size, "file_name is missing"),
             (command, None) => {
-                let why = format!("{command} is not exist");
+                let why = format!("{command}{NOT_THERE}");
                 self.refuse(request, request.size, &why)
             }
         }
@@ -58,11 +58,14 @@ impl Desk<'_, '_> {
         let name = request.name.map(|name| name.to_string()).unwrap_or_default();
         let folder = request.file_type.map_or(FileType::of_name(&name), FileType::of_word);
         // R-CL-7: a name that is not safe names nothing here.
+        let not_there = || format!("{}{NOT_THERE}", Printable::line(&name));
         if !FileName::is_safe(&name) {
-            return self.refuse(request, 0, &format!("{} is not exist", Printable::line(&name)));
+            return self.refuse(request, 0, &not_there());
         }
         let mut source = match self.shelf.open(folder, &name) {
             Ok(source) => source,
+            // In these words a client knows it.
+            Err(error) if error.code == ErrorCode::NotFound => return self.refuse(request, 0, &not_there()),
             Err(error) => return self.refuse(request, 0, &error.text),
         };
         let size = source.size();

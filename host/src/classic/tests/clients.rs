@@ -54,8 +54,9 @@ fn files_of_every_size_there_and_back() {
         }
         let (done, summary) = with_ours(there.path(), |client| -> Result<_, ClassicError> {
             let mut session = Session::connect(client)?;
-            let text = session.upload(&path, &name)?;
-            assert!(text.ends_with(&format!("img/{name}!")), "{text}");
+            let uploaded = session.upload(&path, &name)?;
+            assert!(uploaded.answer.ends_with(&format!("img/{name}!")), "{uploaded:?}");
+            assert_eq!(uploaded.size, contents.len() as u64);
             let names = session.list(FileType::Image)?;
             assert!(names.contains(&name), "{names:?}");
             session.download(&name, FileType::Image, &inbox, &FileName::from_untrusted(&name))

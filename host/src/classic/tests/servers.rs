@@ -177,7 +177,7 @@ fn a_salted_store_says_what_is_wrong_and_goes_on() {
         (salted("nope", "", b"some octets"), "nope", "nope is not exist"),
         (salted("upload", "", b"some octets"), "upload", "file_name is missing"),
         (salted("download_file", r#""file_name": "../a", "#, b""), "download_file", "../a is not exist"),
-        (salted("download_file", r#""file_name": "b", "#, b""), "download_file", "cannot read"),
+        (salted("download_file", r#""file_name": "b", "#, b""), "download_file", "b is not exist"),
         (header(r#"{"command": "download_file"}"#), "download_file", " is not exist"),
         (
             [&header(&format!(r#"{{"command": "show_file_name_list", "data_length": 1{wrong}}}"#))[..], b"x"].concat(),
