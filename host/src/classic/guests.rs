@@ -7,6 +7,7 @@ use feige_core::text::FileName;
 use feige_core::wire::classic::FileType;
 use feige_core::wire::transfer::{EntryKind, ErrorCode, Path, block_len};
 
+use super::shelf::inside;
 use super::{Shelf, ShelfError, Source, SpaceLeft, Upload};
 use crate::home::{self, Arriving, Home, HomeError};
 use crate::store::{read_at, unguessable};
@@ -167,14 +168,6 @@ impl Source for home::Source {
 impl From<HomeError> for ShelfError {
     fn from(HomeError { code, text }: HomeError) -> Self {
         Self { code, text }
-    }
-}
-
-/// `img/NAME`, or `NAME` alone.
-fn inside(folder: FileType, name: &str) -> String {
-    match folder {
-        FileType::Other => name.to_owned(),
-        _ => format!("{}/{name}", folder.word()),
     }
 }
 

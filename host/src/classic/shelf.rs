@@ -96,3 +96,11 @@ impl ShelfError {
         }
     }
 }
+
+/// The path of a file on a shelf: `img/NAME`, or `NAME` alone.
+pub(super) fn inside(folder: FileType, name: &str) -> String {
+    match folder {
+        FileType::Other => name.to_owned(),
+        _ => format!("{}/{name}", folder.word()),
+    }
+}

@@ -1,6 +1,7 @@
 //! Remote commands: a few words that have an answer here, and never a shell.
 
 use std::fmt::Write as _;
+use std::io;
 use std::time::Instant;
 
 use feige_core::digest::Digest;
@@ -41,10 +42,13 @@ impl Desk<'_, '_> {
     fn command(&mut self) -> Result<Option<String>, ClassicError> {
         let idle = self.limits.idle;
         if self.connection.pending().is_empty() {
-            match self.connection.fill(Instant::now() + idle)? {
-                Some(0) => return Ok(None),
-                Some(_) => {}
-                None => return Err(ClassicError::TimedOut { what: "command", after: idle }),
+            match self.connection.fill(Instant::now() + idle) {
+                Ok(Some(0)) => return Ok(None),
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(ClassicError::TimedOut { what: "command", after: idle }),
+                // R-CL-33: so ends a client that has its answer.
+                Err(ClassicError::Connection(error)) if is_reset(&error) && self.has_answered() => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
         while self.connection.pending().len() <= MAX_COMMAND && self.connection.fill(Instant::now() + MOMENT)? > Some(0)
@@ -57,6 +61,10 @@ impl Desk<'_, '_> {
         let text = String::from_utf8_lossy(octets).into_owned();
         self.connection.consume(usize::MAX);
         Ok(Some(text))
+    }
+
+    const fn has_answered(&self) -> bool {
+        self.summary.answered + self.summary.refused > 0
     }
 
     /// What to answer, or why not.
@@ -101,4 +109,8 @@ impl Desk<'_, '_> {
         self.connection.write(&header, self.limits.stall)?;
         self.connection.write(body, self.limits.stall)
     }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionReset
 }

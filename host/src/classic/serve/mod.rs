@@ -26,7 +26,7 @@ const BRIEF: std::time::Duration = std::time::Duration::from_millis(200);
 pub enum Event {
     /// A file came and has its name.
     Received {
-        /// The name that it got.
+        /// Its path on the shelf, with the name that it got.
         name: String,
         /// Its octets.
         size: u64,
@@ -35,7 +35,7 @@ pub enum Event {
     },
     /// A file was sent.
     Sent {
-        /// Its name.
+        /// Its path on the shelf.
         name: String,
         /// Its octets.
         size: u64,

@@ -8,6 +8,7 @@ use feige_core::wire::{Field, ParseError};
 
 use super::{Desk, Event};
 use crate::classic::connection::BUFFER;
+use crate::classic::shelf::inside;
 use crate::classic::{ClassicError, NOT_THERE, ShelfError, Source, emitted, salt};
 
 /// The answer to a digest that does not match (R-CL-44): "the data were tampered with".
@@ -83,7 +84,7 @@ impl Desk<'_, '_> {
         self.answer_header(request, size, Some(folder), Some(seal))?;
         each_piece(&mut *source, size, |octets| self.connection.write_pieces(octets, self.limits.stall))?;
         self.summary.sent += 1;
-        (self.tell)(Event::Sent { name, size });
+        (self.tell)(Event::Sent { name: inside(folder, &name), size });
         Ok(())
     }
 
@@ -115,10 +116,10 @@ impl Desk<'_, '_> {
             Err(error) => return self.refuse(request, 0, &error.text),
         };
         let stem = stored.rfind('.').filter(|&dot| dot > 0).map_or(stored.as_str(), |dot| &stored[..dot]);
-        let slash = if folder == FileType::Other { "" } else { "/" };
-        let text = format!("当前文件 {stem} 上传成功!保存至 :>>>> {}{slash}{stored}!", folder.word());
+        let path = inside(folder, &stored);
+        let text = format!("当前文件 {stem} 上传成功!保存至 :>>>> {path}!");
         self.summary.received += 1;
-        (self.tell)(Event::Received { name: stored, size: request.size, md5: md5.finish() });
+        (self.tell)(Event::Received { name: path, size: request.size, md5: md5.finish() });
         self.answer(request, None, &text)
     }
 

@@ -78,7 +78,8 @@ fn commands_of_our_own_server() {
     let (output, summary) = with_ours(there.path(), |client| command(client, "ls", &mut out));
     let output = output.unwrap();
     assert_eq!((&out[..], output.verified, &output.name[..]), ("雪.txt\n".as_bytes(), true, "ls.txt"));
-    assert!(matches!(summary, Err(ClassicError::Connection(_))), "the client resets: {summary:?}");
+    // The client resets, as it has to, and has had what it came for.
+    assert_eq!(summary.unwrap().answered, 1);
 }
 
 /// proves: R-CL-31, R-CL-32

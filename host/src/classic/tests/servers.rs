@@ -144,6 +144,11 @@ fn a_salted_store() {
     let ((result, events), _) = rig.end();
     let summary = result.unwrap();
     assert_eq!((summary.received, summary.sent, summary.answered, summary.refused), (2, 2, 2, 0), "{events:?}");
+    let moved = events.iter().filter_map(|event| match event {
+        Event::Received { name, .. } | Event::Sent { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    assert_eq!(moved.collect::<Vec<_>>(), ["img/雪.png", "video/film.mp4", "img/雪.png", "img/雪.png"]);
 }
 
 /// proves: R-CL-45
