@@ -74,6 +74,10 @@ fn the_shell_has_a_prompt_completion_and_history() {
     terminal.shows(&["feige:/photos/summer 2026>"]);
     terminal.press(&["c", "a", "t", "Space", "s", "e", "Tab", "Enter"]);
     terminal.shows(&["blue"]);
+    // Where a file leaves a line open, the prompt does not take its place.
+    write(&site.there("photos/summer 2026/open"), b"first\nlast");
+    terminal.enter("cat open");
+    terminal.shows(&["first", "last", "feige:/photos/summer 2026>"]);
     terminal.enter("get nothing");
     terminal.shows(&["no such file"]);
     // The connection is made again.

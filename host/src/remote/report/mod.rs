@@ -33,6 +33,8 @@ pub(crate) struct Report {
     gone: bool,
     /// Why, unless its reader went away.
     lost: Option<Failure>,
+    /// The last octet of a file that was written did not end a line.
+    amid_line: bool,
     began: Instant,
     files: u64,
     octets: u64,
@@ -57,6 +59,7 @@ impl Report {
             out: BufWriter::with_capacity(32 << 10, out),
             gone: false,
             lost: None,
+            amid_line: false,
             began: Instant::now(),
             files: 0,
             octets: 0,
@@ -151,9 +154,17 @@ impl Report {
 
     /// Octets as they are, to standard output.
     pub(crate) fn octets(&mut self, octets: &[u8]) {
+        self.amid_line = octets.last().map_or(self.amid_line, |&last| last != b'\n');
         if !self.is_gone() {
             let written = self.out.write_all(octets);
             self.notice(&written);
+        }
+    }
+
+    /// Ends a line that a file left open: a prompt would be written over it.
+    pub(crate) fn end_line(&mut self) {
+        if std::mem::take(&mut self.amid_line) {
+            self.octets(b"\n");
         }
     }
 

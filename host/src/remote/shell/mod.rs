@@ -111,6 +111,7 @@ impl Session<'_, '_> {
                 Ok(None) => {}
                 Err(failure) => session.report.abort(&line, &failure),
             }
+            session.report.end_line();
             session.report.finish();
             match signals.exit(Exit::Interrupted) {
                 Exit::Terminated => break Exit::Terminated,
