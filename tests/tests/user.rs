@@ -103,6 +103,9 @@ fn what_is_wrong_is_said() {
     for arguments in [&["list"][..], &["remove", "alice"], &["quota", "alice", "none"], &["passwd", "alice"]] {
         fails(&user(&home, arguments, Some("x")), 2, "`feige user add` makes one");
     }
+    // Before anybody is asked for a password.
+    let nowhere = command(&home, ["user", "add", "alice", "--users", "none/users.toml"]).output().expect("it starts");
+    fails(&nowhere, 2, "there is no such folder: make it first");
     for (arguments, password, says) in [
         (&["add", "alice"][..], None, "--password-file FILE, FEIGE_PASSWORD, or a terminal"),
         (&["add", "alice"], Some(""), "cannot be empty"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::file::{Change, Table, no_such_user};
+use super::file::{Change, Table, has_folder, no_such_user};
 use super::{Account, ITERATIONS, OwnedVerifier, password};
 use crate::cli::{OutputOptions, Quota, User, UserAction, UserAdd, UserPasswd};
 use crate::exit::{Exit, Failure};
@@ -48,7 +48,7 @@ fn add(path: &Path, add: &UserAdd, output: &OutputOptions) -> Result<Exit, Failu
         None => Ok(()),
     };
     // Before anybody types a password in vain, and once more when nobody else can change it.
-    if path.exists() {
+    if path.exists() || !has_folder(path) {
         taken(&Table::read(path)?.0)?;
     }
     let verifier = new_verifier(name, add.password.password_file.as_deref())?;

@@ -376,8 +376,14 @@ fn open(path: &Path, create: bool) -> io::Result<(File, bool)> {
     }
 }
 
+/// Whether the folder is there in which the file is, or is to be.
+pub(super) fn has_folder(path: &Path) -> bool {
+    path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
+}
+
 fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     let hint = match error.kind() {
+        io::ErrorKind::NotFound if !has_folder(path) => "; there is no such folder: make it first",
         io::ErrorKind::NotFound => "; `feige user add` makes one",
         _ => "",
     };
