@@ -224,10 +224,10 @@ pub struct Mv {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige df feige://alice@nas/
+  feige df feige://alice@nas/               the room of a home, which is the same for all that is in it
   feige --json df feige://nas/")]
 pub struct Df {
-    /// A server.
+    /// A server, or anything in a home there.
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub url: Url,
     /// How the server is reached.

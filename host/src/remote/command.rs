@@ -261,7 +261,13 @@ fn one_by_one(
 /// As [`get`].
 pub fn df(output: &OutputOptions, df: &Df) -> Result<Exit, Failure> {
     let mut report = Report::new(output);
-    let work = |remote: &mut Remote<'_>, _: &[String], report: &mut Report| actions::df(remote, report);
+    let work = |remote: &mut Remote<'_>, paths: &[String], report: &mut Report| {
+        // All of a home has the same room, but what is asked about has to be there.
+        for path in paths {
+            actions::is_folder(remote, path, report)?;
+        }
+        if report.exit() == Exit::Done { actions::df(remote, report) } else { Ok(()) }
+    };
     Ok(each(std::slice::from_ref(&df.url), &df.server, &mut report, work))
 }
 

@@ -219,6 +219,11 @@ fn files_are_shown_listed_and_moved() {
     let events = site.run(["--json", "ls", &site.url("")]).ends(0).events();
     assert_eq!((&events[0]["kind"], &events[1]["size"]), (&"dir".into(), &2.into()));
 
+    for (path, code) in [("", 0), ("a", 0), ("a/file", 0), ("none", 1)] {
+        let df = site.run(["df", &site.url(path)]);
+        assert_eq!(df.ends(code).out.contains("used"), code == 0, "{df:#?}");
+    }
+
     site.run(["mkdir", "-p", &site.url("x/y/z")]).ends(0);
     site.run(["mv", &site.url("b"), "c"]).ends(0);
     site.run(["mv", &site.url("c"), &site.url("x/y/")]).ends(0);
