@@ -16,7 +16,8 @@ pub struct ServerOptions {
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordOptions,
-    /// How long to go on trying when the connection breaks and nothing comes; 0s: not at all.
+    /// How long to go on trying after a connection broke, as long as nothing comes; 0s: not at all. However short it is, a
+    /// silent server is waited for half a minute each time.
     #[arg(long, env = "FEIGE_RETRY", value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub retry: Duration,
 }

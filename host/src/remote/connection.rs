@@ -238,10 +238,12 @@ impl<'c> Remote<'c> {
         match error {
             DriveError::Store(halt) => halt.into(),
             DriveError::Transport(error) => Trouble::Passing(broken(&error.0)),
-            DriveError::Protocol(ProtocolError::TimedOut) => Trouble::Passing(Failure {
-                exit: if self.met { Exit::Incomplete } else { Exit::Nobody },
-                message: format!("{to} does not answer"),
-            }),
+            DriveError::Protocol(ProtocolError::TimedOut) if self.met => {
+                Trouble::Passing(Failure { exit: Exit::Incomplete, message: format!("{to} does not answer") })
+            }
+            DriveError::Protocol(ProtocolError::TimedOut) => {
+                Trouble::Lasting(Failure::nobody(format!("{to} does not answer")))
+            }
             DriveError::Protocol(ProtocolError::Truncated { .. }) if self.met => {
                 Trouble::Passing(broken(&"the server closed it"))
             }
@@ -368,6 +370,16 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_never_answers_is_not_asked_twice() {
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut remote = Remote::new(vec![at], Credentials::Guest, Duration::from_secs(30), Cancel::new());
+        let silent = |remote: &Remote<'_>| remote.trouble(DriveError::Protocol(ProtocolError::TimedOut));
+        assert!(matches!(silent(&remote), Trouble::Lasting(failure) if failure.exit == Exit::Nobody));
+        remote.met = true;
+        assert!(matches!(silent(&remote), Trouble::Passing(failure) if failure.exit == Exit::Incomplete));
+    }
 
     #[test]
     fn patience_grows_and_ends() {
