@@ -5,6 +5,9 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use feige_tests::program::{Ended, LATE, Program, SOON, run};
@@ -84,6 +87,41 @@ fn names_that_cannot_be_used_here_are_told_and_not_left_out_in_silence() {
         let got = feige(&served, &["get", &url(served.addr, &format!("odd/{}", name.replace(' ', "%20")))]);
         assert_eq!(got.code, Some(2), "{name}: {}", got.said);
     }
+}
+
+/// What somebody made to be written to stays that: a file in its place would be read by nobody.
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let served = serving();
+    let here = served.home.path();
+    fs::create_dir_all(served.path("tree")).expect("room");
+    fs::create_dir_all(here.join("tree")).expect("room");
+    fs::create_dir_all(here.join("elsewhere")).expect("room");
+    for file in ["pipe", "tree/pipe", "tree/file"] {
+        fs::write(served.path(file), octets(70_000, 1)).expect("room");
+    }
+    let pipe = |path: &Path| {
+        let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+        assert!(made.success(), "{}", path.display());
+    };
+    let is_pipe = |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    let pipes = ["pipe", "tree/pipe", "elsewhere/pipe"].map(|path| here.join(path));
+    pipes.iter().for_each(|path| pipe(path));
+    // As /dev/stdout is one, whose own folder is elsewhere.
+    std::os::unix::fs::symlink("../elsewhere/pipe", here.join("tree/link")).expect("room");
+    let what = url(served.addr, "pipe");
+    for output in ["pipe", "./", "tree/link"] {
+        ends(&feige(&served, &["get", &what, "-o", output]), 1, "`feige cat`");
+    }
+    let got = feige(&served, &["get", "-r", &url(served.addr, "tree"), "-o", "."]);
+    ends(&got, 1, "tree/pipe is a pipe, a socket or a device here");
+    assert_eq!(fs::read(here.join("tree/file")).expect("the rest comes"), octets(70_000, 1));
+    assert!(pipes.iter().all(|path| is_pipe(path)) && fs::read_link(here.join("tree/link")).is_ok());
+    // Nor on the other side.
+    fs::remove_file(served.path("pipe")).expect("there");
+    pipe(&served.path("pipe"));
+    ends(&feige(&served, &["put", "tree/file", &what]), 4, "a pipe, a socket or a device");
+    assert!(is_pipe(&served.path("pipe")));
 }
 
 #[test]

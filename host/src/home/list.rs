@@ -80,7 +80,7 @@ impl Home {
             ("", Facts::of_metadata(&self.dir.dir_metadata().map_err(failed)?))
         };
         Item::new(name, &facts).ok_or_else(|| {
-            HomeError::about(ErrorCode::Forbidden, STAT, path.as_str(), "it is neither a file nor a folder")
+            HomeError::about(ErrorCode::Forbidden, STAT, path.as_str(), "it is a pipe, a socket or a device")
         })
     }
 

@@ -9,6 +9,7 @@ use feige_core::wire::transfer::{ErrorCode, Path};
 use super::folder::Folder;
 use super::ledger::lock;
 use super::sys::{self, Facts, Kind};
+use super::upload::IRREPLACEABLE;
 use super::{Home, HomeError, reserved, survey};
 use crate::store::rename_new;
 
@@ -108,11 +109,12 @@ impl Home {
         true
     }
 
-    /// Renames or moves a file or folder within the home. With `replace`, a file of the new name is replaced; a folder
-    /// never is.
+    /// Renames or moves a file or folder within the home. With `replace`, a file of the new name is replaced; a folder,
+    /// a pipe, a socket or a device never is.
     ///
     /// # Errors
     /// [`NotFound`](ErrorCode::NotFound), [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder),
+    /// [`Forbidden`](ErrorCode::Forbidden) if a pipe, a socket or a device has the new name,
     /// [`BadName`](ErrorCode::BadName), and what the system says.
     pub fn rename(&self, from: Path<'_>, to: Path<'_>, replace: bool) -> Result<(), HomeError> {
         const RENAME: &str = "rename";
@@ -156,6 +158,9 @@ impl Home {
         if target.kind == Kind::Folder {
             let reason = "there is a folder of that name; use another name";
             return Err(HomeError::about(ErrorCode::IsAFolder, "rename to", to.as_str(), reason));
+        }
+        if target.kind == Kind::Other {
+            return Err(HomeError::about(ErrorCode::Forbidden, "rename to", to.as_str(), IRREPLACEABLE));
         }
         if source.kind == Kind::Folder {
             let reason = "there is a file of that name, and a folder cannot replace it; remove it first";

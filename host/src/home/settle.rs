@@ -9,7 +9,7 @@ use super::folder::Folder;
 use super::ledger::lock;
 use super::reserved::sums_name;
 use super::sys::{self, Facts, Kind};
-use super::upload::{RECEIVE, Slot};
+use super::upload::{IRREPLACEABLE, RECEIVE, Slot};
 use super::{Finished, Home, HomeError};
 use crate::store::{handle, rename_new};
 
@@ -48,15 +48,7 @@ impl Home {
     fn publish(&self, slot: &mut Slot) -> Result<(), HomeError> {
         // With one change of names at a time, what is replaced is what was looked at.
         let names = lock(&self.names);
-        let replaced = name_part(slot).map_err(|error| match error.kind() {
-            io::ErrorKind::IsADirectory => HomeError::about(
-                ErrorCode::IsAFolder,
-                RECEIVE,
-                &slot.path,
-                "a folder has got that name meanwhile; use another",
-            ),
-            _ => slot.failed(&error),
-        })?;
+        let replaced = name_part(slot)?;
         slot.done = true;
         if let Some(ledger) = self.books() {
             ledger.removed(replaced);
@@ -73,20 +65,25 @@ impl Home {
 }
 
 /// Gives a part its name, and returns how many octets had that name before.
-fn name_part(slot: &Slot) -> io::Result<u64> {
+fn name_part(slot: &Slot) -> Result<u64, HomeError> {
+    let failed = |error| slot.failed(&error);
+    let refused = |code, reason| HomeError::about(code, RECEIVE, &slot.path, reason);
     let (dir, name) = (&slot.folder.dir, slot.name());
     if slot.fresh || !slot.replace {
         match rename_new(dir, &slot.part, dir, name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && slot.replace => {}
-            other => return other.map(|()| 0),
+            other => return other.map(|()| 0).map_err(failed),
         }
     }
-    let replaced = match Facts::look_for(dir, name)? {
-        Some(facts) if facts.kind == Kind::Folder => return Err(io::ErrorKind::IsADirectory.into()),
-        Some(facts) if facts.kind == Kind::File => facts.size,
-        _ => 0,
+    let replaced = match Facts::look_for(dir, name).map_err(failed)? {
+        Some(Facts { kind: Kind::Folder, .. }) => {
+            return Err(refused(ErrorCode::IsAFolder, "a folder has got that name meanwhile; use another"));
+        }
+        Some(Facts { kind: Kind::Other, .. }) => return Err(refused(ErrorCode::Forbidden, IRREPLACEABLE)),
+        Some(Facts { kind: Kind::File, size, .. }) => size,
+        Some(Facts { kind: Kind::Link, .. }) | None => 0,
     };
-    sys::rename(dir, &slot.part, dir, name)?;
+    sys::rename(dir, &slot.part, dir, name).map_err(failed)?;
     Ok(replaced)
 }
 

@@ -36,6 +36,9 @@ pub(super) const ATTEMPTS: u32 = 8;
 /// What is done here, in the texts of errors.
 pub(super) const RECEIVE: &str = "receive";
 
+/// Why a name cannot be had that is not a file's: whoever made it counts on what it does.
+pub(super) const IRREPLACEABLE: &str = "it is a pipe, a socket or a device, which is not replaced; use another name";
+
 /// A file that is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arriving {
@@ -190,6 +193,7 @@ impl Home {
     /// # Errors
     /// [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder), [`QuotaExceeded`](ErrorCode::QuotaExceeded),
     /// [`NoSpace`](ErrorCode::NoSpace), [`Busy`](ErrorCode::Busy) if another upload has the name,
+    /// [`Forbidden`](ErrorCode::Forbidden) if a pipe, a socket or a device has it,
     /// [`NotFound`](ErrorCode::NotFound) if the folder is not there, [`BadName`](ErrorCode::BadName), and what the
     /// system says.
     pub fn receive(self: &Arc<Self>, path: Path<'_>, arriving: &Arriving) -> Result<Upload, HomeError> {
@@ -237,8 +241,9 @@ impl Home {
     /// Whether a file of that name would be received, as far as the name is concerned.
     ///
     /// # Errors
-    /// [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder), [`NotFound`](ErrorCode::NotFound) if the folder
-    /// is not there, and what the system says.
+    /// [`Exists`](ErrorCode::Exists), [`IsAFolder`](ErrorCode::IsAFolder), [`Forbidden`](ErrorCode::Forbidden) if it is that
+    /// of a pipe, a socket or a device, [`NotFound`](ErrorCode::NotFound) if the folder is not there, and what the system
+    /// says.
     pub fn admits(&self, path: Path<'_>, replace: bool) -> Result<(), HomeError> {
         self.within(RECEIVE, path, |folder, name| self.is_free(folder, path, name, replace).map(drop))
     }
@@ -301,6 +306,7 @@ impl Home {
         }
         match facts.kind {
             Kind::Folder => Err(HomeError::about(ErrorCode::IsAFolder, RECEIVE, path.as_str(), "it is a folder")),
+            Kind::Other => Err(HomeError::about(ErrorCode::Forbidden, RECEIVE, path.as_str(), IRREPLACEABLE)),
             _ if replace => Ok(false),
             _ => Err(failed(io::ErrorKind::AlreadyExists.into())),
         }

@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt as _, symlink};
+use std::os::unix::net::UnixDatagram;
 
 use super::*;
 
@@ -111,6 +112,35 @@ fn no_link_leads_back() {
     // What is asked for by name is there all the same.
     assert_eq!(listed(&home, "round/itself"), ["a", "b"]);
     assert_eq!(home.stat(path("round/home")).unwrap().kind, EntryKind::Folder);
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let (folder, home) = home(None);
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    let is_socket = |name: &str| fs::symlink_metadata(folder.path().join(name)).unwrap().file_type().is_socket();
+    let socket = |name: &str| UnixDatagram::bind(folder.path().join(name)).unwrap();
+    socket("socket");
+    symlink("../socket", folder.path().join("sub/link")).unwrap();
+    for name in ["socket", "sub/link"] {
+        refused(home.admits(path(name), true), ErrorCode::Forbidden);
+        for len in [1, 10 * LEN] {
+            refused(put(&home, name, &octets(len)), ErrorCode::Forbidden);
+        }
+    }
+    // It gets the name while the file comes, or is found only when the file is to be named.
+    for (len, fresh) in [(1, true), (1, false), (10 * LEN, false)] {
+        let name = format!("{len}{fresh}");
+        let mut upload = home.receive(path(&name), &Arriving { replace: true, fresh, ..arriving(len) }).unwrap();
+        socket(&name);
+        send(&mut upload, 0, &octets(len));
+        refused(settle(&home, upload), ErrorCode::Forbidden);
+        assert!(is_socket(&name));
+    }
+    put(&home, "file", b"file").unwrap();
+    refused(home.rename(path("file"), path("socket"), true), ErrorCode::Forbidden);
+    assert!(is_socket("socket") && fs::read_link(folder.path().join("sub/link")).is_ok());
+    assert_eq!(listed(&home, ""), ["file", "sub"]);
 }
 
 #[test]

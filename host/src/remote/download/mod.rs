@@ -73,6 +73,18 @@ pub(super) struct Tree {
     pub(super) origin: Arc<str>,
 }
 
+impl Tree {
+    /// Where something below it is here, or will be, as the user names it.
+    fn place(&self, tail: &str) -> PathBuf {
+        if tail.is_empty() { self.path.clone() } else { self.path.join(tail.trim_start_matches('/')) }
+    }
+
+    /// Whether what is here is there to be written to, and not to be replaced: wherever a link to it leads.
+    fn is_odd(&self, tail: &str) -> bool {
+        std::fs::metadata(self.place(tail)).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    }
+}
+
 /// A file to be had.
 #[derive(Clone, Debug)]
 struct File {
@@ -246,6 +258,15 @@ impl<'r> Download<'r> {
             match (home.stat(path), file.known) {
                 (Ok(item), _) if item.kind == EntryKind::Folder => {
                     let error = Failure::new(format!("{local} is a folder here; use -o with another name"));
+                    self.fail(file.tree, &file.tail, &error);
+                    return None;
+                }
+                (Err(error), _) if error.code == ErrorCode::Forbidden && self.trees[file.tree].is_odd(&file.tail) => {
+                    let error = Failure::new(format!(
+                        "{} is a pipe, a socket or a device here, which is not replaced; use -o with another name, or \
+                         `feige cat`, which writes to a pipe or the terminal",
+                        self.trees[file.tree].place(&file.tail).display()
+                    ));
                     self.fail(file.tree, &file.tail, &error);
                     return None;
                 }

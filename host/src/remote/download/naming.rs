@@ -117,11 +117,7 @@ impl Landed {
             Ok(()) => {
                 report.moved_file();
                 if report.tells_each() || !tree.recursive {
-                    let mut path = tree.path.clone();
-                    if !tail.is_empty() {
-                        path.push(tail.trim_start_matches('/'));
-                    }
-                    let event = Event::Downloaded { name: &name(), path: &path, size, digest, md5 };
+                    let event = Event::Downloaded { name: &name(), path: &tree.place(&tail), size, digest, md5 };
                     report.event_or_later(&event, Unnamed::later(unnamed, trees, number));
                 }
             }
