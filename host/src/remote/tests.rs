@@ -200,6 +200,32 @@ fn a_new_folder_has_its_name_in_the_end_and_goes_on_without() {
     assert_eq!(report.failed(), 1);
 }
 
+/// Nothing comes for nothing, and nobody reads a line for each of a thousand files.
+#[test]
+fn what_is_in_a_folder_that_cannot_be_made_is_left_there() {
+    let (folder, mut report) = (TempDir::new().expect("a folder"), report());
+    fs::create_dir(folder.path().join("here")).expect("room");
+    fs::write(folder.path().join("here/sub"), "mine").expect("room");
+    let mut errand = download(vec![tree(folder.path(), "top", "here")], &mut report);
+    assert_eq!(next(&mut errand), "list top 0");
+    fine(&mut errand, &entry("sub", EntryKind::Folder, 0));
+    fine(&mut errand, &entry("a", EntryKind::File, 3));
+    fine(&mut errand, &Reply::End { cursor: 0 });
+    assert_eq!(next(&mut errand), "list top/sub 0");
+    for name in ["b", "c", "..", "deep"] {
+        let kind = if name == "deep" { EntryKind::Folder } else { EntryKind::File };
+        fine(&mut errand, &entry(name, kind, 3));
+    }
+    // Not the next page either.
+    fine(&mut errand, &Reply::End { cursor: 7 });
+    assert_eq!(next(&mut errand), "get top/a 0");
+    comes(&mut errand, b"aaa");
+    assert_eq!(next(&mut errand), "over");
+    errand.close(true);
+    assert_eq!(fs::read(folder.path().join("here/sub")).ok().as_deref(), Some(&b"mine"[..]));
+    assert_eq!((report.failed(), report.exit()), (1, Exit::Failed));
+}
+
 #[test]
 fn folders_of_one_name_become_one() {
     let (folder, mut report) = (TempDir::new().expect("a folder"), report());

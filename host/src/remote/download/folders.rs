@@ -7,7 +7,7 @@ use feige_core::digest::Digest;
 use feige_core::text::FileName;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
 
-use super::{BAD_NAME, Download, File, Folder, Job, Tree, here};
+use super::{BAD_NAME, Download, File, Folder, Job, Made, Tree, here};
 use crate::exit::{Exit, Failure};
 use crate::home::UnnamedFolder;
 use crate::remote::errand::Heard;
@@ -66,6 +66,10 @@ impl Download<'_> {
             return Heard::GiveUp(Failure::new("the server lists what was not asked for"));
         };
         let (tree, made) = (folder.tree, folder.made);
+        if made == Some(Made::Never) {
+            // That was told, of the folder with all that is in it.
+            return Heard::Fine;
+        }
         let tail = format!("{}/{}", folder.tail, entry.name);
         if !FileName::is_safe(entry.name) {
             self.fail(tree, &tail, &Failure::new("the name cannot be used"));
@@ -87,7 +91,7 @@ impl Download<'_> {
                 tree,
                 tail,
                 known: Some((entry.size, entry.mtime)),
-                fresh: made == Some(true),
+                fresh: made == Some(Made::Now),
                 attempts: 0,
             }),
             EntryKind::Folder => self.page.1.push(Folder { tree, tail, cursor: 0, made: None }),
@@ -103,16 +107,16 @@ impl Download<'_> {
         let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return Ok(()) };
         let (tree, tail) = (*tree, tail.clone());
         let unnamed = if tail.is_empty() { self.begin_unnamed(tree)? } else { None };
-        let made = match unnamed {
-            Some(fresh) => Ok(fresh),
-            None => self.make_named(tree, &tail),
+        let made = match unnamed.map_or_else(|| self.make_named(tree, &tail), Ok) {
+            Ok(true) => Made::Now,
+            Ok(false) => Made::Before,
+            Err(failure) => {
+                self.fail(tree, &tail, &failure);
+                Made::Never
+            }
         };
-        if let Err(failure) = &made {
-            self.fail(tree, &tail, failure);
-        }
         if let Some(Job::List(folder)) = self.under_way.front_mut() {
-            // What is in one that could not be made fails for itself, and says so.
-            folder.made = Some(made.unwrap_or(false));
+            folder.made = Some(made);
         }
         Ok(())
     }
@@ -182,7 +186,7 @@ impl Download<'_> {
     pub(super) fn end_of_page(&mut self, cursor: u64) {
         let Some(Job::List(folder)) = self.under_way.pop_front() else { return };
         self.listing = false;
-        if cursor != 0 {
+        if cursor != 0 && folder.made != Some(Made::Never) {
             self.stack.push(Folder { cursor, ..folder });
         }
         self.stack.extend(self.page.1.drain(..).rev());

@@ -104,8 +104,17 @@ struct Folder {
     tree: usize,
     tail: String,
     cursor: u64,
-    /// It is here; and if so, whether it was made just now.
-    made: Option<bool>,
+    /// How it came to be here, once that is known.
+    made: Option<Made>,
+}
+
+/// How a folder came to be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Now,
+    Before,
+    /// It is not: it cannot be made.
+    Never,
 }
 
 #[derive(Debug)]
@@ -189,7 +198,7 @@ impl<'r> Download<'r> {
         };
         for (number, tree) in trees.iter().enumerate() {
             if tree.recursive {
-                let made = tree.local.is_empty().then_some(false);
+                let made = tree.local.is_empty().then_some(Made::Before);
                 download.stack.push(Folder { tree: number, tail: String::new(), cursor: 0, made });
             } else {
                 let file = File { tree: number, tail: String::new(), known: None, fresh: false, attempts: 0 };
