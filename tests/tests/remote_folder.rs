@@ -71,9 +71,16 @@ fn kept(served: &Served) -> usize {
     parts.map(|part| tree(&served.home.path().join(part)).values().flatten().count()).sum()
 }
 
-fn summary(ended: &Ended) -> (u64, u64) {
+/// What the last line says: files, octets, and what was skipped.
+fn summary(ended: &Ended) -> (u64, u64, u64) {
     let summary = ended.events.iter().rfind(|event| event["event"] == "summary").expect("a summary");
-    (summary["files"].as_u64().expect("a number"), summary["skipped"].as_u64().expect("a number"))
+    let count = |what: &str| summary[what].as_u64().expect("a number");
+    (count("files"), count("octets"), count("skipped"))
+}
+
+/// How many octets there are in a folder.
+fn octets_of(tree: &BTreeMap<PathBuf, Option<Vec<u8>>>) -> u64 {
+    tree.values().flatten().map(|octets| octets.len() as u64).sum()
 }
 
 #[test]
@@ -147,11 +154,14 @@ fn ctrl_c_keeps_what_came_without_a_name() {
     assert_eq!(client.code, Some(130), "{}", client.said);
     assert!(client.said.contains("goes on from there"), "{}", client.said);
     assert!(kept(&served) >= 100);
+    let (files, octets, _) = summary(&client);
+    assert!(files == 0 && octets > 0, "{files} files have their names");
     // What is there is not to be replaced; but what is kept has no name, and is nobody's.
     let ended = get(&served, &["--no-clobber"]).end(SOON);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
-    let (files, skipped) = summary(&ended);
-    assert!(skipped > 50 && files + skipped == FILES as u64 + 4, "{files} came, {skipped} were there");
+    let (files, octets, skipped) = summary(&ended);
+    assert!((files, skipped) == (FILES as u64 + 4, 0), "{files} have their names, {skipped} were skipped");
+    assert!(octets < octets_of(&planted), "nothing comes twice");
     assert!(tree(&back) == planted && hidden(&served).is_empty());
 }
 
@@ -176,21 +186,25 @@ fn a_file_has_its_name_when_it_is_told_of() {
     assert!(!ended.events.iter().any(told), "of what has no name: {}", ended.said);
     road.down.open();
     let mut client = get();
+    let mut earlier = 0;
     let mut left: BTreeSet<&Path> =
         planted.iter().filter(|(_, octets)| octets.is_some()).map(|(path, _)| &**path).collect();
     while !left.is_empty() {
         let event = client.wait("file", LATE, told);
         let name = event["name"].as_str().and_then(|name| name.strip_prefix("tree/")).expect("a name");
         assert!(back.join(name).is_file(), "{event}, and nothing is there");
-        if event["event"] == "downloaded" {
-            assert_eq!(event["path"], format!("./back/{name}"));
-            assert_eq!(event["size"], planted[Path::new(name)].as_ref().map_or(0, Vec::len));
-        }
+        // Of what came the first time, nobody has heard before.
+        assert_eq!(event["event"], "downloaded", "{event}");
+        assert_eq!(event["path"], format!("./back/{name}"));
+        assert_eq!(event["size"], planted[Path::new(name)].as_ref().map_or(0, Vec::len));
+        earlier += usize::from(event["digest"].is_null());
         assert!(left.remove(Path::new(name)), "{event} twice");
     }
     let ended = client.end(SOON);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
-    assert!(summary(&ended).1 > 10, "{}", ended.said);
+    let (files, octets, skipped) = summary(&ended);
+    assert!((files, skipped) == (FILES as u64 + 4, 0) && octets < octets_of(&planted), "{}", ended.said);
+    assert!(earlier > 10, "{earlier}");
     assert!(!ended.events.iter().any(told), "{}", ended.said);
 }
 
@@ -217,7 +231,7 @@ fn a_server_that_goes_away_is_told_with_what_to_do() {
     assert!(!back.exists());
     let ended = get(&served, &[]).end(SOON);
     assert_eq!(ended.code, Some(0), "{}", ended.said);
-    assert!(summary(&ended).1 > 0, "{}", ended.said);
+    assert!(summary(&ended).1 < octets_of(&planted), "{}", ended.said);
     assert!(tree(&back) == planted && hidden(&served).is_empty());
 }
 

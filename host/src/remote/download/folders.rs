@@ -26,6 +26,8 @@ const NO_FOLDER: &str = "here is a file where a folder is needed; rename it, or 
 pub(super) struct Unnamed {
     pub(super) tree: usize,
     pub(super) folder: UnnamedFolder,
+    /// Files that are in it.
+    pub(super) files: u64,
     /// What is told then of its files, if single files are told of.
     pub(super) later: Option<Later>,
 }
@@ -37,10 +39,10 @@ impl Unnamed {
         all.iter().position(|unnamed| unnamed.tree == tree || path(unnamed.tree) == path(tree))
     }
 
-    /// What is told later of a tree.
-    pub(super) fn later<'l>(all: &'l mut [Self], trees: &[Tree], tree: usize) -> Option<&'l mut Later> {
+    /// The one of `all` in which a tree is.
+    pub(super) fn of<'l>(all: &'l mut [Self], trees: &[Tree], tree: usize) -> Option<&'l mut Self> {
         let position = Self::position(all, trees, tree)?;
-        all.get_mut(position)?.later.as_mut()
+        all.get_mut(position)
     }
 }
 
@@ -162,15 +164,18 @@ impl Download<'_> {
         }
         tree.home = Arc::clone(folder.home());
         tree.local.clear();
-        self.unnamed.push(Unnamed { tree: number, folder, later });
+        self.unnamed.push(Unnamed { tree: number, folder, files: 0, later });
         Ok(Some(fresh))
     }
 
     /// Everything is in the folders without names: gives them theirs, and tells of what is in them.
     pub(super) fn name_folders(&mut self) {
-        for Unnamed { tree, folder, later } in std::mem::take(&mut self.unnamed) {
+        for Unnamed { tree, folder, files, later } in std::mem::take(&mut self.unnamed) {
             let told = match folder.finish() {
-                Ok(()) => later.map_or(Ok(()), |later| self.report.tell(later)),
+                Ok(()) => {
+                    self.report.named(files);
+                    later.map_or(Ok(()), |later| self.report.tell(later))
+                }
                 Err(error) => {
                     self.fail(tree, "", &here(&error));
                     continue;

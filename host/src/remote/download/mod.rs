@@ -290,9 +290,7 @@ impl<'r> Download<'r> {
                         && self.wish.md5.is_none()
                         && !doubtful =>
                 {
-                    let name = self.remote(file.tree, &file.tail);
-                    let later = Unnamed::later(&mut self.unnamed, &self.trees, file.tree);
-                    self.report.skip(&name, "it is here, with the same size and time", later);
+                    self.is_here(file, size);
                     return None;
                 }
                 (Ok(_), None) if self.wish.md5.is_none() => return Some(self.ask_for(file, Asked::Stat)),

@@ -72,6 +72,19 @@ impl Download<'_> {
         Ok(())
     }
 
+    /// A file is here as it is there.
+    pub(super) fn is_here(&mut self, File { tree, tail, .. }: File, size: u64) {
+        if self.unnamed(tree).is_some_and(|folder| !folder.is_fresh()) {
+            // An earlier attempt brought it, and told nobody, because it had no name: it is one of those that come now.
+            let landed = Landed { tree, tail, size, digest: None, md5: None };
+            landed.tell(self.report, &self.trees, &mut self.unnamed, Ok(()));
+        } else {
+            let name = self.remote(tree, &tail);
+            let later = Unnamed::of(&mut self.unnamed, &self.trees, tree).and_then(|unnamed| unnamed.later.as_mut());
+            self.report.skip(&name, "it is here, with the same size and time", later);
+        }
+    }
+
     /// Has a thread that writes the small files of this tree.
     pub(super) fn write_beside(&mut self, tree: usize) -> Result<(), Failure> {
         if self.finisher.as_ref().is_some_and(|(of, _)| *of != tree) {
@@ -115,10 +128,20 @@ impl Landed {
         let name = || format!("{}{tail}", tree.remote);
         match result {
             Ok(()) => {
-                report.moved_file();
+                let later = match Unnamed::of(unnamed, trees, number) {
+                    Some(unnamed) => {
+                        unnamed.files += 1;
+                        report.moved_unnamed();
+                        unnamed.later.as_mut()
+                    }
+                    None => {
+                        report.moved_file();
+                        None
+                    }
+                };
                 if report.tells_each() || !tree.recursive {
                     let event = Event::Downloaded { name: &name(), path: &tree.place(&tail), size, digest, md5 };
-                    report.event_or_later(&event, Unnamed::later(unnamed, trees, number));
+                    report.event_or_later(&event, later);
                 }
             }
             Err(error) => report.fail(&name(), &here(&error)),

@@ -127,9 +127,9 @@ pub(crate) enum Event<'a> {
     },
     /// The end.
     Summary {
-        /// Files that were moved.
+        /// Files that were moved and have their names: those of a folder that has none yet do not count.
         files: u64,
-        /// Their octets, as far as they were moved.
+        /// Octets that were moved, of whichever files.
         octets: u64,
         /// What was passed over.
         skipped: u64,

@@ -37,6 +37,8 @@ pub(crate) struct Report {
     amid_line: bool,
     began: Instant,
     files: u64,
+    /// Files in folders that have no name yet.
+    unnamed: u64,
     octets: u64,
     skipped: u64,
     failed: u64,
@@ -62,6 +64,7 @@ impl Report {
             amid_line: false,
             began: Instant::now(),
             files: 0,
+            unnamed: 0,
             octets: 0,
             skipped: 0,
             failed: 0,
@@ -76,7 +79,7 @@ impl Report {
     pub(crate) fn restart(&mut self) {
         self.finish();
         (self.began, self.worst, self.progress, self.kept) = (Instant::now(), None, None, false);
-        (self.files, self.octets, self.skipped, self.failed) = (0, 0, 0, 0);
+        (self.files, self.unnamed, self.octets, self.skipped, self.failed) = (0, 0, 0, 0, 0);
     }
 
     /// Whether the single files of a folder are told.
@@ -215,6 +218,17 @@ impl Report {
         self.files += 1;
     }
 
+    /// One more file is here, in a folder that has no name yet.
+    pub(crate) fn moved_unnamed(&mut self) {
+        self.unnamed += 1;
+    }
+
+    /// A folder has its name, and with it the files that are in it.
+    pub(crate) fn named(&mut self, files: u64) {
+        self.unnamed = self.unnamed.saturating_sub(files);
+        self.files += files;
+    }
+
     /// A part of a file, or of a folder, was moved, and is kept if the rest of it is not.
     pub(crate) fn keeps(&mut self) {
         self.kept = true;
@@ -222,7 +236,7 @@ impl Report {
 
     /// Whether the same command would find something that was moved before.
     pub(crate) const fn has_kept(&self) -> bool {
-        self.kept || self.files > 0
+        self.kept || self.files + self.unnamed > 0
     }
 
     /// What `name` is was passed over: it is there already, or will be `later`.
@@ -300,7 +314,7 @@ impl Report {
     /// Octets were moved.
     pub(crate) fn moved(&mut self, octets: u64) {
         self.octets += octets;
-        let files = self.files;
+        let files = self.files + self.unnamed;
         if let Some(bar) = &mut self.bar {
             bar.moved(octets, files);
         }
