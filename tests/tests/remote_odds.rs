@@ -185,6 +185,30 @@ fn patience_ends_if_nothing_ever_gets_across() {
     assert!(began.elapsed() < Duration::from_secs(12), "put: {:?}", began.elapsed());
 }
 
+/// What goes wrong here is told of by the path that the user gave, and not as if this were somebody's home on a server.
+#[test]
+fn what_is_wrong_here_is_told_in_the_words_of_whoever_is_here() {
+    let served = serving();
+    let here = served.home.path();
+    fs::create_dir_all(served.path("tree")).expect("room");
+    fs::create_dir_all(here.join("dl/folder")).expect("room");
+    for file in ["f", "folder", "tree/file"] {
+        fs::write(served.path(file), octets(70_000, 1)).expect("room");
+    }
+    let get = |path: &str, more: &[&str]| feige(&served, &[&["get", &url(served.addr, path)], more].concat());
+    ends(&get("f", &["-o", "none/x"]), 1, "cannot open the folder none here: there is no such file or folder");
+    ends(&get("folder", &["-o", "dl"]), 1, "folder: dl/folder is a folder here; use -o with another name");
+    fs::write(here.join("dl/f"), "mine").expect("room");
+    ends(&get("f", &["-o", "dl", "--no-clobber"]), 1, "f: dl/f is here already (--no-clobber)");
+    fs::write(here.join("dl/tree"), "mine").expect("room");
+    ends(&get("tree", &["-r", "-o", "dl"]), 1, "tree: dl/tree is here and no folder, but one is needed");
+    // Something that even root cannot write to.
+    fs::create_dir_all(here.join("dl/locked/.f.feige-part")).expect("room");
+    let got = get("f", &["-o", "dl/locked"]);
+    ends(&got, 1, "f: cannot write dl/locked/f here: ");
+    assert!(!got.said.contains(" /f"), "{}", got.said);
+}
+
 #[test]
 fn a_folder_does_not_go_where_a_file_is_even_if_it_is_empty() {
     let served = serving();

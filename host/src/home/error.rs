@@ -35,8 +35,16 @@ impl HomeError {
         let (code, reason) = classify(error);
         match reason {
             Some(reason) => Self::about(code, action, path, reason),
-            None => Self::about(code, action, path, format_args!("{error}; tell whoever runs this server")),
+            None => Self::about(code, action, path, format_args!("{error}{TELL}")),
         }
+    }
+
+    /// Why, and what to do, for whoever's folder it is: without what was done to what, which he may know by another name.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        // No name in a home has a colon (R-VT-20).
+        let reason = self.text.split_once(": ").map_or(&*self.text, |(_, reason)| reason);
+        reason.strip_suffix(TELL).unwrap_or(reason)
     }
 
     /// Wraps what the watch over the disk says.
@@ -70,14 +78,20 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-const NO_SPACE: &str = "the disk is full; free space, or send it elsewhere";
+const NO_SPACE: &str = "the disk is full; free space on it, or use another";
+
+/// What to do about what has no words of ours.
+const TELL: &str = "; tell whoever runs this server";
 
 /// The code of a system's error, and what it means to the user; `None` where only the system's own words will do.
 fn classify(error: &io::Error) -> (ErrorCode, Option<&'static str>) {
     use io::ErrorKind as Kind;
     let (code, reason) = match error.kind() {
         Kind::NotFound => (ErrorCode::NotFound, "there is no such file or folder; check the path"),
-        Kind::PermissionDenied => (ErrorCode::Forbidden, "that is not allowed here, or leads out of the home"),
+        Kind::PermissionDenied if error.raw_os_error().is_none() => {
+            (ErrorCode::Forbidden, "a link on the way leads out of the folder")
+        }
+        Kind::PermissionDenied => (ErrorCode::Forbidden, "the access rights do not allow that"),
         Kind::ReadOnlyFilesystem => (ErrorCode::Forbidden, "the disk can only be read"),
         Kind::AlreadyExists => (ErrorCode::Exists, "the name is taken; replace it, or use another"),
         Kind::NotADirectory => (ErrorCode::NotAFolder, "it is not a folder"),
@@ -112,4 +126,26 @@ fn unnamed(error: &io::Error) -> (ErrorCode, Option<&'static str>) {
 #[cfg(not(unix))]
 fn unnamed(_: &io::Error) -> (ErrorCode, Option<&'static str>) {
     (ErrorCode::Internal, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_fits_whoevers_folder_it_is() {
+        let failed = |error: io::Error| HomeError::io("receive", "a/b", &error);
+        let denied = failed(Errno::ACCESS.into());
+        assert_eq!(denied.text, "cannot receive /a/b: the access rights do not allow that");
+        assert_eq!(denied.reason(), "the access rights do not allow that");
+        // As the library says it that keeps paths inside.
+        let escaped = failed(io::Error::new(io::ErrorKind::PermissionDenied, "outside"));
+        assert!(escaped.code == ErrorCode::Forbidden && escaped.reason().contains("leads out"), "{escaped}");
+        let unknown = failed(Errno::IO.into());
+        assert!(unknown.text.ends_with("tell whoever runs this server"), "{unknown}");
+        assert!(!unknown.reason().contains("server") && unknown.reason().contains("error"), "{unknown}");
+        assert_eq!(HomeError::new(ErrorCode::BadName, "the name cannot be used").reason(), "the name cannot be used");
+    }
 }

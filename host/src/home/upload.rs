@@ -121,7 +121,7 @@ impl Slot {
 
     pub(super) fn failed(&self, error: &io::Error) -> HomeError {
         if error.kind() == io::ErrorKind::NotFound {
-            let reason = "its folder was removed meanwhile; make the folder again and send it again";
+            let reason = "its folder was removed meanwhile; make the folder again and start over";
             return HomeError::about(ErrorCode::NotFound, RECEIVE, &self.path, reason);
         }
         HomeError::io(RECEIVE, &self.path, error)

@@ -90,8 +90,9 @@ fn trees(paths: &[String], to: &LocalPath, recursive: bool, origin: &str) -> Res
     };
     let names: Vec<&str> = paths.iter().map(|path| name_of(path)).collect();
     distinct(&names)?;
-    let home = Home::open(folder, None)
-        .map_err(|error| Failure::new(format!("cannot open the folder {}: {}", folder.display(), error.text)))?;
+    let home = Home::open(folder, None).map_err(|error| {
+        Failure::new(format!("cannot open the folder {} here: {}", folder.display(), error.reason()))
+    })?;
     let tree = |path: &String| {
         let local = name.unwrap_or_else(|| name_of(path)).to_owned();
         if local.is_empty() && !recursive {

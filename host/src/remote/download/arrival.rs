@@ -2,7 +2,7 @@
 
 use feige_core::wire::transfer::{self, Path, block_len};
 
-use super::{BAD_NAME, Download, Job, LARGE, here};
+use super::{BAD_NAME, Download, Job, LARGE};
 use crate::exit::{Exit, Failure};
 use crate::home::{Arriving, HomeError, Upload};
 use crate::remote::connection::SMALL;
@@ -52,10 +52,10 @@ impl Download<'_> {
         let (tree, tail) = (file.tree, file.tail.clone());
         let arriving = self.arriving(tree, file.fresh, &head);
         let local = self.local(tree, &tail);
-        let home = &self.trees[tree].home;
+        let place = &self.trees[tree];
         let upload = Path::parse(&local)
             .map_err(|_| Failure::new(BAD_NAME))
-            .and_then(|path| home.receive(path, &arriving).map_err(|error| here(&error)));
+            .and_then(|path| place.home.receive(path, &arriving).map_err(|error| place.failure(&tail, &error)));
         let upload = match upload {
             Ok(upload) => upload,
             Err(failure) => return self.give_up(&failure),

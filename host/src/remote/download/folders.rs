@@ -7,7 +7,7 @@ use feige_core::digest::Digest;
 use feige_core::text::FileName;
 use feige_core::wire::transfer::{Entry, EntryKind, ErrorCode, Path};
 
-use super::{BAD_NAME, Download, File, Folder, Job, Made, Tree, here};
+use super::{BAD_NAME, Download, File, Folder, Job, Made, Tree};
 use crate::exit::{Exit, Failure};
 use crate::home::UnnamedFolder;
 use crate::remote::errand::Heard;
@@ -19,7 +19,7 @@ const AHEAD: usize = 256;
 /// Entries of a page, at most. Servers have a limit of their own, which is lower.
 const LONGEST_PAGE: usize = 1 << 16;
 
-const NO_FOLDER: &str = "here is a file where a folder is needed; rename it, or use -o with another name";
+const NO_FOLDER: &str = "is here and no folder, but one is needed; rename it, or use -o with another name";
 
 /// A folder that is new here and gets its name in the end.
 #[derive(Debug)]
@@ -125,16 +125,17 @@ impl Download<'_> {
 
     /// Makes a folder under its name; tells whether it was not here before.
     fn make_named(&self, tree: usize, tail: &str) -> Result<bool, Failure> {
-        let (local, home) = (self.local(tree, tail), &self.trees[tree].home);
+        let (local, tree) = (self.local(tree, tail), &self.trees[tree]);
         let path = Path::parse(&local).map_err(|_| Failure::new(BAD_NAME))?;
-        match home.make_dir(path, false) {
+        let made = match tree.home.make_dir(path, false) {
             Ok(()) => Ok(true),
-            Err(error) if error.code == ErrorCode::Exists => match home.list(path) {
-                Ok(_) => Ok(false),
-                Err(_) => Err(Failure::new(NO_FOLDER)),
-            },
-            Err(error) => Err(here(&error)),
-        }
+            Err(error) if error.code == ErrorCode::Exists => tree.home.list(path).map(|_| false),
+            Err(error) => Err(error),
+        };
+        made.map_err(|error| match error.code {
+            ErrorCode::NotAFolder => tree.taken(tail, NO_FOLDER),
+            _ => tree.failure(tail, &error),
+        })
     }
 
     /// Begins a folder without a name, if it is new here and can be; tells whether nothing is in it yet.
@@ -151,7 +152,7 @@ impl Download<'_> {
         let key = Digest::of(format!("{}/{}", tree.origin, tree.remote).as_bytes()).key();
         let folder = match tree.home.unnamed_folder(path, key) {
             Ok(Some(folder)) => folder,
-            Err(error) if error.code == ErrorCode::Busy => return Err(here(&error)),
+            Err(error) if error.code == ErrorCode::Busy => return Err(tree.failure("", &error)),
             // Then it is made under its name, which tells what is wrong.
             Ok(None) | Err(_) => return Ok(None),
         };
@@ -177,7 +178,8 @@ impl Download<'_> {
                     later.map_or(Ok(()), |later| self.report.tell(later))
                 }
                 Err(error) => {
-                    self.fail(tree, "", &here(&error));
+                    let failure = self.trees[tree].failure("", &error);
+                    self.fail(tree, "", &failure);
                     continue;
                 }
             };

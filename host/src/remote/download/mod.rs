@@ -19,9 +19,9 @@
 mod arrival;
 mod folders;
 mod naming;
+mod tree;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,11 +38,15 @@ use crate::transfer::Cancel;
 use arrival::Arrival;
 use folders::Unnamed;
 use naming::{Landed, TOGETHER};
+pub(super) use tree::Tree;
 
 /// Nothing is asked for behind a file that is larger, in octets.
 const LARGE: u64 = 1 << 20;
 
 const BAD_NAME: &str = "the name cannot be used here, or the folders are too deep";
+
+const ODD: &str = "is a pipe, a socket or a device here, which is not replaced; use -o with another name, or `feige cat`, \
+                   which writes to a pipe or the terminal";
 
 /// How often a file is asked for that does not come well.
 const ATTEMPTS: u8 = 4;
@@ -55,35 +59,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How often blocks of one file are asked for again.
 const REPAIRS: u32 = 16;
-
-/// Where something is, there and here.
-#[derive(Debug)]
-pub(super) struct Tree {
-    /// On the server, without slashes around it.
-    pub(super) remote: String,
-    /// The folder here, and what is below it.
-    pub(super) home: Arc<Home>,
-    /// In that folder; empty: the folder itself.
-    pub(super) local: String,
-    /// Where that is, or will be, as the user names it.
-    pub(super) path: PathBuf,
-    /// A folder with all that is in it.
-    pub(super) recursive: bool,
-    /// Which server it is of, and for whom: what one has sent is not continued with what another sends.
-    pub(super) origin: Arc<str>,
-}
-
-impl Tree {
-    /// Where something below it is here, or will be, as the user names it.
-    fn place(&self, tail: &str) -> PathBuf {
-        if tail.is_empty() { self.path.clone() } else { self.path.join(tail.trim_start_matches('/')) }
-    }
-
-    /// Whether what is here is there to be written to, and not to be replaced: wherever a link to it leads.
-    fn is_odd(&self, tail: &str) -> bool {
-        std::fs::metadata(self.place(tail)).is_ok_and(|found| !found.is_file() && !found.is_dir())
-    }
-}
 
 /// A file to be had.
 #[derive(Clone, Debug)]
@@ -247,6 +222,19 @@ impl<'r> Download<'r> {
         self.report.fail(if name.is_empty() { "/" } else { &name }, failure);
     }
 
+    /// A file cannot be written here.
+    fn fail_here(&mut self, file: &File, error: &HomeError) {
+        let failure = self.trees[file.tree].failure(&file.tail, error);
+        self.fail(file.tree, &file.tail, &failure);
+    }
+
+    /// Nothing is asked about a file, whose name `what` has here.
+    fn taken(&mut self, file: &File, what: &str) -> Option<Asked> {
+        let failure = self.trees[file.tree].taken(&file.tail, what);
+        self.fail(file.tree, &file.tail, &failure);
+        None
+    }
+
     /// What to ask about `file`, if anything. Then it is the last that is under way, and its path is in `self.path`.
     fn examine(&mut self, file: File) -> Option<Asked> {
         let known_small = file.known.is_some_and(|(size, _)| size <= SMALL);
@@ -266,24 +254,12 @@ impl<'r> Download<'r> {
             let keep = self.wish.no_clobber && unnamed.is_none();
             match (home.stat(path), file.known) {
                 (Ok(item), _) if item.kind == EntryKind::Folder => {
-                    let error = Failure::new(format!("{local} is a folder here; use -o with another name"));
-                    self.fail(file.tree, &file.tail, &error);
-                    return None;
+                    return self.taken(&file, "is a folder here; use -o with another name");
                 }
                 (Err(error), _) if error.code == ErrorCode::Forbidden && self.trees[file.tree].is_odd(&file.tail) => {
-                    let error = Failure::new(format!(
-                        "{} is a pipe, a socket or a device here, which is not replaced; use -o with another name, or \
-                         `feige cat`, which writes to a pipe or the terminal",
-                        self.trees[file.tree].place(&file.tail).display()
-                    ));
-                    self.fail(file.tree, &file.tail, &error);
-                    return None;
+                    return self.taken(&file, ODD);
                 }
-                (Ok(_), _) if keep => {
-                    let error = Failure::new(format!("{local} is here already (--no-clobber)"));
-                    self.fail(file.tree, &file.tail, &error);
-                    return None;
-                }
+                (Ok(_), _) if keep => return self.taken(&file, "is here already (--no-clobber)"),
                 (Ok(item), Some((size, mtime)))
                     if item.size == size
                         && mtime.is_some_and(|mtime| same_time(item.mtime, mtime))
@@ -310,7 +286,7 @@ impl<'r> Download<'r> {
                 Ok(None) => {}
                 Err(error) if error.code == ErrorCode::NotFound => {}
                 Err(error) => {
-                    self.fail(file.tree, &file.tail, &here(&error));
+                    self.fail_here(&file, &error);
                     return None;
                 }
             }
@@ -328,7 +304,7 @@ impl<'r> Download<'r> {
                 self.checking = Some((check, file));
             }
             Ok(None) => self.ready.push_front(file),
-            Err(error) => self.fail(file.tree, &file.tail, &here(&error)),
+            Err(error) => self.fail_here(&file, &error),
         }
     }
 
@@ -345,7 +321,7 @@ impl<'r> Download<'r> {
         match check.wait(Duration::ZERO) {
             Some(Ok(())) => Some(file),
             Some(Err(error)) => {
-                self.fail(file.tree, &file.tail, &here(&error));
+                self.fail_here(&file, &error);
                 self.ready.pop_front()
             }
             None => {
@@ -382,6 +358,14 @@ impl<'r> Download<'r> {
     fn give_up(&mut self, failure: &Failure) -> Heard {
         if let Some(file) = self.pop() {
             self.fail(file.tree, &file.tail, failure);
+        }
+        Heard::NotWanted
+    }
+
+    /// The same, because of the disk.
+    fn give_up_here(&mut self, error: &HomeError) -> Heard {
+        if let Some(file) = self.pop() {
+            self.fail_here(&file, error);
         }
         Heard::NotWanted
     }
@@ -525,7 +509,7 @@ impl Errand for Download<'_> {
         let Some(arrival) = &mut self.arrival else { return Heard::NotWanted };
         let failed = arrival.failed.take().or_else(|| arrival.upload.as_mut()?.verified(at, len, digests).err());
         if let Some(error) = failed {
-            return self.give_up(&here(&error));
+            return self.give_up_here(&error);
         }
         if arrival.upload.is_some() {
             self.report.keeps();
@@ -600,12 +584,4 @@ impl Errand for Download<'_> {
     fn report(&mut self) -> &mut Report {
         self.report
     }
-}
-
-/// What this side says of its own disk.
-fn here(error: &HomeError) -> Failure {
-    let exit = super::errand::exit_of(error.code);
-    // Not the server's refusal, but this machine's.
-    let exit = if exit == Exit::Refused || exit == Exit::Nobody { Exit::Failed } else { exit };
-    Failure { exit, message: format!("here: {}", error.text) }
 }

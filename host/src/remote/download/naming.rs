@@ -8,7 +8,7 @@ use std::sync::Arc;
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::block_len;
 
-use super::{Arrival, Download, File, Tree, Unnamed, here};
+use super::{Arrival, Download, File, Tree, Unnamed};
 use crate::exit::{Exit, Failure};
 use crate::home::{Finisher, HomeError, Upload};
 use crate::remote::report::{Event, Report};
@@ -64,7 +64,7 @@ impl Download<'_> {
                 if self.landed.last().is_some_and(|last| last.tree != tree) {
                     self.settle();
                 }
-                self.finished.push(upload.complete().map_err(|error| here(&error))?);
+                self.finished.push(upload.complete().map_err(|error| self.trees[tree].failure(&tail, &error))?);
                 self.landed.push(Landed { tree, tail, size: head.size, digest, md5 });
                 self.unsettled += head.size;
             }
@@ -144,7 +144,7 @@ impl Landed {
                     report.event_or_later(&event, later);
                 }
             }
-            Err(error) => report.fail(&name(), &here(&error)),
+            Err(error) => report.fail(&name(), &tree.failure(&tail, &error)),
         }
     }
 }
