@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{ErrorCode, Reply, Request};
-use feige_tests::program::SOON;
+use feige_tests::program::{self, SOON};
 use feige_tests::served::Served;
 use feige_tests::transfer::{Caller, Ready, digest, get, message, octets, put, rest, run, small};
 use feige_tests::{Missing, or_skip};
@@ -283,6 +283,37 @@ fn a_disk_that_fills_is_told_and_survived() {
     guest.upload(&file, ready).expect("stored");
     assert!(fs::read(served.path("big")).expect("there") == file);
     served.is_well();
+}
+
+/// One line, and not one for each file that would not fit either.
+#[test]
+fn a_disk_here_that_fills_ends_a_download_with_one_line() {
+    let Some(disk) = or_skip(Disk::of(c"size=2m")) else { return };
+    let served = Served::start(WRITE);
+    let sizes = [("small", 400_u64, 9000), ("large", 20, 300_000)];
+    for (folder, files, size) in sizes {
+        fs::create_dir(served.path(folder)).expect("room");
+        for number in 0..files {
+            fs::write(served.path(folder).join(number.to_string()), octets(size, number)).expect("room");
+        }
+        // Into a folder that is new there, and into one that is there.
+        for into in ["new", "old"] {
+            let to = disk.0.path().join(into);
+            if into == "old" {
+                fs::create_dir(&to).expect("room");
+            }
+            let (url, to) = (format!("feige://{}/{folder}", served.addr), to.to_string_lossy().into_owned());
+            let ended = program::run(&served.home, SOON, ["--json", "get", "-r", &url, "-o", &to]);
+            assert_eq!(ended.code, Some(6), "{folder}, {into}: {}", ended.said);
+            let failed = ended.events.iter().filter(|event| event["event"] == "failed");
+            assert_eq!(failed.count(), 1, "{folder}, {into}: {}", ended.said);
+            assert!(ended.said.contains("here: the disk is full"), "{}", ended.said);
+            for entry in fs::read_dir(disk.0.path()).expect("there") {
+                let path = entry.expect("there").path();
+                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            }
+        }
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(crate) fn get(
     let mut download = Download::new(trees, wish, patience, cancel, report);
     let result = remote.run(&mut download);
     let kept = download.close(result.is_ok());
-    result.map_err(|failure| match failure.exit {
+    result.and_then(|()| download.has_room()).map_err(|failure| match failure.exit {
         // Whoever interrupts it is told so in any case.
         Exit::Interrupted => failure,
         _ if !(kept && report.has_kept()) => failure,

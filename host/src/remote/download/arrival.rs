@@ -31,8 +31,8 @@ impl Download<'_> {
             return Heard::GiveUp(Failure::new("the server sent a file that was not asked for"));
         };
         if head.offset.checked_add(head.length) != Some(head.size) {
-            return self
-                .give_up(&Failure { exit: Exit::Incomplete, message: "the server has only a part of it".into() });
+            let message = "the server has only a part of it".into();
+            return self.give_up(Failure { exit: Exit::Incomplete, message });
         }
         if self.taken.1.saturating_add(head.size) > self.wish.most.octets {
             let octets = self.wish.most.octets;
@@ -44,7 +44,7 @@ impl Download<'_> {
         let one_block = head.size <= block_len(head.block).map_or(0, u64::from);
         if one_block && head.size <= SMALL && head.offset == 0 && self.trees[file.tree].recursive {
             if let Err(failure) = self.write_beside(file.tree) {
-                return self.give_up(&failure);
+                return self.give_up(failure);
             }
             self.arrival = Some(Arrival { upload: None, head, failed: None, repairs: 0, whole: None, front: 0 });
             return Heard::Fine;
@@ -58,7 +58,7 @@ impl Download<'_> {
             .and_then(|path| place.home.receive(path, &arriving).map_err(|error| place.failure(&tail, &error)));
         let upload = match upload {
             Ok(upload) => upload,
-            Err(failure) => return self.give_up(&failure),
+            Err(failure) => return self.give_up(failure),
         };
         if upload.offset() < head.offset {
             return self.again(&Failure::new("another program removed what was here of it"));
@@ -67,7 +67,7 @@ impl Download<'_> {
         if self.wish.md5.is_some() && !one_block {
             match upload.reader().and_then(Whole::of) {
                 Ok(reader) => whole = Some(reader),
-                Err(error) => return self.give_up(&Failure::new(format!("cannot hash it: {error}"))),
+                Err(error) => return self.give_up(Failure::new(format!("cannot hash it: {error}"))),
             }
         }
         if let Some(whole) = &whole {

@@ -104,7 +104,7 @@ impl Download<'_> {
     /// Makes the folder that is listed, before anything that is in it is asked for.
     ///
     /// # Errors
-    /// Another program is at it.
+    /// Another program is at it, or the disk is full.
     pub(super) fn make_folder(&mut self) -> Result<(), Failure> {
         let Some(Job::List(Folder { tree, tail, made: None, .. })) = self.under_way.front() else { return Ok(()) };
         let (tree, tail) = (*tree, tail.clone());
@@ -112,6 +112,7 @@ impl Download<'_> {
         let made = match unnamed.map_or_else(|| self.make_named(tree, &tail), Ok) {
             Ok(true) => Made::Now,
             Ok(false) => Made::Before,
+            Err(failure) if failure.exit == Exit::NoSpace => return Err(failure),
             Err(failure) => {
                 self.fail(tree, &tail, &failure);
                 Made::Never

@@ -136,6 +136,8 @@ pub(super) struct Download<'r> {
     taken: (u64, u64),
     /// Small files of a folder are written beside us; and which tree it is.
     finisher: Option<(usize, Finisher<Landed>)>,
+    /// The disk here is full, as was found out beside us.
+    full: Option<Failure>,
     /// The path that is asked for.
     path: String,
 }
@@ -169,6 +171,7 @@ impl<'r> Download<'r> {
             unsettled: 0,
             taken: (0, 0),
             finisher: None,
+            full: None,
             path: String::new(),
         };
         for (number, tree) in trees.iter().enumerate() {
@@ -197,10 +200,18 @@ impl<'r> Download<'r> {
         self.checking = None;
         self.wait_finished();
         self.settle();
-        if over && !(self.wish.whole && self.report.exit() != Exit::Done) {
+        if over && self.full.is_none() && !(self.wish.whole && self.report.exit() != Exit::Done) {
             self.name_folders();
         }
         !self.unnamed.is_empty()
+    }
+
+    /// To be asked once all is closed.
+    ///
+    /// # Errors
+    /// The disk here is full.
+    pub(super) fn has_room(&mut self) -> Result<(), Failure> {
+        self.full.take().map_or(Ok(()), Err)
     }
 
     fn remote(&self, tree: usize, tail: &str) -> String {
@@ -354,18 +365,13 @@ impl<'r> Download<'r> {
         }
     }
 
-    /// Gives up the file that comes, which goes wrong on this side.
-    fn give_up(&mut self, failure: &Failure) -> Heard {
-        if let Some(file) = self.pop() {
-            self.fail(file.tree, &file.tail, failure);
-        }
-        Heard::NotWanted
-    }
-
-    /// The same, because of the disk.
-    fn give_up_here(&mut self, error: &HomeError) -> Heard {
-        if let Some(file) = self.pop() {
-            self.fail_here(&file, error);
+    /// Gives up the file that comes, which goes wrong on this side; and everything if the disk is full, where each of the
+    /// next files would only come to fail.
+    fn give_up(&mut self, failure: Failure) -> Heard {
+        match self.pop() {
+            Some(_) if failure.exit == Exit::NoSpace => return Heard::GiveUp(failure),
+            Some(file) => self.fail(file.tree, &file.tail, &failure),
+            None => {}
         }
         Heard::NotWanted
     }
@@ -509,7 +515,9 @@ impl Errand for Download<'_> {
         let Some(arrival) = &mut self.arrival else { return Heard::NotWanted };
         let failed = arrival.failed.take().or_else(|| arrival.upload.as_mut()?.verified(at, len, digests).err());
         if let Some(error) = failed {
-            return self.give_up_here(&error);
+            let Some(Job::Get(file)) = self.under_way.front() else { return Heard::NotWanted };
+            let failure = self.trees[file.tree].failure(&file.tail, &error);
+            return self.give_up(failure);
         }
         if arrival.upload.is_some() {
             self.report.keeps();
@@ -537,7 +545,7 @@ impl Errand for Download<'_> {
         if self.finished.len() >= TOGETHER.0 || self.unsettled >= TOGETHER.1 {
             self.settle();
         }
-        Heard::Fine
+        self.has_room().map_or_else(Heard::GiveUp, |()| Heard::Fine)
     }
 
     fn damaged(&mut self, at: u64, len: u32) -> Option<Get<'_>> {

@@ -51,13 +51,13 @@ impl Download<'_> {
         self.taken.1 = self.taken.1.saturating_add(head.size);
         let File { tree, tail, fresh, .. } = file;
         let arriving = self.arriving(tree, fresh, &head);
-        let Self { report, trees, unnamed, finisher, .. } = self;
+        let Self { report, trees, unnamed, finisher, full, .. } = self;
         match upload {
             None => {
                 if let Some((_, finisher)) = finisher {
                     finisher.address([&trees[tree].local, &tail]);
                     let landed = Landed { tree, tail, size: head.size, digest, md5 };
-                    finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, unnamed, result));
+                    finisher.give(arriving, landed, |landed, result| landed.tell(report, trees, unnamed, result, full));
                 }
             }
             Some(upload) => {
@@ -77,7 +77,7 @@ impl Download<'_> {
         if self.unnamed(tree).is_some_and(|folder| !folder.is_fresh()) {
             // An earlier attempt brought it, and told nobody, because it had no name: it is one of those that come now.
             let landed = Landed { tree, tail, size, digest: None, md5: None };
-            landed.tell(self.report, &self.trees, &mut self.unnamed, Ok(()));
+            landed.tell(self.report, &self.trees, &mut self.unnamed, Ok(()), &mut self.full);
         } else {
             let name = self.remote(tree, &tail);
             let later = Unnamed::of(&mut self.unnamed, &self.trees, tree).and_then(|unnamed| unnamed.later.as_mut());
@@ -102,8 +102,8 @@ impl Download<'_> {
     /// Waits for all small files, and tells what became of them.
     pub(super) fn wait_finished(&mut self) {
         if let Some((_, finisher)) = self.finisher.take() {
-            let Self { report, trees, unnamed, .. } = &mut *self;
-            finisher.finish(|landed, result| landed.tell(report, trees, unnamed, result));
+            let Self { report, trees, unnamed, full, .. } = &mut *self;
+            finisher.finish(|landed, result| landed.tell(report, trees, unnamed, result, full));
         }
         self.report.flush();
     }
@@ -114,15 +114,22 @@ impl Download<'_> {
         self.unsettled = 0;
         let results = self.trees[tree].home.settle(&mut self.finished);
         for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
-            landed.tell(self.report, &self.trees, &mut self.unnamed, result);
+            landed.tell(self.report, &self.trees, &mut self.unnamed, result, &mut self.full);
         }
         self.report.flush();
     }
 }
 
 impl Landed {
-    /// It has its name, or cannot get it.
-    fn tell(self, report: &mut Report, trees: &[Tree], unnamed: &mut [Unnamed], result: Result<(), HomeError>) {
+    /// It has its name, or cannot get it. That the disk is full is put down in `full`, and told once.
+    fn tell(
+        self,
+        report: &mut Report,
+        trees: &[Tree],
+        unnamed: &mut [Unnamed],
+        result: Result<(), HomeError>,
+        full: &mut Option<Failure>,
+    ) {
         let Self { tree: number, tail, size, digest, md5 } = self;
         let Some(tree) = trees.get(number) else { return };
         let name = || format!("{}{tail}", tree.remote);
@@ -144,7 +151,10 @@ impl Landed {
                     report.event_or_later(&event, later);
                 }
             }
-            Err(error) => report.fail(&name(), &tree.failure(&tail, &error)),
+            Err(error) => match tree.failure(&tail, &error) {
+                failure if failure.exit == Exit::NoSpace => drop(full.get_or_insert(failure)),
+                failure => report.fail(&name(), &failure),
+            },
         }
     }
 }
