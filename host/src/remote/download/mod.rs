@@ -311,7 +311,7 @@ impl<'r> Download<'r> {
             Ok(Some(check)) => {
                 let name = self.remote(file.tree, &file.tail);
                 self.report
-                    .note(|| format!("{name}: reading again what is here of it, since the machine was restarted"));
+                    .note(|| format!("{name}: reading again what is here of it, since the machine was restarted, or its disk mounted anew"));
                 self.checking = Some((check, file));
             }
             Ok(None) => self.ready.push_front(file),
