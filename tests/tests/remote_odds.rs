@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use feige_tests::program::{Ended, LATE, Program, SOON, run};
+use feige_tests::program::{Ended, LATE, Program, SOON, command, run};
 use feige_tests::road::Road;
 use feige_tests::served::{Served, snapshot};
 use feige_tests::transfer::octets;
@@ -113,6 +113,12 @@ fn what_is_no_file_is_not_replaced_by_one() {
     for output in ["pipe", "./", "tree/link"] {
         ends(&feige(&served, &["get", &what, "-o", output]), 1, "`feige cat`");
     }
+    // Standard output may be a file, too; a link to it is not.
+    let link = here.join("tree/stdout");
+    std::os::unix::fs::symlink("/proc/self/fd/1", &link).expect("room");
+    let mut get = command(&served.home, ["get", &what, "-o", "tree/stdout"]);
+    let got = get.stdout(fs::File::create(here.join("out")).expect("room")).output().expect("it runs");
+    assert!(got.status.code() == Some(1) && fs::read_link(link).is_ok(), "{got:?}");
     let got = feige(&served, &["get", "-r", &url(served.addr, "tree"), "-o", "."]);
     ends(&got, 1, "tree/pipe is a pipe, a socket or a device here");
     assert_eq!(fs::read(here.join("tree/file")).expect("the rest comes"), octets(70_000, 1));

@@ -1,9 +1,14 @@
 //! What is downloaded: where it is on the server, and where it goes here.
 
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::exit::{Exit, Failure};
+use crate::home::sys::Facts;
 use crate::home::{Home, HomeError};
 use crate::remote::errand::exit_of;
 
@@ -32,7 +37,9 @@ impl Tree {
 
     /// Whether what is here is there to be written to, and not to be replaced: wherever a link to it leads.
     pub(super) fn is_odd(&self, tail: &str) -> bool {
-        std::fs::metadata(self.place(tail)).is_ok_and(|found| !found.is_file() && !found.is_dir())
+        let place = self.place(tail);
+        let Ok(found) = std::fs::metadata(&place) else { return false };
+        !found.is_file() && !found.is_dir() || place.is_symlink() && is_standard(&found)
     }
 
     /// Something below it cannot be had under its name here, and what to do.
@@ -51,4 +58,13 @@ impl Tree {
         let message = format!("cannot write {} here: {}", self.place(tail).display(), error.reason());
         Failure { exit, message }
     }
+}
+
+/// Whether a file is what the standard streams of this program are, as that behind `/dev/stdout` may be.
+fn is_standard(found: &Metadata) -> bool {
+    let is_same = |stream: BorrowedFd<'_>| {
+        let facts = Facts::of_file(stream);
+        facts.is_ok_and(|facts| (facts.device, facts.inode) == (found.dev(), found.ino()))
+    };
+    is_same(io::stdin().as_fd()) || is_same(io::stdout().as_fd()) || is_same(io::stderr().as_fd())
 }
