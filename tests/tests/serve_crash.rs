@@ -339,13 +339,13 @@ fn a_file_that_changes_while_it_is_sent_is_not_taken_for_whole() {
     let mut guest = begun();
     let file = fs::OpenOptions::new().write(true).open(served.path("large")).expect("there");
     file.write_all_at(b"b", (len - 100) as u64).expect("written");
-    assert_eq!(guest.file().unwrap_err(), ErrorCode::Internal);
+    assert_eq!(guest.file().unwrap_err(), ErrorCode::DigestMismatch);
     assert_eq!(guest.refused(&Request::Stat { path: "none" }), ErrorCode::NotFound);
     // Cut short.
     let mut guest = begun();
     let file = fs::OpenOptions::new().write(true).open(served.path("large")).expect("there");
     file.set_len(len as u64 / 2).expect("cut");
-    assert_eq!(guest.file().unwrap_err(), ErrorCode::Internal);
+    assert_eq!(guest.file().unwrap_err(), ErrorCode::DigestMismatch);
     assert_eq!(guest.refused(&Request::Stat { path: "none" }), ErrorCode::NotFound);
     served.is_well();
 }
