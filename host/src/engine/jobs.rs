@@ -1,7 +1,7 @@
 //! Doing what was asked for.
 
 use std::collections::HashSet;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use feige_core::node::{AbsenceNotice, BothSets, Full, Message, Recipients, Table};
@@ -112,6 +112,11 @@ impl Engine {
                 // Only the peer's entry tells in which character set it reads what is not ASCII.
                 let sure = known || ascii || self.directory.policy().forced().is_some();
                 (now, if sure { now } else { now + ANSWER })
+            }
+            Who::Named(name) if is_mistyped(name) => {
+                let error =
+                    format!("{name} is no address that can be sent to; write one as 192.168.1.7 or 192.168.1.7:2425");
+                return Err(Failure::usage(error));
             }
             Who::Named(name) if warm && matches!(self.directory.find(name), Match::One(_)) => (now, now),
             Who::All if warm && !self.directory.everybody().is_empty() => (now, now),
@@ -441,6 +446,13 @@ fn attachments(shares: &[Arc<Share>], charset: Charset) -> Result<Vec<u8>, Failu
     Ok(list)
 }
 
+/// Whether what should be the name of a member was meant to be an address: nobody needs to be looked for.
+fn is_mistyped(name: &str) -> bool {
+    let is_ip = |text: &str| text.parse::<IpAddr>().is_ok();
+    // No address of one machine with a good port comes here, so the port is not good.
+    is_ip(name) || name.rsplit_once(':').is_some_and(|(ip, _)| is_ip(ip.trim_matches(['[', ']'])))
+}
+
 /// What to tell when a message or its files did not get through.
 fn excuse(sending: &Sending, exit: Exit) -> String {
     let deaf = sending.targets.iter().filter(|target| target.exit == Some(Exit::Nobody)).count();
@@ -461,6 +473,21 @@ fn excuse(sending: &Sending, exit: Exit) -> String {
             let count =
                 sending.targets.iter().filter(|target| target.exit.is_some_and(|exit| exit != Exit::Done)).count();
             format!("{} did not get all of the files", of(count))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_are_none_of_ours_are_no_names() {
+        for mistyped in ["10.0.0.1:99999", "10.0.0.1:", "::1", "[fe80::1]:2425"] {
+            assert!(is_mistyped(mistyped), "{mistyped}");
+        }
+        for name in ["bob", "bob@host", "10.0.0", "a:b", "1.2.3.4.5"] {
+            assert!(!is_mistyped(name), "{name}");
         }
     }
 }

@@ -310,8 +310,8 @@ impl<'r> Download<'r> {
         match home.check(path) {
             Ok(Some(check)) => {
                 let name = self.remote(file.tree, &file.tail);
-                self.report
-                    .note(|| format!("{name}: reading again what is here of it, since the machine was restarted, or its disk mounted anew"));
+                let why = "the machine was restarted, or its disk mounted anew";
+                self.report.note(|| format!("{name}: reading again what is here of it, since {why}"));
                 self.checking = Some((check, file));
             }
             Ok(None) => self.ready.push_front(file),
