@@ -99,7 +99,7 @@ impl Engine {
         let who = Who::parse(&request.to, self.port);
         let warm = matches!(self.mode, Mode::Listen { .. });
         let (earliest, latest) = match &who {
-            Who::At(at) if interfaces::is_of_many(*at.ip(), &self.asked_broadcast) => {
+            Who::At(at) if interfaces::is_of_many(*at.ip()) => {
                 let error = format!("{} is not the address of one machine; `all` sends to everybody", at.ip());
                 return Err(Failure::usage(error));
             }

@@ -41,14 +41,12 @@ pub fn broadcast_of(bind: Ipv4Addr) -> Option<Ipv4Addr> {
     })
 }
 
-/// Whether what is sent to an address may come to many machines, this one among them, or is no address of any. `asked` are
-/// the broadcast addresses that the user named.
+/// Whether what is sent to an address may come to many machines, this one among them, or is no address of any.
 #[must_use]
-pub fn is_of_many(address: Ipv4Addr, asked: &[Ipv4Addr]) -> bool {
+pub fn is_of_many(address: Ipv4Addr) -> bool {
     address.is_broadcast()
         || address.is_multicast()
         || address.is_unspecified()
-        || asked.contains(&address)
         || if_addrs::get_if_addrs().unwrap_or_default().iter().any(
             |interface| matches!(&interface.addr, IfAddr::V4(of) if of.broadcast == Some(address) && of.ip != address),
         )
@@ -71,15 +69,14 @@ mod tests {
 
     #[test]
     fn addresses_of_many_are_known() {
-        let asked = [Ipv4Addr::new(10, 9, 8, 255)];
-        for many in ["255.255.255.255", "0.0.0.0", "224.0.0.1", "10.9.8.255"] {
-            assert!(is_of_many(many.parse().unwrap(), &asked), "{many}");
+        for many in ["255.255.255.255", "0.0.0.0", "224.0.0.1"] {
+            assert!(is_of_many(many.parse().unwrap()), "{many}");
         }
         for one in ["127.0.0.1", "10.9.8.254"] {
-            assert!(!is_of_many(one.parse().unwrap(), &asked), "{one}");
+            assert!(!is_of_many(one.parse().unwrap()), "{one}");
         }
         for many in broadcast_targets(&[], Ipv4Addr::UNSPECIFIED) {
-            assert!(is_of_many(many, &[]), "{many}");
+            assert!(is_of_many(many), "{many}");
         }
     }
 }
