@@ -33,6 +33,7 @@ measure() {
     case " ${ONLY:-$name} " in *" $name "*) ;; *) return 0 ;; esac
     rm -rf "$work/in" && mkdir "$work/in"
     : >"$work/rss"
+    warm $((octets + (64 << 20)))
     cpu=$(($(used s) + $(used c)))
     ($serve) >"$work/serve.log" 2>&1 &
     serving=$!
@@ -62,6 +63,8 @@ touch "$work/home/config.toml"
 cat >"$work/rsyncd.conf" <<CONF
 use chroot = no
 reverse lookup = no
+uid = root
+gid = root
 [out]
 path = $work/out
 [in]

@@ -19,10 +19,10 @@ use feige_core::drive::blocking::{Scratch, Transport, run};
 use feige_core::stream::transfer::{Answer, Ask, ClientSession, Credentials, ServerSession, Settings};
 use feige_core::stream::{Opened, Outcome, Store, Target};
 use feige_core::time::Instant;
-use feige_core::wire::transfer::{self, ErrorCode, Get, Reply, Request};
+use feige_core::wire::transfer::{self, ErrorCode, Get, LONG_RUN, Reply, Request};
 
-/// Sixteen blocks of 32 KiB, and what is around them.
-const BUFFER: usize = (16 << 15) + (8 << 10);
+/// A run of 32 blocks of 32 KiB, and what is around them.
+const BUFFER: usize = (LONG_RUN << 15) + (8 << 10);
 
 const SETTINGS: Settings = Settings { max_header: 4096, window: 1 << 20, max_block: 20, software: "session" };
 

@@ -5,6 +5,8 @@
 #   lab_up NET           makes the namespaces $server ($here) and $client ($there), in NET.0/24, and $work, a folder in memory
 #   in_group SIDE NS …   runs a command in a namespace, its time counted for side s or c, its memory noted
 #   listening NS PORT LOG   waits until the process $serving listens in a namespace; shows its log and fails if it has ended
+#   warm OCTETS          gets so much memory ready: what is free in a virtual machine may have gone back to its host, and
+#                        getting it again takes several times as long as to copy a file
 #   used SIDE            processor time of a side so far, in microseconds
 #   row NAME OCTETS NS   appends a line to the results: NAME, seconds, MB/s, CPU s/GiB, RSS MiB; NS is the time in nanoseconds
 #   column NAME N        the median of column N of NAME's lines
@@ -44,6 +46,11 @@ lab_down() {
     ip netns del "$client" 2>/dev/null
     rmdir "$group/s" "$group/c" "$group" 2>/dev/null
     rm -rf "$work"
+}
+
+warm() {
+    head -c "$1" /dev/zero >"$work/warm"
+    rm "$work/warm"
 }
 
 used() {

@@ -2,13 +2,15 @@
 //!
 //! One step of MD5 waits for the one before it, so a single message leaves a processor idle most of the time. Here the
 //! 32-bit lanes of a register belong to different messages: eight to a *group*, and up to [`MOST`] groups are advanced
-//! in turns, because one group alone still waits for itself. Written for vectors of eight words; a processor with
-//! registers of four takes two for each.
+//! in turns, because one group alone still waits for itself. Written for vectors of eight words, and of sixteen, which are
+//! two groups; a processor with registers of four takes two for each.
 //!
 //! **Guarantees**: computes what RFC 1321 says for every lane, whatever instructions were chosen.
 //! **Memory**: the stack, 512 octets of words for each group. **Time**: that of the longest chain, 64 steps a block.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdCombine, SimdFrom, SimdSplit, dispatch, u32x4, u32x8};
+use fearless_simd::{Level, Simd, SimdBase, dispatch, u32x8, u32x16};
+
+use crate::words::Words;
 
 /// What MD5 compresses at once: 64 octets.
 pub(crate) type Block = [u8; 64];
@@ -16,12 +18,14 @@ pub(crate) type Block = [u8; 64];
 /// Messages of one group.
 pub(crate) const GROUP: usize = 8;
 
-/// Groups that are worth advancing in turns where a register holds a whole group: more would wait for registers. Where it
-/// holds half a group, one group is two chains already, and more of them are slower.
-pub(crate) const MOST: usize = 3;
+/// Groups that are worth advancing in turns on any processor: see [`most`].
+pub(crate) const MOST: usize = 4;
 
 /// The four words of the state of each message of a group, word by word.
 pub(crate) type States = [[u32; GROUP]; 4];
+
+/// What is left of the blocks of each message of a group.
+pub(crate) type Blocks<'i> = [&'i [Block]; GROUP];
 
 /// The state before the first block (RFC 1321, 3.3).
 pub(crate) const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
@@ -102,67 +106,86 @@ pub(crate) fn is_wide(level: Level) -> bool {
     !level.is_fallback()
 }
 
+/// How many groups are worth advancing in turns: more would wait for registers. Where a register holds half a group, one
+/// group is two chains already, and more of them are slower; but they cost little.
+pub(crate) fn most(level: Level) -> usize {
+    dispatch!(level, simd => most_with(simd))
+}
+
+#[inline(always)]
+fn most_with<S: Simd>(_: S) -> usize {
+    if const { S::u32s::LEN > GROUP } { MOST } else { MOST - 1 }
+}
+
 /// Takes the first `count` of the blocks of each message into its state.
 ///
 /// # Panics
 /// If a message has less than `count` blocks.
-pub(crate) fn compress(level: Level, states: &mut [States], blocks: &[[&[Block]; GROUP]], count: usize) {
+pub(crate) fn compress(level: Level, states: &mut [States], blocks: &[Blocks<'_>], count: usize) {
     dispatch!(level, simd => compress_with(simd, states, blocks, count));
 }
 
-// Everything from here on has to become part of `compress`, the only function that may use the wide instructions:
-// hence `inline(always)`, and loops instead of closures.
+// Everything from here on, and all of `words`, has to become part of `compress`, the only function that may use the wide
+// instructions: hence `inline(always)`, and loops instead of closures.
 
 #[inline(always)]
-fn compress_with<S: Simd>(simd: S, states: &mut [States], blocks: &[[&[Block]; GROUP]], count: usize) {
-    let (states, blocks) = if const { S::u32s::LEN >= GROUP } {
-        let (states, blocks) = take_in_turns::<MOST, S>(simd, states, blocks, count);
-        take_in_turns::<2, S>(simd, states, blocks, count)
+fn compress_with<S: Simd>(simd: S, states: &mut [States], blocks: &[Blocks<'_>], count: usize) {
+    let (states, blocks) = if const { S::u32s::LEN > GROUP } {
+        // A pair of such chains is faster than four of eight words, but one alone is slower than two.
+        take_in_turns::<2, 2, u32x16<S>, S>(simd, states, blocks, count)
     } else {
         (states, blocks)
     };
-    take_in_turns::<1, S>(simd, states, blocks, count);
+    let (states, blocks) = if const { S::u32s::LEN >= GROUP } {
+        let (states, blocks) = take_in_turns::<3, 1, u32x8<S>, S>(simd, states, blocks, count);
+        take_in_turns::<2, 1, u32x8<S>, S>(simd, states, blocks, count)
+    } else {
+        (states, blocks)
+    };
+    take_in_turns::<1, 1, u32x8<S>, S>(simd, states, blocks, count);
 }
 
-/// Advances as many times `GROUPS` groups as there are, and gives back the rest.
+/// Advances as many times `CHAINS` chains, of `WIDE` groups each, as there are, and gives back the rest.
 #[inline(always)]
-fn take_in_turns<'s, 'b, 'i, const GROUPS: usize, S: Simd>(
+fn take_in_turns<'s, 'b, 'i, const CHAINS: usize, const WIDE: usize, V: Words<S, WIDE>, S: Simd>(
     simd: S,
     states: &'s mut [States],
-    blocks: &'b [[&'i [Block]; GROUP]],
+    blocks: &'b [Blocks<'i>],
     count: usize,
-) -> (&'s mut [States], &'b [[&'i [Block]; GROUP]]) {
-    let (states, later) = states.as_chunks_mut::<GROUPS>();
-    let (blocks, of_later) = blocks.as_chunks::<GROUPS>();
+) -> (&'s mut [States], &'b [Blocks<'i>]) {
+    let whole = states.len() - states.len() % (CHAINS * WIDE);
+    let (states, later) = states.split_at_mut(whole);
+    let (blocks, of_later) = blocks.split_at(whole);
+    let states = states.as_chunks_mut::<WIDE>().0.as_chunks_mut::<CHAINS>().0;
+    let blocks = blocks.as_chunks::<WIDE>().0.as_chunks::<CHAINS>().0;
     for (states, blocks) in states.iter_mut().zip(blocks) {
-        compress_in_turns(simd, states, blocks, count);
+        compress_in_turns::<S, V, WIDE, CHAINS>(simd, states, blocks, count);
     }
     (later, of_later)
 }
 
 #[inline(always)]
-fn compress_in_turns<S: Simd, const GROUPS: usize>(
+fn compress_in_turns<S: Simd, V: Words<S, WIDE>, const WIDE: usize, const CHAINS: usize>(
     simd: S,
-    states: &mut [States; GROUPS],
-    blocks: &[[&[Block]; GROUP]; GROUPS],
+    states: &mut [[States; WIDE]; CHAINS],
+    blocks: &[[Blocks<'_>; WIDE]; CHAINS],
     count: usize,
 ) {
-    let zero = u32x8::splat(simd, 0);
-    let mut sums = [[zero; 4]; GROUPS];
+    let zero = V::splat(simd, 0);
+    let mut sums = [[zero; 4]; CHAINS];
     for (sums, states) in sums.iter_mut().zip(&*states) {
-        for (sum, state) in sums.iter_mut().zip(states) {
-            *sum = u32x8::simd_from(simd, *state);
+        for (word, sum) in sums.iter_mut().enumerate() {
+            *sum = V::of_groups(simd, states.map(|state| state[word]));
         }
     }
     // Made once: to clear it for each block took a thirtieth of the time.
-    let mut words = [[zero; 16]; GROUPS];
+    let mut words = [[zero; 16]; CHAINS];
     for at in 0..count {
-        const { assert!(GROUPS <= 3, "each group needs its line") };
+        const { assert!(CHAINS <= 3, "each chain needs its line") };
         // Not a loop: the compiler would keep it as one, and look up each time where the words go.
         macro_rules! transpose {
-            ($($group:literal)*) => { $( if $group < GROUPS {
-                let [a, b, c, d, e, f, g, h] = &blocks[$group];
-                words[$group] = transpose(simd, [&a[at], &b[at], &c[at], &d[at], &e[at], &f[at], &g[at], &h[at]]);
+            ($($chain:literal)*) => { $( if $chain < CHAINS {
+                words[$chain] = V::transpose(simd, &blocks[$chain], at);
             } )* };
         }
         transpose!(0 1 2);
@@ -175,80 +198,23 @@ fn compress_in_turns<S: Simd, const GROUPS: usize>(
         }
     }
     for (states, sums) in states.iter_mut().zip(sums) {
-        for (state, sum) in states.iter_mut().zip(sums) {
-            *state = sum.to_array();
+        for (word, sum) in sums.into_iter().enumerate() {
+            for (state, words) in states.iter_mut().zip(sum.into_groups()) {
+                state[word] = words;
+            }
         }
     }
 }
-
-/// The sixteen words of each of eight blocks: each vector has the words of one place.
-///
-/// Nothing crosses the border between the halves of a vector, which takes an instruction of its own: the first four
-/// blocks stay in the low halves, the others in the high ones.
-#[inline(always)]
-fn transpose<S: Simd>(simd: S, [a, b, c, d, e, f, g, h]: [&Block; GROUP]) -> [u32x8<S>; 16] {
-    let zero = u32x8::splat(simd, 0);
-    let mut words = [zero; 16];
-    for (quarter, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        for (row, (low, high)) in words.iter_mut().zip([(a, e), (b, f), (c, g), (d, h)]) {
-            *row = load(simd, low, quarter).combine(load(simd, high, quarter));
-        }
-        // Two perfect shuffles of four rows of four transpose them.
-        for _ in 0..2 {
-            let [a, b, c, d] = *words;
-            let ((a, b), (c, d)) = (interleave_halves(a, c), interleave_halves(b, d));
-            *words = [a, b, c, d];
-        }
-    }
-    words
-}
-
-/// A quarter of the words of a block, as they lie there: the lowest octet first.
-#[inline(always)]
-fn load<S: Simd>(simd: S, block: &Block, quarter: usize) -> u32x4<S> {
-    let mut words = [0; 4];
-    for (word, octets) in words.iter_mut().zip(block.as_chunks::<16>().0[quarter].as_chunks::<4>().0) {
-        *word = u32::from_le_bytes(*octets);
-    }
-    u32x4::simd_from(simd, words)
-}
-
-/// The words of both in turns, but in each half by itself: those of the first two places, and those of the others.
-#[inline(always)]
-fn interleave_halves<S: Simd>(a: u32x8<S>, b: u32x8<S>) -> (u32x8<S>, u32x8<S>) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = a.simd.level().as_avx2() {
-        let (first, last) = unpack(avx2, a.to_array(), b.to_array());
-        return (u32x8::simd_from(a.simd, first), u32x8::simd_from(a.simd, last));
-    }
-    let ((a_low, a_high), (b_low, b_high)) = (a.split(), b.split());
-    (a_low.zip_low(b_low).combine(a_high.zip_low(b_high)), a_low.zip_high(b_low).combine(a_high.zip_high(b_high)))
-}
-
-// One instruction for each result, which the compiler does not find in the general form: it takes the halves apart. The
-// library has both, but only with exchanges of halves behind them, which cost a tenth of the speed and more.
-#[cfg(target_arch = "x86_64")]
-fearless_simd::kernel!(
-    #[inline]
-    fn unpack(avx2: Avx2, a: [u32; 8], b: [u32; 8]) -> ([u32; 8], [u32; 8]) {
-        use std::arch::x86_64::{_mm256_unpackhi_epi32, _mm256_unpacklo_epi32};
-
-        let (a, b) = (u32x8::simd_from(avx2, a).into(), u32x8::simd_from(avx2, b).into());
-        let first = u32x8::simd_from(avx2, _mm256_unpacklo_epi32(a, b));
-        let last = u32x8::simd_from(avx2, _mm256_unpackhi_epi32(a, b));
-        (first.to_array(), last.to_array())
-    }
-);
 
 /// The four rounds of sixteen steps.
 #[inline(always)]
-fn rounds<S: Simd, const GROUPS: usize>(
+fn rounds<S: Simd, V: Words<S, WIDE>, const WIDE: usize, const CHAINS: usize>(
     simd: S,
-    chains: &mut [[u32x8<S>; 4]; GROUPS],
-    words: &[[u32x8<S>; 16]; GROUPS],
+    chains: &mut [[V; 4]; CHAINS],
+    words: &[[V; 16]; CHAINS],
 ) {
     macro_rules! steps {
-        ($($step:literal)*) => { $( step::<$step, S, GROUPS>(simd, chains, words); )* };
+        ($($step:literal)*) => { $( step::<$step, S, V, WIDE, CHAINS>(simd, chains, words); )* };
     }
     steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     steps!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
@@ -256,20 +222,16 @@ fn rounds<S: Simd, const GROUPS: usize>(
     steps!(48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
 }
 
-/// One step for all groups. Its number is known when it is compiled, so that word, sine and rotation are too.
-///
-/// G and I are written so that less waits for `b`, which the step before has only just made: the two halves of G have no
-/// bit in common, so that they may be added one after the other; and as NOT x is -1 - x, `c ^ (b | !d)` is
-/// `-1 - (c ^ (d & !b))`, where the -1 goes into the sine.
+/// One step for all chains. Its number is known when it is compiled, so that word, sine and rotation are too.
 #[inline(always)]
-fn step<const STEP: usize, S: Simd, const GROUPS: usize>(
+fn step<const STEP: usize, S: Simd, V: Words<S, WIDE>, const WIDE: usize, const CHAINS: usize>(
     simd: S,
-    chains: &mut [[u32x8<S>; 4]; GROUPS],
-    words: &[[u32x8<S>; 16]; GROUPS],
+    chains: &mut [[V; 4]; CHAINS],
+    words: &[[V; 16]; CHAINS],
 ) {
     let round = STEP / 16;
     let turn = TURNS[round][STEP % 4];
-    let sine = u32x8::splat(simd, SINES[STEP].wrapping_sub(u32::from(round == 3)));
+    let sine = V::splat(simd, SINES[STEP].wrapping_sub(V::excess(simd, round)));
     let word = match round {
         0 => STEP,
         1 => 5 * STEP + 1,
@@ -278,13 +240,7 @@ fn step<const STEP: usize, S: Simd, const GROUPS: usize>(
     } % 16;
     for (chain, words) in chains.iter_mut().zip(words) {
         let [a, b, c, d] = *chain;
-        let sum = a + (words[word] + sine);
-        let sum = match round {
-            0 => sum + (d ^ (b & (c ^ d))),
-            1 => (sum + (c & !d)) + (b & d),
-            2 => sum + (b ^ (c ^ d)),
-            _ => sum - (c ^ (d & !b)),
-        };
+        let sum = (a + (words[word] + sine)).plus_mixed(round, b, c, d);
         *chain = [d, b + ((sum << turn) | (sum >> (32 - turn))), b, c];
     }
 }

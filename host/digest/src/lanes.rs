@@ -30,7 +30,8 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// How many inputs at once keep every lane busy; more are welcome, fewer are slower (8 and 16 fill their lanes too).
+    /// How many inputs at once keep every lane of every processor busy; more are welcome, fewer are slower (8 and 16 fill
+    /// their lanes too).
     ///
     /// Inputs that begin a multiple of 4 KiB apart compete for the same few places of the processor's caches. Lanes begin a
     /// few steps later for that, but 192 octets between the inputs are better still: with 24 of 64 KiB by a tenth.
@@ -46,18 +47,26 @@ impl Lanes {
         Self { level, queue: Vec::new() }
     }
 
+    /// How many of `count` inputs to hash at a time: as many as this processor is best at, but none of the turns that this
+    /// takes is to be left with a few.
+    fn abreast(&self, count: usize) -> usize {
+        let most = kernel::most(self.level) * GROUP;
+        count.div_ceil(count.div_ceil(most).max(1)).next_multiple_of(GROUP)
+    }
+
     fn side_by_side(&mut self, inputs: &[&[u8]], digests: &mut [Digest]) {
         self.queue.clear();
         self.queue.extend(0..inputs.len().min(digests.len()));
         self.queue.sort_unstable_by_key(|&place| inputs[place].len());
-        let mut live = Vec::with_capacity(Self::WIDTH);
+        let abreast = self.abreast(self.queue.len());
+        let mut live = Vec::with_capacity(abreast);
         loop {
-            while live.len() < Self::WIDTH
+            while live.len() < abreast
                 && let Some(place) = self.queue.pop_if(|place| !is_crowded(&live, inputs[*place]))
             {
                 live.push(Lane::new(place, inputs[place]));
             }
-            let waits = live.len() < Self::WIDTH && !self.queue.is_empty();
+            let waits = live.len() < abreast && !self.queue.is_empty();
             match live.as_mut_slice() {
                 [] => return,
                 [alone] => alone.finish(),
@@ -266,8 +275,8 @@ mod tests {
     /// Blocks of a run lie one behind the other in a buffer, the last one shorter: all but the first lanes begin later.
     #[test]
     fn inputs_that_share_lines_of_the_cache() {
-        let run = octets(30 * LONG);
-        for count in [5, 8, 16, Lanes::WIDTH, Lanes::WIDTH + 1, 29] {
+        let run = octets((Lanes::WIDTH + 2) * LONG);
+        for count in [5, 8, 16, 24, 29, Lanes::WIDTH, Lanes::WIDTH + 1] {
             check_inputs(&run[..count * LONG - 1].chunks(LONG).collect::<Vec<_>>());
             check_inputs(&run[..count * LONG + 100].chunks(LONG).collect::<Vec<_>>());
         }
@@ -284,6 +293,26 @@ mod tests {
         assert!(!is_crowded(&live, &input[..LONG - 1]), "is short");
         live[0].skip(1);
         assert!(!is_crowded(&live, input), "one went on");
+    }
+
+    #[test]
+    fn no_turn_is_left_with_a_few() {
+        for level in levels() {
+            let lanes = Lanes::with(level);
+            let most = kernel::most(level) * GROUP;
+            assert!([24, Lanes::WIDTH].contains(&most));
+            for (count, abreast) in [
+                (1, 8),
+                (8, 8),
+                (9, 16),
+                (24, 24),
+                (most, most),
+                (most + 1, (most + 1).div_ceil(2).next_multiple_of(8)),
+                (3 * most, most),
+            ] {
+                assert_eq!(lanes.abreast(count), abreast, "{level:?} {count}");
+            }
+        }
     }
 
     #[test]

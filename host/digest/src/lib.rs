@@ -16,6 +16,7 @@
 mod kernel;
 mod lanes;
 mod stream;
+mod words;
 
 pub use lanes::Lanes;
 pub use stream::Stream;

@@ -14,7 +14,7 @@ use feige_core::drive::blocking::{Scratch, step};
 use feige_core::drive::{DriveError, salvage};
 use feige_core::stream::transfer::{ClientSession, Credentials, Settings};
 use feige_core::stream::{Abort, Outcome, ProtocolError};
-use feige_core::wire::transfer::{LENGTH, MAX_HEADER_HOST};
+use feige_core::wire::transfer::{LENGTH, LONG_RUN, MAX_HEADER_HOST};
 
 use super::errand::{Desk, Errand, Halt, Takes};
 use crate::accounts::random;
@@ -28,12 +28,11 @@ pub(crate) const SMALL: u64 = 1 << SMALL_LOG2;
 /// [`SMALL`] as a power of two.
 pub(crate) const SMALL_LOG2: u8 = 16;
 
-/// Octets of a block of any other file, as a power of two: sixteen of them, hashed side by side, stay in a processor's
-/// cache.
+/// Octets of a block of any other file, as a power of two: 32 of them are hashed side by side.
 pub(crate) const BLOCK_LOG2: u8 = 15;
 
-/// Octets of a buffer: sixteen blocks, with headers and digests.
-const BUFFER: usize = (16 << BLOCK_LOG2) + (8 << 10);
+/// Octets of a buffer: a run of 32 blocks, with headers and digests.
+const BUFFER: usize = (LONG_RUN << BLOCK_LOG2) + (8 << 10);
 
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(10);

@@ -44,7 +44,7 @@ use std::time::Duration;
 use feige_core::stream::transfer::Settings;
 use feige_core::wire::transfer::MAX_HEADER_HOST;
 
-/// The usual block, as a power of two: sixteen of 32 KiB fill the lanes of a processor's registers, and stay in its cache.
+/// The usual block, as a power of two: a run of 32 is hashed side by side.
 const BLOCK: u8 = 15;
 
 /// How long a worker waits for somebody else who goes through a home, or through a file.

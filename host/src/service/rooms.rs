@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use feige_core::stream::transfer::Buffers;
+use feige_core::wire::transfer::LONG_RUN;
 
 use super::BLOCK;
 use crate::transfer;
@@ -11,8 +12,8 @@ use crate::transfer;
 /// What buffers of all lines together may take, in octets, as long as each is not smaller than the smallest.
 const BUDGET: usize = 16 << 20;
 
-/// Blocks that are hashed side by side.
-const LANES: usize = 16;
+/// Blocks of a run, which are hashed side by side.
+const LANES: usize = LONG_RUN;
 
 /// The smallest blocks, as a power of two.
 const SMALLEST: u8 = 12;
@@ -42,8 +43,8 @@ pub(super) struct Size {
 
 impl Size {
     const fn octets(self) -> usize {
-        // Where memory is scarce, half of the lanes have to do.
-        let lanes = if self.block > SMALLEST { LANES } else { LANES / 2 };
+        // Where memory is scarce, some of the lanes have to do.
+        let lanes = if self.block > SMALLEST { LANES } else { LANES / 4 };
         (lanes << self.block) + EXTRA
     }
 

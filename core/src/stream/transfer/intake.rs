@@ -2,7 +2,7 @@
 
 use heapless::{Deque, Vec};
 
-use super::{BLOCKS, Buffers};
+use super::{BLOCKS, Buffers, MOST_BLOCKS};
 use crate::digest::{Digest, Hasher};
 use crate::stream::ProtocolError;
 use crate::wire::transfer::{LENGTH, Prefix, prefix};
@@ -117,13 +117,13 @@ impl Intake {
         buffers: &Buffers<'_>,
         len: usize,
         block: usize,
-        digests: &mut [Digest; BLOCKS],
+        digests: &mut [Digest; MOST_BLOCKS],
         hasher: &mut impl Hasher,
         body: impl FnMut(&[u8]) -> Body,
     ) {
         let unread = self.unread(buffers.input);
         if len > block {
-            let mut blocks: Vec<&[u8], BLOCKS> = Vec::new();
+            let mut blocks: Vec<&[u8], MOST_BLOCKS> = Vec::new();
             for block in unread.get(..len).unwrap_or_default().chunks(block.max(1)) {
                 // A run has no more.
                 let _ = blocks.push(block);

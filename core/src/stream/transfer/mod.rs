@@ -42,7 +42,7 @@ pub use server::{Server, ServerSession};
 use core::time::Duration;
 
 use crate::digest::Digest;
-use crate::wire::transfer::{ErrorCode, LENGTH, Reply, Request};
+use crate::wire::transfer::{ErrorCode, LENGTH, LONG_RUN, LONG_RUNS, Reply, Request};
 
 /// How long a stranger may take to sign in (R-VT-70).
 pub const SIGN_IN_TIME: Duration = Duration::from_secs(10);
@@ -59,8 +59,19 @@ pub const WORKING_TIME: Duration = Duration::from_secs(5);
 /// [`Reply::Working`] as it is written: said before what is in the output already.
 const WORKING: [u8; LENGTH + 1] = [1, 0, 0, 0, 15];
 
-/// The most blocks in one run (R-VT-33).
+/// The most blocks in a run that every peer takes (R-VT-33).
 pub const BLOCKS: usize = 16;
+
+/// The most blocks in a run that we take, and send to those who take so many.
+const MOST_BLOCKS: usize = if cfg!(target_os = "none") { BLOCKS } else { LONG_RUN };
+
+/// What we tell peers that we can do besides.
+const FEATURES: u64 = if MOST_BLOCKS < LONG_RUN { 0 } else { LONG_RUNS };
+
+/// The most blocks in a run to a peer with these features.
+const fn most_blocks(features: u64) -> usize {
+    if features & LONG_RUNS == 0 { BLOCKS } else { MOST_BLOCKS }
+}
 
 /// Octets of output that are kept for a header: names of 255 octets, error texts and SCRAM messages fit.
 const REPLY_ROOM: usize = 400;
@@ -69,10 +80,11 @@ const REPLY_ROOM: usize = 400;
 const TEXT_MOST: usize = 200;
 const ERROR_FRAME: usize = LENGTH + 4;
 
-/// What a connection costs besides its buffers, on any platform.
+/// What a connection costs besides its buffers; longer runs cost their digests.
 const _: () = {
-    assert!(size_of::<ServerSession>() <= 2816, "a server's session is larger than was agreed on");
-    assert!(size_of::<ClientSession<'_>>() <= 3840, "a client's session is larger than was agreed on");
+    let long = (MOST_BLOCKS - BLOCKS) * 20;
+    assert!(size_of::<ServerSession>() <= 2816 + long, "a server's session is larger than was agreed on");
+    assert!(size_of::<ClientSession<'_>>() <= 3840 + long, "a client's session is larger than was agreed on");
 };
 
 /// The smallest buffers that a session works with, in octets: of input, and of output.

@@ -3,13 +3,13 @@
 use heapless::Vec;
 use serde::Serialize;
 
-use super::{BLOCKS, Buffers, REPLY_ROOM};
+use super::{Buffers, MOST_BLOCKS, REPLY_ROOM};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::wire::BufferTooSmall;
 use crate::wire::transfer::encode;
 
-/// Blocks whose digests are missing, at most: those of a run, and where there is memory, as many small files.
-const TOGETHER: usize = if cfg!(target_os = "none") { BLOCKS } else { 2 * BLOCKS };
+/// Blocks whose digests are missing, at most: those of a run, or as many small files.
+const TOGETHER: usize = MOST_BLOCKS;
 
 /// The octets of the lent output buffer that have not been written.
 ///
@@ -113,24 +113,22 @@ impl Outlet {
         if self.blocks.is_empty() {
             return;
         }
-        for blocks in self.blocks.chunks(BLOCKS) {
-            let mut digests = [Digest::default(); BLOCKS];
-            {
-                // Not `collect`, which panics if there are too many.
-                let mut inputs: Vec<&[u8], BLOCKS> = Vec::new();
-                for block in blocks {
-                    let _ = inputs.push(output.get(block.from..block.to).unwrap_or_default());
-                }
-                hasher.md5(&inputs, &mut digests);
+        let mut digests = [Digest::default(); TOGETHER];
+        {
+            // Not `collect`, which panics if there are too many.
+            let mut inputs: Vec<&[u8], TOGETHER> = Vec::new();
+            for block in &self.blocks {
+                let _ = inputs.push(output.get(block.from..block.to).unwrap_or_default());
             }
-            for (block, digest) in blocks.iter().zip(&digests) {
-                let room = output.get_mut(block.digest..).unwrap_or_default();
-                for (to, from) in room.iter_mut().zip(&digest.0) {
-                    *to = *from;
-                }
-                if let Some(file) = &mut file {
-                    file.push(digest);
-                }
+            hasher.md5(&inputs, &mut digests);
+        }
+        for (block, digest) in self.blocks.iter().zip(&digests) {
+            let room = output.get_mut(block.digest..).unwrap_or_default();
+            for (to, from) in room.iter_mut().zip(&digest.0) {
+                *to = *from;
+            }
+            if let Some(file) = &mut file {
+                file.push(digest);
             }
         }
         self.blocks.clear();

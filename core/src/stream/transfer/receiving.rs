@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::BLOCKS;
+use super::MOST_BLOCKS;
 use super::segment::Segment;
 use crate::digest::{BlockDigest, Digest};
 use crate::wire::transfer::Data;
@@ -73,7 +73,7 @@ impl Receiving {
         };
         let last = data.at.saturating_add(len) == self.end;
         let blocks = usize::try_from(data.len.div_ceil(self.block.max(1))).unwrap_or(usize::MAX);
-        (due && (whole || last) && blocks <= BLOCKS && len > 0).then(|| Segment::new(data, self.block))
+        (due && (whole || last) && blocks <= MOST_BLOCKS && len > 0).then(|| Segment::new(data, self.block))
     }
 
     /// A block of `len` octets from `at` on has come, of which `claimed` was told; whether it is `sound`.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::intake::{Body, Intake};
 use super::link::{Link, Out};
 use super::receiving::Receiving;
-use super::{Ask, BLOCKS, Buffers};
+use super::{Ask, Buffers, MOST_BLOCKS};
 use crate::digest::{Digest, Hasher, Running};
 use crate::stream::{Abort, Outcome, Target, Totals, Want};
 use crate::time::Instant;
@@ -31,9 +31,9 @@ pub(super) struct Segment {
     /// Octets of the blocks that the store has heard of, or will never hear of.
     told: u32,
     /// What the blocks should be.
-    claimed: [Digest; BLOCKS],
+    claimed: [Digest; MOST_BLOCKS],
     /// What they are.
-    sound: [bool; BLOCKS],
+    sound: [bool; MOST_BLOCKS],
     /// The block that is hashed piece by piece, if it does not fit the buffer.
     running: Option<Running>,
     step: Step,
@@ -88,8 +88,8 @@ impl Segment {
             saved: 0,
             judged: 0,
             told: 0,
-            claimed: [Digest::default(); BLOCKS],
-            sound: [false; BLOCKS],
+            claimed: [Digest::default(); MOST_BLOCKS],
+            sound: [false; MOST_BLOCKS],
             running: None,
             step: Step::Claim,
             since: None,
@@ -111,12 +111,12 @@ impl Segment {
 
     /// The number of the block that an octet of the run belongs to.
     fn index(&self, octet: u32) -> usize {
-        octet.checked_div(self.block).and_then(|index| usize::try_from(index).ok()).unwrap_or(BLOCKS)
+        octet.checked_div(self.block).and_then(|index| usize::try_from(index).ok()).unwrap_or(MOST_BLOCKS)
     }
 
     /// How many blocks the first `octets` octets are, if they end with one.
     fn count(&self, octets: u32) -> usize {
-        usize::try_from(octets.div_ceil(self.block.max(1))).unwrap_or(BLOCKS).min(BLOCKS)
+        usize::try_from(octets.div_ceil(self.block.max(1))).unwrap_or(MOST_BLOCKS).min(MOST_BLOCKS)
     }
 
     /// Where in the run a block begins and ends.
@@ -203,7 +203,7 @@ impl Segment {
         mut body: impl FnMut(&[u8]) -> Body,
     ) {
         let octets = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-        let mut digests = [Digest::default(); BLOCKS];
+        let mut digests = [Digest::default(); MOST_BLOCKS];
         let end = self.judged.saturating_add(len);
         // Within a run no message follows.
         let body = |header: &[u8]| if end < self.len { Body::Other } else { body(header) };

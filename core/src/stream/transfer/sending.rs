@@ -1,6 +1,6 @@
 //! A file that goes out in runs of blocks with their digests.
 
-use super::{Ask, BLOCKS, Buffers};
+use super::{Ask, Buffers};
 use crate::digest::Running;
 use crate::stream::transfer::outlet::Outlet;
 use crate::stream::{Target, Want};
@@ -19,6 +19,8 @@ pub(super) struct Sending {
     at: u64,
     left: u64,
     block: u32,
+    /// Blocks in a run, at most.
+    most: usize,
     run: Run,
     direction: Direction,
     need: Need,
@@ -60,9 +62,9 @@ pub(super) enum Need {
 }
 
 impl Sending {
-    /// Sends `left` octets from `at` on, in blocks of `block`.
-    pub(super) const fn new(direction: Direction, at: u64, left: u64, block: u32) -> Self {
-        Self { at, left, block, run: Run::None, direction, need: Need::Nothing }
+    /// Sends `left` octets from `at` on, in blocks of `block`, in runs of at most `most` blocks.
+    pub(super) const fn new(direction: Direction, at: u64, left: u64, block: u32, most: usize) -> Self {
+        Self { at, left, block, most, run: Run::None, direction, need: Need::Nothing }
     }
 
     /// Sends the octets of a file that is so small that they are the body of its announcement, which is at the end of
@@ -70,7 +72,7 @@ impl Sending {
     pub(super) const fn inline(head: usize, len: usize, block: u32) -> Self {
         // Counted in runs from now on.
         let run = Run::Whole { head, len, missing: len };
-        Self { at: 0, left: 0, block, run, direction: Direction::Up, need: Need::Nothing }
+        Self { at: 0, left: 0, block, most: 1, run, direction: Direction::Up, need: Need::Nothing }
     }
 
     /// How many octets are left, as far as a run may need to know.
@@ -81,7 +83,7 @@ impl Sending {
     /// How many octets the next run has if it may take `room`, with header and digests; 0 if not even a block fits.
     fn fitting(&self, room: usize) -> u32 {
         let room = u32::try_from(room).unwrap_or(u32::MAX).saturating_sub(HEAD_ROOM);
-        let most = self.left().min(self.block.saturating_mul(u32::try_from(BLOCKS).unwrap_or(1)));
+        let most = self.left().min(self.block.saturating_mul(u32::try_from(self.most).unwrap_or(1)));
         if body_len(most, self.block) <= u64::from(room) {
             return most;
         }
@@ -114,7 +116,7 @@ impl Sending {
             Run::None => {
                 let (here, alone) = (self.fitting(outlet.room(buffers.output)), self.fitting(buffers.output.len()));
                 // A short run only because others are in front of it costs more than writing these.
-                let blocks = usize::try_from(here.div_ceil(self.block.max(1))).unwrap_or(BLOCKS);
+                let blocks = usize::try_from(here.div_ceil(self.block.max(1))).unwrap_or(usize::MAX);
                 if !outlet.is_empty() && (here == 0 || here < alone >> 1 || !outlet.has_block_room(blocks)) {
                     return Need::Flush;
                 }

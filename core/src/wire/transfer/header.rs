@@ -167,12 +167,18 @@ pub enum Reply<'a> {
     Working,
 }
 
+/// A bit of [`Hello::features`]: takes runs of up to [`LONG_RUN`] blocks (R-VT-33).
+pub const LONG_RUNS: u64 = 1;
+
+/// The most blocks in a run to those who take [`LONG_RUNS`].
+pub const LONG_RUN: usize = 32;
+
 /// Who speaks, and what it can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello<'a> {
     /// The highest version that it speaks; a server answers with the lower of both (R-VT-10).
     pub version: u8,
-    /// Bits for later versions. Unknown ones are ignored (R-VT-11).
+    /// Bits for what not everybody can do, such as [`LONG_RUNS`]. Unknown ones are ignored (R-VT-11).
     pub features: u64,
     /// The longest header that it takes.
     pub max_header: u16,

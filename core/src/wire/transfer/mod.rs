@@ -15,7 +15,7 @@ mod path;
 mod tests;
 
 pub use frame::{LENGTH, Prefix, decode, encode, prefix};
-pub use header::{Data, Entry, EntryKind, ErrorCode, File, Get, Hello, Put, Reply, Request};
+pub use header::{Data, Entry, EntryKind, ErrorCode, File, Get, Hello, LONG_RUN, LONG_RUNS, Put, Reply, Request};
 pub use path::{BadPath, Path};
 
 /// The usual TCP port.

@@ -12,7 +12,7 @@ use super::receiving::Receiving;
 use super::scram::ClientExchange;
 use super::segment::Segment;
 use super::sending::{self, Sending};
-use super::{Buffers, PROGRESS_TIME, Settings};
+use super::{Buffers, PROGRESS_TIME, Settings, most_blocks};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
@@ -187,6 +187,8 @@ enum Jobless {
 struct Limits {
     max_header: u16,
     window: u32,
+    /// Blocks in a run.
+    blocks: usize,
 }
 
 #[derive(Debug)]
@@ -300,7 +302,7 @@ impl<'c> ClientSession<'c> {
             jobs: Deque::new(),
             under_way: 0,
             jobless: Jobless::No,
-            limits: Limits { max_header: MAX_HEADER_DEVICE, window: 0 },
+            limits: Limits { max_header: MAX_HEADER_DEVICE, window: 0, blocks: most_blocks(0) },
             incoming: None,
             outgoing: None,
             totals: Totals::default(),

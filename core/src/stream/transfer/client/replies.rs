@@ -2,6 +2,7 @@
 
 use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Outgoing, Stage, UNWANTED_MOST};
 use crate::digest::Hasher;
+use crate::stream::transfer::most_blocks;
 use crate::stream::transfer::receiving::REPAIRS;
 use crate::stream::transfer::scram;
 use crate::stream::transfer::sending::{Direction, Sending};
@@ -79,7 +80,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             (Stage::Work, Reply::Repair { at, len }) => match &mut self.session.outgoing {
                 Some(outgoing) if outgoing.may_repair(at, len) => {
                     outgoing.repairs = outgoing.repairs.saturating_add(1);
-                    let sending = Sending::new(Direction::Up, at, u64::from(len), outgoing.block);
+                    let most = self.session.limits.blocks;
+                    let sending = Sending::new(Direction::Up, at, u64::from(len), outgoing.block, most);
                     self.take_header();
                     self.session.stage = Stage::Sending { sending, inline: false };
                 }
@@ -199,7 +201,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         let stage = match reply {
             _ if last => Stage::Closing(Outcome::Refused),
             Reply::Hello(hello) => {
-                self.session.limits = Limits { max_header: hello.max_header, window: hello.window };
+                self.session.limits =
+                    Limits { max_header: hello.max_header, window: hello.window, blocks: most_blocks(hello.features) };
                 match self.session.credentials {
                     Credentials::Guest => Stage::Admission,
                     Credentials::Account { .. } => Stage::Challenge,
@@ -217,7 +220,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
             Reply::Ready { offset, .. } => {
                 let Some(outgoing) = &self.session.outgoing else { return self.abort() };
                 let left = if willing { outgoing.size.saturating_sub(offset) } else { 0 };
-                let sending = Sending::new(Direction::Up, offset, left, outgoing.block);
+                let most = self.session.limits.blocks;
+                let sending = Sending::new(Direction::Up, offset, left, outgoing.block, most);
                 Stage::Sending { sending, inline: false }
             }
             Reply::Entry(_) => Stage::Work,

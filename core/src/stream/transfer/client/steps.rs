@@ -4,7 +4,7 @@ use super::{Client, ClientSession, Credentials, Incoming, Jobless, LARGEST, Outg
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{Settings, scram, segment, sending};
+use crate::stream::transfer::{FEATURES, Settings, scram, segment, sending};
 use crate::stream::{Abort, Outcome, ProtocolError};
 use crate::wire::transfer::{ErrorCode, Hello, LENGTH, Reply, Request, VERSION, block_len, decode};
 use crate::wire::{Field, ParseError};
@@ -96,7 +96,14 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     /// The first words: what we speak, and who we are.
     pub(super) fn greet(&mut self) -> bool {
         let Settings { max_header, window, max_block, software } = self.session.settings;
-        self.say(&Request::Hello(Hello { version: VERSION, features: 0, max_header, window, max_block, software }));
+        self.say(&Request::Hello(Hello {
+            version: VERSION,
+            features: FEATURES,
+            max_header,
+            window,
+            max_block,
+            software,
+        }));
         match self.session.credentials {
             Credentials::Guest => self.say(&Request::Guest),
             Credentials::Account { .. } => {

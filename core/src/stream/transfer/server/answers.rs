@@ -55,7 +55,13 @@ impl<H: Hasher> Server<'_, '_, H> {
             Reply::File(file) => {
                 let Some(block) = block_len(file.block) else { return self.abort() };
                 self.say(reply);
-                self.session.stage = Stage::Sending(Sending::new(Direction::Down, file.offset, file.length, block));
+                self.session.stage = Stage::Sending(Sending::new(
+                    Direction::Down,
+                    file.offset,
+                    file.length,
+                    block,
+                    self.session.most_blocks,
+                ));
             }
             Reply::Ready { offset, block } => {
                 let Some((size, wished)) = offered else { return self.abort() };

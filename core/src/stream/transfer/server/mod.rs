@@ -10,7 +10,7 @@ use super::receiving::Receiving;
 use super::scram::ServerExchange;
 use super::segment::Segment;
 use super::sending::{self, Sending};
-use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings};
+use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings, most_blocks};
 use crate::digest::Hasher;
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
@@ -32,6 +32,8 @@ pub struct ServerSession {
     link: Link,
     stage: Stage,
     who: Who,
+    /// Blocks in a run that the client takes.
+    most_blocks: usize,
     nonce: [u8; 18],
     exchange: Option<ServerExchange>,
     /// The file that is being received.
@@ -112,6 +114,7 @@ impl ServerSession {
             link: Link::new(now),
             stage: Stage::Head,
             who: Who::Nobody,
+            most_blocks: most_blocks(0),
             nonce,
             exchange: None,
             upload: None,

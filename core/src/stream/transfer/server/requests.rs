@@ -2,8 +2,8 @@
 
 use super::{Server, Stage, Upload, Who};
 use crate::digest::{Digest, Hasher};
-use crate::stream::transfer::Settings;
 use crate::stream::transfer::scram::{self, ServerExchange};
+use crate::stream::transfer::{FEATURES, Settings, most_blocks};
 use crate::wire::transfer::{Data, ErrorCode, Hello, Put, Reply, Request, VERSION, block_len, body_len};
 
 impl<H: Hasher> Server<'_, '_, H> {
@@ -16,7 +16,7 @@ impl<H: Hasher> Server<'_, '_, H> {
             return self.close_with(ErrorCode::Unsupported, "the request is not known");
         };
         match (self.session.who, request) {
-            (Who::Nobody, Request::Hello(hello)) => self.hello(hello.version),
+            (Who::Nobody, Request::Hello(hello)) => self.hello(hello.version, hello.features),
             (Who::Nobody, _) => self.close_with(ErrorCode::BadRequest, "the first message has to be a hello"),
             // A nonce is good for one exchange only.
             (Who::Stranger, Request::SignIn { .. }) if self.session.exchange.is_some() => {
@@ -54,7 +54,7 @@ impl<H: Hasher> Server<'_, '_, H> {
         }
     }
 
-    pub(super) fn hello(&mut self, version: u8) {
+    pub(super) fn hello(&mut self, version: u8, features: u64) {
         self.take_header();
         if version == 0 {
             return self.close_with(ErrorCode::BadRequest, "there is no version 0");
@@ -62,7 +62,8 @@ impl<H: Hasher> Server<'_, '_, H> {
         let Settings { max_header, window, max_block, software } = self.session.settings;
         let version = VERSION.min(version);
         self.session.who = Who::Stranger;
-        self.say(&Reply::Hello(Hello { version, features: 0, max_header, window, max_block, software }));
+        self.session.most_blocks = most_blocks(features);
+        self.say(&Reply::Hello(Hello { version, features: FEATURES, max_header, window, max_block, software }));
     }
 
     /// Checks the proof, and lets the store know the result.

@@ -8,6 +8,7 @@ mod hostile_server;
 mod narrow;
 mod pair;
 mod peer;
+mod runs;
 mod salvage;
 mod stores;
 
