@@ -187,17 +187,20 @@ impl Sending {
         [looking, self.give_up, broken].into_iter().flatten().min()
     }
 
-    /// Ends what has run out of time.
-    pub fn expire(&mut self, now: Instant) {
+    /// Ends what has run out of time. Returns those who were waited for until the end, of whom nobody was told yet.
+    pub fn expire(&mut self, now: Instant) -> Vec<Target> {
         let all_over = self.give_up.is_some_and(|give_up| give_up <= now);
+        let mut late = Vec::new();
         for target in self.targets.iter_mut().filter(|target| target.exit.is_none()) {
             if target.broken.is_some_and(|until| until <= now) {
                 target.exit = Some(Exit::Incomplete);
             } else if all_over {
                 let some = target.served > 0 || target.broken.is_some();
                 target.exit = Some(if some { Exit::Incomplete } else { Exit::Nobody });
+                late.push(target.clone());
             }
         }
+        late
     }
 
     /// How it ended, if it did: the first failure, or success.
@@ -283,18 +286,19 @@ mod tests {
     #[test]
     fn time_runs_out() {
         let mut nobody = sending(vec![target()]);
-        nobody.expire(Instant::from_millis(59_999));
+        assert!(nobody.expire(Instant::from_millis(59_999)).is_empty());
         assert_eq!(nobody.outcome(), None);
-        nobody.expire(Instant::from_millis(60_000));
+        assert_eq!(nobody.expire(Instant::from_millis(60_000)).len(), 1);
         assert_eq!(nobody.outcome(), Some(Exit::Nobody));
+        assert!(nobody.expire(Instant::from_millis(60_001)).is_empty(), "told once");
         let mut some = sending(vec![target()]);
         some.targets[0].served(1, true);
-        some.expire(Instant::from_millis(60_000));
+        assert_eq!(some.expire(Instant::from_millis(60_000)).len(), 1);
         assert_eq!(some.outcome(), Some(Exit::Incomplete));
         let mut broken = sending(vec![target()]);
         broken.targets[0].broke(Instant::START);
         assert_eq!(broken.deadline(Instant::START), Some(Instant::from_millis(15_000)));
-        broken.expire(Instant::from_millis(15_000));
+        assert!(broken.expire(Instant::from_millis(15_000)).is_empty(), "the break was told of");
         assert_eq!(broken.outcome(), Some(Exit::Incomplete));
     }
 

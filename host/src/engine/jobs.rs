@@ -216,7 +216,9 @@ impl Engine {
                 if let Err(failure) = self.send(now, job.origin, sending) {
                     return Some(Err(failure));
                 }
-                sending.expire(now);
+                for late in sending.expire(now) {
+                    self.tell_late(job.origin, &late);
+                }
                 let exit = sending.outcome()?;
                 if let Some(packet_no) = sending.packet_no
                     && exit != Exit::Done
@@ -340,10 +342,22 @@ impl Engine {
             }
         });
         if deaf {
-            let error = "no answer".to_owned();
-            let what = format!("message to {to}");
-            let packet = Some(packet_no.0.into());
-            self.tell(packet_no, to, &Event::Failed { what, error, index: None, packet, to: Some(to) });
+            self.tell(packet_no, to, &no_answer(packet_no, to));
+        }
+    }
+
+    /// A recipient was waited for in vain.
+    fn tell_late(&mut self, origin: Origin, target: &Target) {
+        let &Target { at, packet_no, delivered, .. } = target;
+        let event = if delivered {
+            let (what, error) = (format!("files for {at}"), "they were not fetched in time".to_owned());
+            Event::Failed { what, error, index: None, packet: Some(packet_no.0.into()), to: Some(at) }
+        } else {
+            no_answer(packet_no, at)
+        };
+        self.publish(&event);
+        if !origin.is_person() {
+            self.reply(origin, &event);
         }
     }
 
@@ -444,6 +458,12 @@ fn attachments(shares: &[Arc<Share>], charset: Charset) -> Result<Vec<u8>, Failu
     })?;
     list.truncate(length);
     Ok(list)
+}
+
+/// A message was not confirmed.
+fn no_answer(packet_no: PacketNo, to: SocketAddrV4) -> Event {
+    let what = format!("message to {to}");
+    Event::Failed { what, error: "no answer".to_owned(), index: None, packet: Some(packet_no.0.into()), to: Some(to) }
 }
 
 /// Whether what should be the name of a member was meant to be an address: nobody needs to be looked for.

@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn the_more_lines_the_smaller_the_buffers() {
         assert_eq!(Size::for_lines(1).block, 15);
-        assert_eq!(Size::for_lines(8).block, 15);
+        assert_eq!(Size::for_lines(7).block, 15);
+        assert_eq!(Size::for_lines(8).block, 14);
         assert_eq!(Size::for_lines(100).block, 12);
         assert_eq!(Size::for_lines(100_000).block, 12);
         assert!(2 * Size { block: 12 }.octets() <= 80 << 10);
