@@ -40,8 +40,9 @@ fn side_by_side(criterion: &mut Criterion) {
         ("8 x 64 KiB", vec![65_536; 8]),
         ("16 x 64 KiB", vec![65_536; 16]),
         ("24 x 64 KiB", vec![65_536; 24]),
-        // A run of the verified transfer.
+        // Runs of the verified transfer, to those who take no long ones and to others.
         ("16 x 32 KiB", vec![32_768; 16]),
+        ("32 x 32 KiB", vec![32_768; 32]),
         ("16 x 4 KiB", vec![4_096; 16]),
         ("64 x 0 to 8 KiB", (0..64).map(|at| at * 7_919 % 8_192).collect()),
     ];

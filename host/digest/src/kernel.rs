@@ -18,7 +18,8 @@ pub(crate) type Block = [u8; 64];
 /// Messages of one group.
 pub(crate) const GROUP: usize = 8;
 
-/// Groups that are worth advancing in turns on any processor: see [`most`].
+/// Groups that are worth advancing in turns: more would wait for registers. Where a register holds half a group, one
+/// group is two chains already, and more of them are slower.
 pub(crate) const MOST: usize = 4;
 
 /// The four words of the state of each message of a group, word by word.
@@ -106,17 +107,6 @@ pub(crate) fn is_wide(level: Level) -> bool {
     !level.is_fallback()
 }
 
-/// How many groups are worth advancing in turns: more would wait for registers. Where a register holds half a group, one
-/// group is two chains already, and more of them are slower; but they cost little.
-pub(crate) fn most(level: Level) -> usize {
-    dispatch!(level, simd => most_with(simd))
-}
-
-#[inline(always)]
-fn most_with<S: Simd>(_: S) -> usize {
-    if const { S::u32s::LEN > GROUP } { MOST } else { MOST - 1 }
-}
-
 /// Takes the first `count` of the blocks of each message into its state.
 ///
 /// # Panics
@@ -137,6 +127,7 @@ fn compress_with<S: Simd>(simd: S, states: &mut [States], blocks: &[Blocks<'_>],
         (states, blocks)
     };
     let (states, blocks) = if const { S::u32s::LEN >= GROUP } {
+        let (states, blocks) = take_in_turns::<4, 1, u32x8<S>, S>(simd, states, blocks, count);
         let (states, blocks) = take_in_turns::<3, 1, u32x8<S>, S>(simd, states, blocks, count);
         take_in_turns::<2, 1, u32x8<S>, S>(simd, states, blocks, count)
     } else {
@@ -181,14 +172,14 @@ fn compress_in_turns<S: Simd, V: Words<S, WIDE>, const WIDE: usize, const CHAINS
     // Made once: to clear it for each block took a thirtieth of the time.
     let mut words = [[zero; 16]; CHAINS];
     for at in 0..count {
-        const { assert!(CHAINS <= 3, "each chain needs its line") };
+        const { assert!(CHAINS <= MOST, "each chain needs its line") };
         // Not a loop: the compiler would keep it as one, and look up each time where the words go.
         macro_rules! transpose {
             ($($chain:literal)*) => { $( if $chain < CHAINS {
                 words[$chain] = V::transpose(simd, &blocks[$chain], at);
             } )* };
         }
-        transpose!(0 1 2);
+        transpose!(0 1 2 3);
         let mut chains = sums;
         rounds(simd, &mut chains, &words);
         for (sums, chains) in sums.iter_mut().zip(chains) {
