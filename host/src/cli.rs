@@ -359,7 +359,7 @@ pub struct Send {
     /// An address, an address and port, a member's name, or `all`.
     #[arg(value_name = "WHO")]
     pub to: String,
-    /// The text; `-`, or none without files, reads it from standard input.
+    /// The text, some 8,000 octets at most; `-`, or none without files, reads it from standard input.
     pub message: Option<String>,
     /// Offer this file or folder; repeatable. Of a folder, links and what is neither a file nor a folder stay here.
     #[arg(long = "file", short = 'f', value_name = "PATH", value_hint = ValueHint::AnyPath)]
