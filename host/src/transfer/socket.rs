@@ -13,6 +13,12 @@ use socket2::{Domain, Protocol, SockRef, Type};
 /// No wait is longer than this at a stretch, so that a cancelled transfer ends soon.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Time limits are rounded up to this: to set one takes two system calls.
+const STEP: Duration = Duration::from_millis(50);
+
+/// A time limit that is not shorter stays although more time is left: who waits looks at the clock a little more often.
+const SHORT: Duration = Duration::from_millis(100);
+
 /// The clock of this process, as the core wants it: handed to whoever needs the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -208,9 +214,10 @@ impl embedded_io::Write for Socket {
 
 impl Transport for Socket {
     fn limit(&mut self, limit: Option<Duration>) -> Result<(), SocketError> {
+        let steps = |limit: Duration| u32::try_from(limit.as_millis().div_ceil(STEP.as_millis())).unwrap_or(u32::MAX);
         // Zero would mean "no limit" to some systems.
-        let limit = limit.map_or(TICK, |limit| limit.clamp(Duration::from_millis(1), TICK));
-        if limit != self.limit {
+        let limit = limit.map_or(TICK, |limit| STEP.saturating_mul(steps(limit)).clamp(STEP, TICK));
+        if limit < self.limit || limit > self.limit && self.limit < SHORT {
             self.stream.set_read_timeout(Some(limit))?;
             self.stream.set_write_timeout(Some(limit))?;
             self.limit = limit;
