@@ -115,8 +115,8 @@ fn nobody_there_is_3() {
     let begin = Instant::now();
     let output = run(&home, &with(&["send"], &network, &["127.1.2.9", "hello"]));
     assert_eq!(code(&output), 3);
-    // Five copies, a second apart; more on a busy machine.
-    assert!((4..20).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    // Five copies, a second apart.
+    assert!((4..9).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     let impatient = run(&home, &with(&["--json", "send"], &network, &["127.1.2.9", "hello", "--wait", "300ms"]));
     assert_eq!(code(&impatient), 3);
     assert!(out(&impatient).contains(r#""event":"failed""#), "{}", out(&impatient));

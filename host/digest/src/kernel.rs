@@ -10,7 +10,7 @@
 
 use fearless_simd::{Level, Simd, SimdBase, dispatch, u32x8, u32x16};
 
-use crate::words::Words;
+use crate::words::{Words, excess};
 
 /// What MD5 compresses at once: 64 octets.
 pub(crate) type Block = [u8; 64];
@@ -222,7 +222,7 @@ fn step<const STEP: usize, S: Simd, V: Words<S, WIDE>, const WIDE: usize, const 
 ) {
     let round = STEP / 16;
     let turn = TURNS[round][STEP % 4];
-    let sine = V::splat(simd, SINES[STEP].wrapping_sub(V::excess(simd, round)));
+    let sine = V::splat(simd, SINES[STEP].wrapping_sub(excess(simd, round)));
     let word = match round {
         0 => STEP,
         1 => 5 * STEP + 1,

@@ -21,11 +21,8 @@ pub(crate) trait Words<S: Simd, const WIDE: usize>: SimdInt<S, Element = u32> {
     /// The words of both in turns, but in each four lanes by itself: those of the first two places, and those of the others.
     fn shuffle(self, other: Self) -> (Self, Self);
 
-    /// `self` and the function of the round (RFC 1321, 3.4) of these, added; and [`Self::excess`] too much.
+    /// `self` and the function of the round (RFC 1321, 3.4) of these, added; and [`excess`] too much.
     fn plus_mixed(self, round: usize, b: Self, c: Self, d: Self) -> Self;
-
-    /// What [`Self::plus_mixed`] adds too much.
-    fn excess(simd: S, round: usize) -> u32;
 
     /// The sixteen words of the block `at` of each message, word by word.
     ///
@@ -84,11 +81,6 @@ impl<S: Simd> Words<S, 1> for u32x8<S> {
         }
         plus_mixed(self, round, b, c, d)
     }
-
-    #[inline(always)]
-    fn excess(simd: S, round: usize) -> u32 {
-        excess(simd, round)
-    }
 }
 
 impl<S: Simd> Words<S, 2> for u32x16<S> {
@@ -129,11 +121,6 @@ impl<S: Simd> Words<S, 2> for u32x16<S> {
         }
         plus_mixed(self, round, b, c, d)
     }
-
-    #[inline(always)]
-    fn excess(simd: S, round: usize) -> u32 {
-        excess(simd, round)
-    }
 }
 
 /// [`Words::load`] for one group.
@@ -167,9 +154,9 @@ fn plus_mixed<S: Simd, V: SimdInt<S, Element = u32>>(sum: V, round: usize, b: V,
     }
 }
 
-/// [`Words::excess`]: AVX-512 has an instruction for any operation of three, and leaves nothing out.
+/// What [`Words::plus_mixed`] adds too much: AVX-512 has an instruction for any operation of three, and leaves nothing out.
 #[inline(always)]
-fn excess<S: Simd>(simd: S, round: usize) -> u32 {
+pub(crate) fn excess<S: Simd>(simd: S, round: usize) -> u32 {
     #[cfg(target_arch = "x86_64")]
     if simd.level().as_avx512().is_some() {
         return 0;
