@@ -32,6 +32,7 @@ measure() {
     local name=$1 octets=$2 where=$3 port=$4 first=$5 second=$6 start end cpu
     rm -rf "$work/in" && mkdir "$work/in"
     : >"$work/rss"
+    warm $((octets + (64 << 20)))
     cpu=$(($(used s) + $(used c)))
     ($first) >"$work/first.log" 2>&1 &
     serving=$!

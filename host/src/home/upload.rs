@@ -21,7 +21,7 @@ use super::sys::{self, Facts, Kind};
 use super::{Home, HomeError};
 use crate::store::owned::{self, Found};
 use crate::store::space::Space;
-use crate::store::{set_time, write_at};
+use crate::store::{Behind, set_time, write_at};
 
 /// The largest file that is small, in octets: if it is one block too, it is not worth continuing, so it has no sums and
 /// no lock.
@@ -175,6 +175,7 @@ pub struct Upload {
     mtime: Option<i64>,
     mode: Option<u16>,
     space: Space,
+    behind: Behind,
 }
 
 /// A file that is whole and verified, and gets its name by [`Home::settle`]. Dropped before, it is kept for the next
@@ -234,6 +235,7 @@ impl Home {
                 mtime: arriving.mtime,
                 mode: arriving.mode,
                 space: Space::default(),
+                behind: Behind::default(),
             })
         })
     }
@@ -456,6 +458,7 @@ impl Upload {
             self.slot.verified = self.covered.front();
         }
         write_at(file, octets, at).map_err(|error| self.slot.failed(&error))?;
+        self.behind.wrote(file, at..end);
         self.space
             .spend(&self.slot.folder.dir, octets.len() as u64)
             .map_err(|error| HomeError::store(RECEIVE, &self.slot.path, &error))

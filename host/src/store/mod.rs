@@ -14,6 +14,7 @@
 //! each entry. **Time**: linear in the octets. **Protocol**: none; names arrive here decoded
 //! and made safe.
 
+mod behind;
 pub mod inbox;
 pub mod outgoing;
 pub(crate) mod owned;
@@ -21,6 +22,7 @@ pub mod part;
 mod publish;
 pub mod space;
 
+pub(crate) use behind::Behind;
 pub(crate) use inbox::Modes;
 pub use inbox::{Inbox, Origin};
 pub(crate) use inbox::{SUFFIX, unguessable};

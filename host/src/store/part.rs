@@ -10,6 +10,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use feige_core::text::FileName;
 
 use super::StoreError;
+use super::behind::Behind;
 use super::inbox::Inbox;
 use super::publish::{first_free, publish};
 use super::space::Space;
@@ -23,13 +24,14 @@ pub struct FilePart<'i> {
     part: String,
     len: u64,
     space: Space,
+    behind: Behind,
     published: bool,
 }
 
 impl<'i> FilePart<'i> {
     pub(super) fn new(inbox: &'i Inbox, file: cap_std::fs::File, name: String, part: String, len: u64) -> Self {
         let file = file.into_std();
-        Self { inbox, file, name, part, len, space: Space::default(), published: false }
+        Self { inbox, file, name, part, len, space: Space::default(), behind: Behind::default(), published: false }
     }
 
     /// How many octets are there: those of an earlier attempt, and those told by [`Self::wrote`].
@@ -70,7 +72,9 @@ impl<'i> FilePart<'i> {
     /// # Errors
     /// [`StoreError::Full`] when only the reserve of the disk is left.
     pub fn wrote(&mut self, octets: u64) -> Result<(), StoreError> {
-        self.len = self.len.saturating_add(octets);
+        let end = self.len.saturating_add(octets);
+        self.behind.wrote(&self.file, self.len..end);
+        self.len = end;
         self.space.spend(&self.inbox.dir, octets)
     }
 
@@ -144,6 +148,9 @@ pub struct FolderPart<'i> {
     /// The folders inside the part that are open, outermost first.
     levels: Vec<Level>,
     space: Space,
+    /// Octets of the file that was created last.
+    written: u64,
+    behind: Behind,
     is_whole: bool,
 }
 
@@ -155,8 +162,8 @@ struct Level {
 
 impl<'i> FolderPart<'i> {
     pub(super) fn new(inbox: &'i Inbox, root: Dir, name: String, part: String, mtime: Option<SystemTime>) -> Self {
-        let space = Space::default();
-        Self { inbox, root, name, part, mtime, levels: Vec::new(), space, is_whole: false }
+        let (space, behind) = (Space::default(), Behind::default());
+        Self { inbox, root, name, part, mtime, levels: Vec::new(), space, written: 0, behind, is_whole: false }
     }
 
     /// Where the part is.
@@ -209,6 +216,7 @@ impl<'i> FolderPart<'i> {
         let here = self.here();
         let result = first_free(name.as_str(), |candidate| here.open_with(candidate, &options));
         let (file, _) = result.map_err(|error| StoreError::io("create a file in", self.path(), error))?;
+        (self.written, self.behind) = (0, Behind::default());
         Ok(file.into_std())
     }
 
@@ -217,11 +225,14 @@ impl<'i> FolderPart<'i> {
         StoreError::io("write to", self.path(), error)
     }
 
-    /// Tells that `octets` more were written to the files of this folder.
+    /// Tells that `octets` more were written to `file`, which was created last, behind those before.
     ///
     /// # Errors
     /// [`StoreError::Full`] when only the reserve of the disk is left.
-    pub fn wrote(&mut self, octets: u64) -> Result<(), StoreError> {
+    pub fn wrote(&mut self, file: &File, octets: u64) -> Result<(), StoreError> {
+        let end = self.written.saturating_add(octets);
+        self.behind.wrote(file, self.written..end);
+        self.written = end;
         self.space.spend(&self.root, octets)
     }
 

@@ -260,8 +260,9 @@ fn a_folder_appears_whole() {
     let (_folder, inbox) = inbox();
     let time = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     let mut part = inbox.folder(&name("docs"), time(1_100_000_000)).unwrap();
-    part.create(&name("a"), 1).unwrap().write_all(b"a").unwrap();
-    part.wrote(1).unwrap();
+    let mut file = part.create(&name("a"), 1).unwrap();
+    file.write_all(b"a").unwrap();
+    part.wrote(&file, 1).unwrap();
     part.enter(&name("sub"), time(1_000_000_000)).unwrap();
     part.create(&name("b"), 2).unwrap().write_all(b"bb").unwrap();
     // The same name again is another file.

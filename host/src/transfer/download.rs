@@ -451,7 +451,7 @@ impl Store for FolderStore<'_, '_> {
         match (&mut self.root, &self.file) {
             (Root::Folder(part), Some((file, _))) => {
                 write_at(file, octets, at).map_err(|error| part.failed(error))?;
-                part.wrote(octets.len() as u64)?;
+                part.wrote(file, octets.len() as u64)?;
             }
             (Root::File(part, _), _) => part.append(octets)?,
             _ => {}
@@ -484,10 +484,10 @@ impl Disk for FolderStore<'_, '_> {
 
     fn moved(&mut self, octets: u64) -> Result<(), StoreError> {
         self.meter.octets(octets, &mut self.tell);
-        match &mut self.root {
-            Root::Folder(part) => part.wrote(octets),
-            Root::File(part, _) => part.wrote(octets),
-            Root::Nothing => Ok(()),
+        match (&mut self.root, &self.file) {
+            (Root::Folder(part), Some((file, _))) => part.wrote(file, octets),
+            (Root::File(part, _), _) => part.wrote(octets),
+            _ => Ok(()),
         }
     }
 }
