@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::event::Transfer;
 use feige_core::text::Printable;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// What takes less time than this needs no bar.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -14,38 +14,52 @@ const PATIENCE: Duration = Duration::from_millis(800);
 #[derive(Default)]
 pub(super) struct Bars {
     multi: Option<MultiProgress>,
-    bars: HashMap<Transfer, (Instant, Option<ProgressBar>)>,
+    bars: HashMap<Transfer, Bar>,
+}
+
+/// One that measures from the beginning, although it is not seen at first.
+struct Bar {
+    bar: ProgressBar,
+    /// When it is to be seen; `None` once it is.
+    due: Option<Instant>,
+}
+
+impl Bar {
+    fn new(done: u64, total: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+        // What was there before did not come just now.
+        bar.set_position(done);
+        bar.reset_eta();
+        Self { bar, due: Some(Instant::now() + PATIENCE) }
+    }
+
+    fn show(&self, multi: &MultiProgress, name: &str, total: Option<u64>) {
+        let template = match total {
+            Some(_) => "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}",
+            None => "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_prefix(Printable::line(name).to_string());
+        multi.add(self.bar.clone()).tick();
+    }
 }
 
 impl Bars {
     /// Shows how far a transfer is.
     pub(super) fn update(&mut self, transfer: Transfer, name: &str, done: u64, total: Option<u64>) {
-        let (since, bar) = self.bars.entry(transfer).or_insert_with(|| (Instant::now(), None));
-        if since.elapsed() < PATIENCE {
-            return;
+        let bar = self.bars.entry(transfer).or_insert_with(|| Bar::new(done, total));
+        bar.bar.set_position(done);
+        if bar.due.is_some_and(|due| due <= Instant::now()) {
+            bar.due = None;
+            bar.show(self.multi.get_or_insert_with(MultiProgress::new), name, total);
         }
-        let multi = self.multi.get_or_insert_with(MultiProgress::new);
-        let bar = bar.get_or_insert_with(|| {
-            let bar = match total {
-                Some(total) => ProgressBar::new(total),
-                None => ProgressBar::no_length(),
-            };
-            let template = match total {
-                Some(_) => "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}",
-                None => "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
-            }
-            bar.set_prefix(Printable::line(name).to_string());
-            multi.add(bar)
-        });
-        bar.set_position(done);
     }
 
     /// The transfer ended.
     pub(super) fn end(&mut self, transfer: Transfer) {
-        if let Some((_, Some(bar))) = self.bars.remove(&transfer) {
+        if let Some(Bar { bar, .. }) = self.bars.remove(&transfer) {
             bar.finish_and_clear();
         }
     }
