@@ -45,6 +45,22 @@ struct File {
     /// Nothing can have its name there.
     fresh: bool,
     attempts: u8,
+    /// Octets of it that are reported as moved.
+    moved: u64,
+    /// How much of it was there before the first attempt, once that is known.
+    earlier: Option<u64>,
+}
+
+impl File {
+    const fn new(place: Place, remote: String, fresh: bool) -> Self {
+        Self { place, remote, fresh, attempts: 0, moved: 0, earlier: None }
+    }
+
+    /// So much of it counts as moved now: what went into a connection that broke may have come to nothing.
+    fn recount(&mut self, moved: u64, report: &mut Report) {
+        report.recount(self.moved, moved);
+        self.moved = moved;
+    }
 }
 
 #[derive(Debug)]
@@ -175,15 +191,13 @@ impl<'r> Upload<'r> {
             }
             match self.walk.next() {
                 Found::File { place, remote, fresh } => {
-                    let file = File { place, remote, fresh, attempts: 0 };
-                    return Some(self.first_task(file));
+                    return Some(self.first_task(File::new(place, remote, fresh)));
                 }
                 Found::Folder { number, remote } => return Some(Task::MakeDir { folder: number, remote }),
                 Found::Link { shown, place, remote, fresh } => {
                     let name = shown.to_string_lossy();
                     self.report.detail(|| format!("{name} is a link: what it points to is sent"));
-                    let file = File { place, remote, fresh, attempts: 0 };
-                    return Some(self.first_task(file));
+                    return Some(self.first_task(File::new(place, remote, fresh)));
                 }
                 Found::Odd { shown, reason } => self.report.warn(&shown.to_string_lossy(), reason),
                 Found::BadName { shown } => {
@@ -202,8 +216,7 @@ impl<'r> Upload<'r> {
                         self.walk.begin(&load.local, load.remote);
                     } else {
                         let place = Place::Named(load.local.into());
-                        let file = File { place, remote: load.remote, fresh: false, attempts: 0 };
-                        return Some(self.first_task(file));
+                        return Some(self.first_task(File::new(place, load.remote, false)));
                     }
                 }
             }
@@ -216,7 +229,7 @@ impl<'r> Upload<'r> {
     }
 
     /// Opens a file and announces it.
-    fn announce(&mut self, file: File, takes: &Takes) -> Announcement {
+    fn announce(&mut self, mut file: File, takes: &Takes) -> Announcement {
         let source = match file.place.open().and_then(Source::new) {
             Ok(Some(source)) => source,
             Ok(None) => {
@@ -251,15 +264,25 @@ impl<'r> Upload<'r> {
                 return Announcement::None;
             }
         };
-        if !inline && !self.recursive {
-            let name = file.remote.rsplit('/').next().unwrap_or_default();
-            self.report.begin(name, 0, Some(source.size));
+        if inline {
+            file.recount(0, self.report);
         }
         self.path.clone_from(&file.remote);
         let (size, mtime, mode, stamp) = (source.size, source.mtime, source.mode, source.stamp);
         self.open = Some(Open { source, whole, changed: false, loaded: 0, inline });
         self.under_way.push_back(Job::Put(Sent { file, size, md5, given_up: false }));
         Announcement::Made(Announced { size, mtime, mode, stamp, block, inline })
+    }
+
+    /// The server waits for a large file from `offset` on.
+    fn goes_on_at(&mut self, offset: u64) {
+        let Some(Job::Put(Sent { file, size, .. })) = self.under_way.back_mut() else { return };
+        let earlier = *file.earlier.get_or_insert(offset);
+        file.recount(offset.saturating_sub(earlier), self.report);
+        if !self.recursive {
+            let name = file.remote.rsplit('/').next().unwrap_or_default();
+            self.report.begin(name, offset, Some(*size));
+        }
     }
 
     /// The MD5 of a whole file, if it is wanted: known already, or to be computed while the file is sent.
@@ -420,6 +443,7 @@ impl Errand for Upload<'_> {
 
     fn reply(&mut self, reply: &Reply<'_>) -> Heard {
         if let Reply::Ready { offset, .. } = *reply {
+            self.goes_on_at(offset);
             if let Some(open) = &mut self.open {
                 open.loaded = offset;
                 if let Some(Hashing { whole, .. }) = &open.whole {
@@ -475,6 +499,9 @@ impl Errand for Upload<'_> {
         match read_at(&open.source.file, into, at) {
             Ok(read) => {
                 self.report.moved(read as u64);
+                if let Some(Job::Put(sent)) = self.under_way.back_mut() {
+                    sent.file.moved += read as u64;
+                }
                 if at > 0 {
                     // The server verifies a run before it takes the next.
                     self.report.keeps();

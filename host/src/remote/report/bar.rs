@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::recounted;
 use crate::harmless::Harmless;
 
 /// What takes less time than this needs no bar.
@@ -15,21 +16,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far it is.
 pub(super) struct Bar {
-    /// When the present work began, and the octets then.
-    began: Instant,
     told: Instant,
+    /// When what is under way has taken so long that the bar is shown; `None` once it is.
+    due: Option<Instant>,
     done: u64,
     total: Option<u64>,
     name: String,
-    /// If it is seen.
-    bar: Option<ProgressBar>,
+    /// Measures from the beginning, although it is not seen at first.
+    bar: ProgressBar,
 }
 
 impl Bar {
     /// A bar that is not seen yet; `None` if standard error is no terminal.
     pub(super) fn new() -> Option<Self> {
         let now = Instant::now();
-        let bar = Self { began: now, told: now, done: 0, total: None, name: String::new(), bar: None };
+        let (due, bar) = (Some(now + PATIENCE), ProgressBar::hidden());
+        let bar = Self { told: now, due, done: 0, total: None, name: String::new(), bar };
         io::stderr().is_terminal().then_some(bar)
     }
 
@@ -37,53 +39,57 @@ impl Bar {
     pub(super) fn begin(&mut self, name: &str, done: u64, total: Option<u64>) {
         self.clear();
         let now = Instant::now();
-        (self.began, self.told, self.done, self.total) = (now, now, done, total);
+        (self.told, self.due, self.done, self.total) = (now, Some(now + PATIENCE), done, total);
         name.clone_into(&mut self.name);
+        self.bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+        // What was there before did not come just now.
+        self.bar.set_position(done);
+        self.bar.reset_eta();
     }
 
     /// Octets were moved; and so many files so far.
     pub(super) fn moved(&mut self, octets: u64, files: u64) {
         self.done += octets;
-        self.show(files);
+        let now = Instant::now();
+        if now.duration_since(self.told) < PAUSE {
+            return;
+        }
+        self.told = now;
+        self.bar.set_position(self.done);
+        if self.total.is_none() {
+            self.bar.set_message(format!("{} files", HumanCount(files)));
+        }
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            self.show();
+        }
+    }
+
+    /// Of what was moved, `before` octets count as `now`.
+    pub(super) fn recount(&mut self, before: u64, now: u64) {
+        self.done = recounted(self.done, before, now);
     }
 
     /// Takes it away.
     pub(super) fn clear(&mut self) {
-        if let Some(old) = self.bar.take() {
-            old.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
     }
 
     /// Takes it away while something is written.
     pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        self.bar.suspend(write)
     }
 
-    fn show(&mut self, files: u64) {
-        let now = Instant::now();
-        if now.duration_since(self.told) < PAUSE || now.duration_since(self.began) < PATIENCE {
-            return;
+    fn show(&self) {
+        let template = match self.total {
+            Some(_) => "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}",
+            None => "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}  {msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
         }
-        self.told = now;
-        let (name, total) = (&self.name, self.total);
-        let bar = self.bar.get_or_insert_with(|| {
-            let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
-            let template = match total {
-                Some(_) => "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}",
-                None => "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}  {msg}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
-            }
-            bar.set_prefix(Harmless(name).to_string());
-            bar
-        });
-        if total.is_none() {
-            bar.set_message(format!("{} files", HumanCount(files)));
-        }
-        bar.set_position(self.done);
+        self.bar.set_prefix(Harmless(&self.name).to_string());
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        self.bar.tick();
     }
 }

@@ -24,6 +24,11 @@ use event::Manner;
 /// How often it is told how far files are that are told of later.
 const PROGRESS: Duration = Duration::from_secs(1);
 
+/// A count of octets of which `before` count as `now`.
+const fn recounted(octets: u64, before: u64, now: u64) -> u64 {
+    octets.saturating_sub(before).saturating_add(now)
+}
+
 /// Standard output and standard error of a command.
 pub(crate) struct Report {
     manner: Manner,
@@ -325,6 +330,14 @@ impl Report {
             self.progress = Some(Instant::now());
             self.event(&Event::Progress { files, octets: self.octets });
             self.flush();
+        }
+    }
+
+    /// Of what was reported as moved, `before` octets count as `now`.
+    pub(crate) fn recount(&mut self, before: u64, now: u64) {
+        self.octets = recounted(self.octets, before, now);
+        if let Some(bar) = &mut self.bar {
+            bar.recount(before, now);
         }
     }
 
