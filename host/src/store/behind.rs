@@ -49,9 +49,8 @@ impl Behind {
 /// Has the system begin to write.
 #[cfg(target_os = "linux")]
 fn begin(file: &File, range: Range<u64>) {
-    // The promise that nobody needs them soon is the only one of the portable calls that begins to write, and forgets no
-    // octet on the way: what is not on the disk yet stays in memory (fadvise64(2) of Linux). Who cannot do it says so to
-    // nobody.
+    // That nobody needs them soon is not so; but Linux begins to write what it is told this of, and what is not on the disk
+    // yet stays in memory (posix_fadvise(2)). Where it cannot, all is left to the synchronisation at the end.
     let length = std::num::NonZeroU64::new(range.end - range.start);
     let _ = rustix::fs::fadvise(file, range.start, length, rustix::fs::Advice::DontNeed);
 }
