@@ -173,7 +173,7 @@ impl Download<'_> {
     /// Everything is in the folders without names: gives them theirs, and tells of what is in them.
     pub(super) fn name_folders(&mut self) {
         for Unnamed { tree, folder, files, later } in std::mem::take(&mut self.unnamed) {
-            let told = match folder.finish() {
+            let told = match self.report.wait_for_disk(|| folder.finish()) {
                 Ok(()) => {
                     self.report.named(files);
                     later.map_or(Ok(()), |later| self.report.tell(later))

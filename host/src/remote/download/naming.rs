@@ -112,7 +112,8 @@ impl Download<'_> {
     pub(super) fn settle(&mut self) {
         let Some(tree) = self.landed.first().map(|landed| landed.tree) else { return };
         self.unsettled = 0;
-        let results = self.trees[tree].home.settle(&mut self.finished);
+        let (home, finished) = (&self.trees[tree].home, &mut self.finished);
+        let results = self.report.wait_for_disk(|| home.settle(finished));
         for (landed, result) in std::mem::take(&mut self.landed).into_iter().zip(results) {
             landed.tell(self.report, &self.trees, &mut self.unnamed, result, &mut self.full);
         }

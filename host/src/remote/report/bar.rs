@@ -1,6 +1,8 @@
 //! How far it is, on a terminal.
 
 use std::io::{self, IsTerminal};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,11 +16,22 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// How often a bar moves.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A file that moves.
+const FILE: &str = "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}";
+
+/// A tree of unknown size that moves.
+const TREE: &str = "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}  {msg}";
+
+/// Nothing moves.
+const DISK: &str = "{prefix:24!} waiting for the disk {spinner}";
+
 /// How far it is.
 pub(super) struct Bar {
     told: Instant,
-    /// When what is under way has taken so long that the bar is shown; `None` once it is.
-    due: Option<Instant>,
+    /// When what is under way has taken so long that the bar is shown.
+    due: Instant,
+    /// What it looks like, once it is shown.
+    template: Option<&'static str>,
     done: u64,
     total: Option<u64>,
     name: String,
@@ -30,8 +43,8 @@ impl Bar {
     /// A bar that is not seen yet; `None` if standard error is no terminal.
     pub(super) fn new() -> Option<Self> {
         let now = Instant::now();
-        let (due, bar) = (Some(now + PATIENCE), ProgressBar::hidden());
-        let bar = Self { told: now, due, done: 0, total: None, name: String::new(), bar };
+        let (due, bar) = (now + PATIENCE, ProgressBar::hidden());
+        let bar = Self { told: now, due, template: None, done: 0, total: None, name: String::new(), bar };
         io::stderr().is_terminal().then_some(bar)
     }
 
@@ -39,7 +52,7 @@ impl Bar {
     pub(super) fn begin(&mut self, name: &str, done: u64, total: Option<u64>) {
         self.clear();
         let now = Instant::now();
-        (self.told, self.due, self.done, self.total) = (now, Some(now + PATIENCE), done, total);
+        (self.told, self.due, self.done, self.total) = (now, now + PATIENCE, done, total);
         name.clone_into(&mut self.name);
         self.bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         // What was there before did not come just now.
@@ -59,10 +72,25 @@ impl Bar {
         if self.total.is_none() {
             self.bar.set_message(format!("{} files", HumanCount(files)));
         }
-        if self.due.is_some_and(|due| due <= now) {
-            self.due = None;
-            self.show();
-        }
+        self.show(if self.total.is_some() { FILE } else { TREE });
+    }
+
+    /// Has the disk do what may take it a while, and shows that it does.
+    pub(super) fn wait_for_disk<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let (working, over) = channel::<()>();
+        thread::scope(|scope| {
+            let show = move || {
+                while over.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+                    self.show(DISK);
+                    self.bar.tick();
+                }
+            };
+            // Without a thread nothing is seen, and that is all.
+            let _ = thread::Builder::new().name("bar".into()).stack_size(256 << 10).spawn_scoped(scope, show);
+            let done = work();
+            drop(working);
+            done
+        })
     }
 
     /// Of what was moved, `before` octets count as `now`.
@@ -72,6 +100,7 @@ impl Bar {
 
     /// Takes it away.
     pub(super) fn clear(&mut self) {
+        self.template = None;
         self.bar.finish_and_clear();
     }
 
@@ -80,16 +109,18 @@ impl Bar {
         self.bar.suspend(write)
     }
 
-    fn show(&self) {
-        let template = match self.total {
-            Some(_) => "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}",
-            None => "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}  {msg}",
-        };
+    /// Shows it like that, unless that is not worth while yet.
+    fn show(&mut self, template: &'static str) {
+        if self.template == Some(template) || Instant::now() < self.due {
+            return;
+        }
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        self.bar.set_prefix(Harmless(&self.name).to_string());
-        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        if self.template.replace(template).is_none() {
+            self.bar.set_prefix(Harmless(&self.name).to_string());
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
         self.bar.tick();
     }
 }

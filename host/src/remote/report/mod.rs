@@ -341,6 +341,14 @@ impl Report {
         }
     }
 
+    /// Has the disk do what may take it a while.
+    pub(crate) fn wait_for_disk<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        match &mut self.bar {
+            Some(bar) => bar.wait_for_disk(work),
+            None => work(),
+        }
+    }
+
     /// Shows everything and takes the bar away.
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = &mut self.bar {
