@@ -103,7 +103,7 @@ pub enum Notice {
     /// The person at the full screen wants something.
     Person(crate::ui::tui::Action),
     /// A line at the prompt; nothing at its end.
-    Line(Option<String>),
+    Line(Option<Vec<u8>>),
 }
 
 /// Where other threads tell it.

@@ -1,6 +1,7 @@
 //! The prompt of `feige listen` on a terminal.
 
 use std::io::BufRead;
+use std::path::PathBuf;
 
 use super::{Notice, Notices};
 use crate::control::{Request, Send};
@@ -10,7 +11,7 @@ pub(super) const HELP: &str = "Commands:
   get N…        download what was offered under these numbers (get all)
   offers        list what was offered
   open N        open a sealed message, and tell its sender
-  send WHO TEXT send a message
+  send WHO TEXT send a message (quotes around a WHO with spaces)
   file WHO PATH send a file or folder
   members       who is there
   away [TEXT]   be away
@@ -31,7 +32,7 @@ pub(super) enum Command {
 /// Reads lines on a thread of its own.
 pub(super) fn start(notices: Notices) {
     let read = move || {
-        let mut lines = std::io::stdin().lock().lines();
+        let mut lines = std::io::stdin().lock().split(b'\n');
         loop {
             wait_for_a_line();
             let Some(Ok(line)) = lines.next() else { break };
@@ -60,10 +61,11 @@ fn wait_for_a_line() {
 }
 
 /// Reads a line.
-pub(super) fn parse(line: &str) -> Result<Command, String> {
+pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
+    let line = str::from_utf8(line).map_err(|_| "this is not UTF-8, and was not taken; set the terminal to UTF-8")?;
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()));
-    let two = || rest.split_once(char::is_whitespace).map(|(who, what)| (who.to_owned(), what.trim().to_owned()));
+    let two = || member_and_rest(rest).map(|(who, what)| (who.to_owned(), what.trim().to_owned()));
     let send = |to, text, files| Command::Ask(Request::Send(Send { to, text, files, sealed: false, wait: None }));
     Ok(match word {
         "" => Command::Nothing,
@@ -86,7 +88,7 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         }
         "file" => {
             let (who, path) = two().ok_or("file needs a member and a path")?;
-            send(who, String::new(), vec![path.into()])
+            send(who, String::new(), vec![at_home(&path)])
         }
         "away" => Command::Ask(Request::Away { text: if rest.is_empty() { "away".into() } else { rest.into() } }),
         "back" => Command::Ask(Request::Back),
@@ -94,9 +96,49 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
     })
 }
 
+/// A member, whose name may have spaces if it is in quotes, and what is behind.
+fn member_and_rest(text: &str) -> Option<(&str, &str)> {
+    match text.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').filter(|(_, rest)| rest.starts_with(char::is_whitespace)),
+        None => text.split_once(char::is_whitespace),
+    }
+}
+
+/// A path as a shell understands it: `~/` is the user's own folder.
+fn at_home(path: &str) -> PathBuf {
+    let within = path.strip_prefix("~/");
+    within.and_then(|within| Some(std::env::home_dir()?.join(within))).unwrap_or_else(|| path.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        super::parse(line.as_bytes())
+    }
+
+    #[test]
+    fn a_line_that_is_not_text_is_refused_and_no_more() {
+        assert!(super::parse(b"send bob caf\xe9").is_err_and(|message| message.contains("UTF-8")));
+    }
+
+    #[test]
+    fn names_with_spaces_stand_in_quotes() {
+        let Ok(Command::Ask(Request::Send(send))) = parse("send \"iptux nick\"  \"hi\" there") else { panic!("send") };
+        assert_eq!((send.to.as_str(), send.text.as_str()), ("iptux nick", "\"hi\" there"));
+        for wrong in ["send \"iptux nick hello", "send \"bob\"", "send \"bob\"hello"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_path_may_begin_at_home() {
+        let Ok(Command::Ask(Request::Send(send))) = parse("file bob ~/a b") else { panic!("file") };
+        assert_eq!(send.files, [std::env::home_dir().unwrap().join("a b")]);
+        let Ok(Command::Ask(Request::Send(send))) = parse("file bob ~other/a") else { panic!("file") };
+        assert_eq!(send.files, [PathBuf::from("~other/a")]);
+    }
 
     #[test]
     fn lines_are_commands() {

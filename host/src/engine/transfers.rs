@@ -154,7 +154,7 @@ impl Engine {
     }
 
     /// A line was typed at the prompt.
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, line: &[u8]) {
         match prompt::parse(line) {
             Ok(prompt::Command::Nothing) => {}
             Ok(prompt::Command::Help) => prompt::HELP.lines().for_each(|line| self.screen.note(line)),
