@@ -81,7 +81,7 @@ configuration file (feige/config.toml in the platform's configuration folder); t
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised,
 5 a transfer ended short, or a digest did not match, 6 no space or quota,
-130 interrupted by Ctrl-C, 143 ended by SIGTERM"
+130 interrupted by Ctrl-C, 143 ended by SIGTERM, or SIGHUP"
 );
 
 /// The command line for clap.

@@ -47,6 +47,7 @@ pub mod net;
 pub mod peer;
 pub mod remote;
 pub mod service;
+mod signals;
 mod stdout;
 pub mod store;
 pub mod transfer;

@@ -286,6 +286,14 @@ impl Program {
         assert_eq!(self.status(SOON).code(), Some(143), "{self}");
     }
 
+    /// Ends its terminal, as far as it can know.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
         rustix::process::kill_process(pid, signal).expect("runs");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use feige_core::wire::ipmsg::PORT;
 use feige_tests::lab::{Host, Lab};
 use feige_tests::or_skip;
-use feige_tests::program::{Program, SOON, run};
+use feige_tests::program::{Program, SOON, command, feige, run};
 
 /// Long enough for gigabytes on a machine that does other things too.
 const LONG: Duration = Duration::from_secs(300);
@@ -44,6 +44,27 @@ fn members_come_and_go() {
     other.interrupt();
     assert_eq!(other.end(SOON).code, Some(130));
     assert_eq!(listener.event("offline")["addr"], alice.at(PORT).to_string());
+}
+
+/// The window that it runs in is closed: it says goodbye, unless it was started to outlive it.
+#[test]
+fn the_end_of_the_terminal_is_a_reason_to_leave_but_not_with_nohup() {
+    let Some((_lab, alice, bob)) = pair() else { return };
+    let mut listener = listening(&bob, &[]);
+    let usual = command(&alice, ["--json", "listen"]);
+    let mut nohup = alice.command("nohup");
+    nohup.arg(feige()).args(["--json", "listen"]).current_dir(alice.home());
+    nohup.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut lasting = Program::spawn(nohup);
+    lasting.event("ready");
+    listener.event("online");
+    lasting.hang_up();
+    let ended = run(&alice, SOON, ["--json", "members"]);
+    assert_eq!(ended.code, Some(0), "still there: {}", ended.said);
+    listener.hang_up();
+    assert_eq!(listener.end(SOON).code, Some(143));
+    assert_eq!(lasting.event("offline")["addr"], bob.at(PORT).to_string());
+    lasting.terminate();
 }
 
 #[test]

@@ -37,6 +37,7 @@ use crate::cli::{Accept, NetworkOptions};
 use crate::exit::{Exit, Failure};
 use crate::net::udp::{Inbox, Outbox};
 use crate::net::{interfaces, udp};
+use crate::signals;
 use crate::store;
 use crate::transfer::{self, Cancel, Clock, Gate, Serving, Shares};
 use crate::ui::Screen;
@@ -220,11 +221,8 @@ impl Engine {
             tell.tell(Notice::Serving(event));
         });
         let signals = {
-            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-            // A window is closed without asking; a listener without one may go on (nohup).
-            let wanted: &[i32] = if screen.is_full() { &[SIGINT, SIGTERM, SIGHUP] } else { &[SIGINT, SIGTERM] };
-            let mut signals =
-                signal_hook_mio::v1_0::Signals::new(wanted).map_err(|error| system("watch for signals", &error))?;
+            let mut signals = signal_hook_mio::v1_0::Signals::new(signals::to_leave())
+                .map_err(|error| system("watch for signals", &error))?;
             registry.register(&mut signals, SIGNAL, Interest::READABLE).map_err(|error| system("watch", &error))?;
             signals
         };

@@ -25,6 +25,7 @@ use crate::accounts::random;
 use crate::digest::{DigestCache, Lanes};
 use crate::exit::{Exit, Failure};
 use crate::home::STALE;
+use crate::signals;
 use crate::transfer::{Cancel, Clock, Gate};
 
 const LISTENER: Token = Token(0);
@@ -294,8 +295,7 @@ struct Signals(signal_hook_mio::v1_0::Signals);
 #[cfg(unix)]
 impl Signals {
     fn new(registry: &mio::Registry) -> io::Result<Self> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = signal_hook_mio::v1_0::Signals::new(signals::to_leave())?;
         registry.register(&mut signals, SIGNAL, Interest::READABLE)?;
         Ok(Self(signals))
     }
