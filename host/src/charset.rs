@@ -55,25 +55,34 @@ impl Charset {
     /// The octets; what the character set lacks becomes `?`.
     #[must_use]
     pub fn encode(self, text: &str) -> Cow<'_, [u8]> {
+        self.encode_counting(text).0
+    }
+
+    /// The octets, and how many characters became `?` because the character set lacks them.
+    #[must_use]
+    pub fn encode_counting(self, text: &str) -> (Cow<'_, [u8]>, usize) {
         let encoding = match self {
-            Self::Utf8 => return Cow::Borrowed(text.as_bytes()),
+            Self::Utf8 => return (Cow::Borrowed(text.as_bytes()), 0),
             Self::Gbk => GBK,
             Self::ShiftJis => SHIFT_JIS,
         };
         if text.is_ascii() {
-            return Cow::Borrowed(text.as_bytes());
+            return (Cow::Borrowed(text.as_bytes()), 0);
         }
         let mut encoder = encoding.new_encoder();
         let mut octets = Vec::with_capacity(text.len() * 2);
-        let mut rest = text;
+        let (mut rest, mut lost) = (text, 0);
         loop {
             let room = encoder.max_buffer_length_from_utf8_without_replacement(rest.len()).unwrap_or(rest.len() * 2);
             octets.reserve(room);
             let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut octets, true);
             rest = &rest[read..];
             match result {
-                EncoderResult::Unmappable(_) => octets.push(b'?'),
-                EncoderResult::InputEmpty => return Cow::Owned(octets),
+                EncoderResult::Unmappable(_) => {
+                    octets.push(b'?');
+                    lost += 1;
+                }
+                EncoderResult::InputEmpty => return (Cow::Owned(octets), lost),
                 EncoderResult::OutputFull => {}
             }
         }
@@ -165,6 +174,8 @@ mod tests {
     #[test]
     fn what_cannot_be_encoded_becomes_a_question_mark() {
         assert_eq!(&*Charset::Gbk.encode("飞鸽🕊!"), b"\xb7\xc9\xb8\xeb?!");
+        assert_eq!(Charset::Gbk.encode_counting("飞鸽🕊!क").1, 2);
+        assert_eq!(Charset::Gbk.encode_counting("飞?").1 + Charset::Utf8.encode_counting("🕊").1, 0);
         assert_eq!(&*Charset::ShiftJis.encode("鳩한"), b"\x94\xb5?");
         assert_eq!(&*Charset::Utf8.encode("🕊"), "🕊".as_bytes());
     }

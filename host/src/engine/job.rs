@@ -128,6 +128,8 @@ pub struct Target {
     pub at: SocketAddrV4,
     /// The number of the message.
     pub packet_no: PacketNo,
+    /// Characters of the text that it cannot read.
+    pub lost: usize,
     /// Whether it arrived.
     pub delivered: bool,
     /// Ids of the files that were not fetched yet.
@@ -229,6 +231,7 @@ mod tests {
         Target {
             at: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2425),
             packet_no: PacketNo(7),
+            lost: 0,
             delivered: false,
             files: vec![1, 2],
             served: 0,

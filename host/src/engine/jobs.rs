@@ -225,7 +225,16 @@ impl Engine {
                 {
                     self.shares.withdraw(packet_no);
                 }
-                Some(if exit == Exit::Done { Ok(exit) } else { Err(Failure { exit, message: excuse(sending, exit) }) })
+                if exit == Exit::Done {
+                    return Some(Ok(exit));
+                }
+                let mut message = excuse(sending, exit);
+                if exit == Exit::Nobody && ![0, self.local.port()].contains(&self.port) {
+                    // Many programs of the family answer to that port, wherever the question came from.
+                    let taken = format!("; another program here has port {}, and may have got the answer", self.port);
+                    message.push_str(&taken);
+                }
+                Some(Err(Failure { exit, message }))
             }
         }
     }
@@ -279,7 +288,7 @@ impl Engine {
             } else {
                 known.and_then(super::directory::Known::charset).unwrap_or(self.directory.policy().legacy())
             };
-            let text = charset.encode(&sending.request.text);
+            let (text, lost) = charset.encode_counting(&sending.request.text);
             let list = attachments(&sending.shares, charset)?;
             let message = Message {
                 text: &text,
@@ -314,6 +323,7 @@ impl Engine {
             sending.targets.push(Target {
                 at,
                 packet_no,
+                lost,
                 delivered: false,
                 files,
                 served: 0,
@@ -327,8 +337,12 @@ impl Engine {
 
     /// A message of ours arrived.
     pub(super) fn delivered(&mut self, packet_no: PacketNo, to: SocketAddrV4) {
-        self.each_target(packet_no, to, |target, _| target.delivered());
-        self.tell(packet_no, to, &Event::Delivered { packet: packet_no.0.into(), to });
+        let mut lost = 0;
+        self.each_target(packet_no, to, |target, _| {
+            target.delivered();
+            lost = target.lost;
+        });
+        self.tell(packet_no, to, &Event::Delivered { packet: packet_no.0.into(), to, lost });
     }
 
     /// Nobody confirmed a message of ours.

@@ -176,6 +176,9 @@ pub enum Event {
         packet: u64,
         /// Where.
         to: SocketAddrV4,
+        /// How many characters of it became `?`, because the recipient reads a character set that lacks them.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        lost: usize,
     },
     /// A sealed message of ours was opened.
     Opened {
@@ -200,4 +203,9 @@ pub enum Event {
     },
     /// Somebody shakes our window (FeiQ).
     Knock(Peer),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }

@@ -79,7 +79,14 @@ pub fn write(out: &mut impl Write, event: &Event, colour: bool, quiet: bool) -> 
         Event::Failed { what, error, .. } => {
             writeln!(out, "{} {}: {}", paint.with(BAD, "failed"), Printable::line(what), Printable::line(error))
         }
-        Event::Delivered { to, .. } if !quiet => writeln!(out, "{} to {to}", paint.with(GOOD, "delivered")),
+        Event::Delivered { to, lost, .. } if !quiet || *lost > 0 => {
+            write!(out, "{} to {to}", paint.with(GOOD, "delivered"))?;
+            match lost {
+                0 => writeln!(out),
+                1 => writeln!(out, "; a character became ?, since the recipient's character set lacks it"),
+                lost => writeln!(out, "; {lost} characters became ?, since the recipient's character set lacks them"),
+            }
+        }
         Event::Delivered { .. } => Ok(()),
         Event::Opened { by, .. } => writeln!(out, "{} by {by}", paint.with(GOOD, "opened")),
         Event::Discarded { by, .. } => writeln!(out, "{} unopened by {by}", paint.with(BAD, "thrown away")),

@@ -233,7 +233,7 @@ impl Model {
                 self.offer(*index, OfferState::Done(path));
             }
             Event::Served { packet, id, to, .. } => self.change_sent(*packet, *to, |sent| sent.fetched(*to, *id)),
-            Event::Delivered { packet, to } => {
+            Event::Delivered { packet, to, .. } => {
                 self.change_sent(*packet, *to, |sent| sent.reached(*to, Fate::Delivered));
             }
             Event::Opened { packet, by } => self.change_sent(*packet, *by, |sent| sent.reached(*by, Fate::Opened)),

@@ -168,7 +168,7 @@ Me  10.0.0.1:2425                                    F1 help"
 Me  10.0.0.1:2425                                    F1 help"
     );
     // Confirmed from another port, then done.
-    rig.event(&Event::Delivered { packet: 40, to: SocketAddrV4::new(*at(2).ip(), 9) });
+    rig.event(&Event::Delivered { packet: 40, to: SocketAddrV4::new(*at(2).ip(), 9), lost: 0 });
     assert!(rig.shown().contains("you: ja  ✓ delivered"));
     rig.apply(Update::Ended { wish: number, how: Ok(()) });
     assert!(rig.shown().contains("you: ja  ✓ delivered"));
@@ -195,7 +195,7 @@ fn a_message_that_nobody_confirms_says_so() {
     rig.apply(Update::Ended { wish: number, how: Err("10.0.0.2 did not answer") });
     assert!(rig.shown_at((90, 12)).contains("you: hello  ✗ not delivered: 10.0.0.2 did not answer"));
     // It arrived after all, and then a file of it breaks.
-    rig.event(&Event::Delivered { packet: 40, to: at(2) });
+    rig.event(&Event::Delivered { packet: 40, to: at(2), lost: 0 });
     assert!(rig.shown().contains("you: hello  ✓ delivered"));
     rig.event(&failed("a.txt to 10.0.0.2", "the connection broke"));
     assert!(rig.shown_at((90, 12)).contains("* a.txt to 10.0.0.2: the connection broke"));
@@ -280,7 +280,7 @@ fn what_became_of_files_and_of_everybody() {
     for host in [2, 3] {
         rig.apply(Update::Sent { wish: Some(number), to: at(host), packet: 40, request: &send });
     }
-    rig.event(&Event::Delivered { packet: 40, to: at(3) });
+    rig.event(&Event::Delivered { packet: 40, to: at(3), lost: 0 });
     assert!(rig.shown_at((80, 12)).contains("… 1 of 2 delivered"));
     rig.apply(Update::Ended { wish: number, how: Err("1 of 2 members did not answer") });
     assert!(rig.shown_at((80, 12)).contains("✗ 1 of 2 delivered"));
@@ -296,7 +296,7 @@ fn what_became_of_files_and_of_everybody() {
     rig.press(KeyCode::Down);
     let fetched = |id| Event::Served { name: "a".into(), to: at(2), size: 1, packet: 41, id };
     for (event, expected) in [
-        (Event::Delivered { packet: 41, to: at(2) }, "you: for you [a] [b]  ✓ offered"),
+        (Event::Delivered { packet: 41, to: at(2), lost: 0 }, "you: for you [a] [b]  ✓ offered"),
         (fetched(1), "✓ 1 of 2 fetched"),
         (fetched(1), "✓ 1 of 2 fetched"),
         (fetched(2), "✓ fetched"),
