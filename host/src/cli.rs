@@ -50,15 +50,16 @@ macro_rules! examples {
     () => {
         "\
 Examples:
-  feige listen --accept all --dir ~/Downloads   stay online, print messages, fetch what is offered
+  feige listen --accept all --dir ~/Downloads   stay online, fetch what comes
   feige tui                                     the same on a full screen
   feige members                                 who is there
-  feige send alice \"lunch?\"                     a message, done when it was acknowledged
-  feige send 192.168.1.7 --file report/         a file or a folder, with everything in it
+  feige send alice \"lunch?\"                     a message
+  feige send 192.168.1.7 --file report/         a file, or a whole folder
   echo hello | feige send all                   to everybody
   feige serve share --guest read                serve a folder, verified
-  feige put -r photos feige://alice@nas/        to a server, and back: feige get, ls, shell
-  feige peer --share music                      share without a server; feige find and fetch search"
+  feige put -r photos feige://alice@nas/        to a server; get: from there
+  feige peer --share music                      share without a server
+  feige find song --via 192.168.1.7:2427        search such shares"
     };
 }
 
@@ -68,7 +69,7 @@ const LONG_HELP: &str = concat!(
     examples!(),
     "
 
-Options, but for --file and --md5, stand on the command line, in the environment as FEIGE_…, or in the
+Options, but for --file and --md5, stand on the command line, in the environment as FEIGE_…, or in the \
 configuration file (feige/config.toml in the platform's configuration folder); the first that has one wins:
 
   nick = \"Alice\"
@@ -79,8 +80,8 @@ configuration file (feige/config.toml in the platform's configuration folder); t
   accept = \"all\"
   dir = \"/home/alice/Downloads\"
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised,
-5 a transfer ended short, or a digest did not match, 6 no space or quota,
+Exit codes: 0 done, 1 failed, 2 usage, 3 nobody there, 4 refused or not authorised, \
+5 a transfer ended short, or a digest did not match, 6 no space or quota, \
 130 interrupted by Ctrl-C, 143 ended by SIGTERM, or SIGHUP"
 );
 
@@ -172,7 +173,8 @@ pub struct NetworkOptions {
 /// The character set of peers that do not announce theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CharsetOption {
-    /// UTF-8 for peers that announce it, else what a peer's octets fit, else the locale's.
+    /// UTF-8 for peers that announce it, else what a peer's octets fit, else Shift_JIS where Japanese is spoken and GBK
+    /// elsewhere.
     Auto,
     /// UTF-8 for every peer.
     #[value(name = "utf-8", alias = "utf8")]
@@ -247,7 +249,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   feige sum feige://nas/big.iso
-  feige sum feige://nas/a feige://nas/b | md5sum -c      compares with the files here")]
+  feige sum feige://nas/a feige://nas/b | md5sum -c   compare with files here")]
     Sum(Several),
     /// Work at a server, command by command.
     Shell(Shell),
@@ -271,12 +273,12 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige listen                               with a prompt: get N, send WHO TEXT, away, quit …
+  feige listen                               with a prompt that takes commands
   feige listen --accept all --dir inbox      fetch everything into a folder
-  feige --json listen --once --for 1m        a script that waits for one message
+  feige --json listen --once --for 1m        a script that waits for a message
 
-While it runs, `feige send`, `members`, `offers`, `get-offer`, `away` and `back` in other terminals work
-through it: most programs connect to port 2425 whatever port they hear from, and only one program has it.
+While it runs, `feige send`, `members`, `offers`, `get-offer`, `away` and `back` in other terminals work \
+through it: most programs connect to port 2425 whatever port they hear from, and only one program has it. \
 With --json, or without a terminal, sealed messages are opened as they come, and their senders told so.")]
 pub struct Listen {
     /// Which offers to download.
@@ -300,11 +302,11 @@ pub struct Listen {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige tui                                  members on the left, the conversation on the right
+  feige tui                                  members beside a conversation
   feige tui --dir ~/Downloads                downloads go there
   feige tui --nick Alice --group Dev
 
-Up and Down choose a member, Enter sends, Ctrl-G downloads what is offered, F1 shows all keys and commands,
+Up and Down choose a member, Enter sends, Ctrl-G downloads what is offered, F1 shows all keys and commands, \
 Ctrl-C leaves. While it runs, `feige send` and the others in other terminals work through it.")]
 pub struct Tui {
     /// Which offers to download.
@@ -347,13 +349,13 @@ pub struct Members {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige send alice hello                       by nickname, user, user@host or host
+  feige send alice hello                by nickname, user, user@host or host
   feige send 192.168.1.7 \"see you at 5\"
-  git log -1 | feige send 192.168.1.7          the message comes from standard input
+  git log -1 | feige send 192.168.1.7   the message comes from standard input
   feige send bob --file photo.jpg --file notes/ \"for you\"
   feige send all \"the printer is back\"
 
-A text is done when it was acknowledged. With files the program stays until they were downloaded or
+A text is done when it was acknowledged. With files the program stays until they were downloaded or \
 refused; --wait limits that.")]
 pub struct Send {
     /// An address, an address and port, a member's name, or `all`.
@@ -452,6 +454,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    /// Examples would be broken anywhere, and prose is broken by clap: were it broken before, some lines had a word or two.
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        fn check(command: &clap::Command) {
+            for help in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten() {
+                let help = help.to_string();
+                let mut was_prose = false;
+                for line in help.lines() {
+                    let is_prose = !["", "Examples:"].contains(&line) && !line.starts_with(' ');
+                    assert!(is_prose || line.chars().count() < 80, "{}: {line}", command.get_name());
+                    assert!(!(is_prose && was_prose), "{}: {line}", command.get_name());
+                    was_prose = is_prose;
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
     }
 
     #[test]

@@ -451,6 +451,7 @@ fn an_address_without_its_port_is_explained() {
         assert_eq!(code(&output), 2, "{command:?}");
         assert!(err(&output).contains("a port are needed"), "{}", err(&output));
     }
-    let help = out(&run(&home, &["--help"]));
+    // Wherever its lines end.
+    let help = out(&run(&home, &["--help"])).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("a digest did not match") && help.contains("143 ended by SIGTERM"), "{help}");
 }

@@ -15,13 +15,13 @@ use crate::peer::settings::{MOST_HOPS, Neighbour};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige peer --share ~/shared --neighbour 192.168.1.7:2427     a peer with a neighbour
-  feige peer --share ~/shared                                  one that waits for others to name it
-  feige peer --config peer.toml                                settings from a file; the prompt can change them
-  feige peer --config peers.ini --id 1                         a classic file: [Peer-1] is this one
-  feige -v peer --share ~/shared                               shows each query: who asked, who was asked, who had it
+  feige peer --share music --neighbour 192.168.1.7:2427   with a neighbour
+  feige peer --share music                                waits to be named
+  feige peer --config peer.toml                           settings from a file
+  feige peer --config peers.ini --id 1                    from a classic file
+  feige -v peer --share music                             shows each query
 
-Everybody who reaches the port may list and fetch what is in the share. On a terminal there is a prompt: get NAME,
+Everybody who reaches the port may list and fetch what is in the share. On a terminal there is a prompt: get NAME, \
 find PATTERN, config, modify KEY VALUE, help, exit. From a pipe the same commands are read, and the peer stays.")]
 pub struct Peer {
     /// Which peer of a classic configuration file this is.
@@ -54,9 +54,9 @@ pub struct Peer {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige find report --via 192.168.1.7:2427              everything with `report` in its name
+  feige find report --via 192.168.1.7:2427                  report in the name
   feige find md5:9e107d9d372bb6826bd81d3542a419d6 --via 192.168.1.7:2427
-  feige --json find .iso --via 192.168.1.7:2427 --wait 5s   a line for each hit: name, size, md5, peer
+  feige --json find .iso --via 192.168.1.7:2427 --wait 5s   a line for each
 
 Ends with exit code 3 if nobody has it. A classic program in the place of --via is asked for the whole name.")]
 pub struct Find {
@@ -78,10 +78,10 @@ pub struct Find {
 #[command(after_help = "\
 Examples:
   feige fetch report.pdf --via 192.168.1.7:2427          into this folder
-  feige fetch photos --via 192.168.1.7:2427 -o backup    a folder, under another name
+  feige fetch photos --via 192.168.1.7:2427 -o backup    under another name
   feige fetch md5:9e107d9d372bb6826bd81d3542a419d6 --via 192.168.1.7:2427
 
-The nearest who has it is asked first, and if it cannot be had there, two others. It gets its name only when it is
+The nearest who has it is asked first, and if it cannot be had there, two others. It gets its name only when it is \
 whole and has the MD5 that its holder said, and replaces nothing. What broke off goes on where it was, when the command is given again.")]
 pub struct Fetch {
     /// The whole name of a file or folder, or md5:HEX.

@@ -28,13 +28,13 @@ pub struct ServerOptions {
 Examples:
   feige get feige://nas/report.pdf                    into this folder
   feige get feige://alice@nas/big.iso -o /tmp/        into another
-  feige get -r feige://nas/photos -o backup           a folder with all that is in it, as `backup`
+  feige get -r feige://nas/photos -o backup           a whole folder, as backup
   feige get feige://nas/a feige://nas/b               several
   feige get --md5=9e107d9d372bb6826bd81d3542a419d6 feige://nas/fox.txt
 
-A file gets its name only when it is whole and verified, a folder that is new here when all of it has come; its
-files are told of then, as JSON and with -v. What broke off goes on where it was, when the same command is given again.
-A file that is here already with the same size and time is left as it is; any other is replaced. The classic
+A file gets its name only when it is whole and verified, a folder that is new here when all of it has come; its \
+files are told of then, as JSON and with -v. What broke off goes on where it was, when the same command is given again. \
+A file that is here already with the same size and time is left as it is; any other is replaced. The classic \
 dialects tell no times: what they send replaces any file of its name.")]
 pub struct Get {
     /// Files, or folders with -r.
@@ -104,11 +104,11 @@ fn md5(text: &str) -> Result<Md5, String> {
 Examples:
   feige put report.pdf feige://nas/                   into the home
   feige put report.pdf feige://nas/final.pdf          under another name
-  feige put -r photos feige://alice@nas/backup/       a folder with all that is in it
+  feige put -r photos feige://alice@nas/backup/       a whole folder
   feige put a b c feige://nas/inbox/                  several
 
-A file gets its name there only when it is whole and verified. What broke off goes on where it was, when the
-same command is given again. In a folder, files that are there already with the same size and time are
+A file gets its name there only when it is whole and verified. What broke off goes on where it was, when the \
+same command is given again. In a folder, files that are there already with the same size and time are \
 passed over. A link to a file is sent as that file; links to folders, and out of the folder, are not.")]
 pub struct Put {
     /// Files, or folders with -r.
@@ -225,7 +225,7 @@ pub struct Mv {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige df feige://alice@nas/               the room of a home, which is the same for all that is in it
+  feige df feige://alice@nas/               how much room is left in the home
   feige --json df feige://nas/")]
 pub struct Df {
     /// A server, or anything in a home there.

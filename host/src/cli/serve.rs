@@ -13,13 +13,13 @@ use crate::service::Guests;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  feige serve share --guest read                         anybody may list and fetch
+  feige serve share --guest read                         anybody may fetch
   feige user add alice --users users.toml --quota 10GiB
-  feige serve homes --users users.toml                   alice signs in, and sees homes/alice and nothing else
+  feige serve homes --users users.toml                   each user has a home
   feige serve homes --users users.toml --guest write --listen 192.168.1.5:2426
 
-With --users, each user has a home of that name below DIR, and guests have DIR/guest; without, guests have DIR.
-Changes of the users file count at once, but for quotas of those who are signed in. Clients are `feige get`,
+With --users, each user has a home of that name below DIR, and guests have DIR/guest; without, guests have DIR. \
+Changes of the users file count at once, but for quotas of those who are signed in. Clients are `feige get`, \
 `put`, `ls` and the others. Ctrl-C ends it; unfinished uploads go on where they broke off the next time.")]
 pub struct Serve {
     /// The folder to serve.

@@ -15,11 +15,12 @@ use crate::accounts::user_name;
 Examples:
   feige user add alice --users users.toml --quota 10GiB
   feige user passwd alice --users users.toml
-  pwgen 20 1 > secret; feige user add backup --users users.toml --password-file secret
+  pwgen 20 1 > secret
+  feige user add backup --users users.toml --password-file secret
   feige user quota alice none --users users.toml
   feige --json user list --users users.toml
 
-The file holds no passwords, only what checks them, and may be edited by hand (home, disabled).
+The file holds no passwords, only what checks them, and may be edited by hand (home, disabled). \
 A running `feige serve` takes notice by itself."
 )]
 pub struct User {
@@ -62,7 +63,7 @@ pub enum UserAction {
 #[command(after_help = "\
 Examples:
   feige user add alice --users users.toml
-  feige user add bob --users users.toml --quota 500MB --password-file bobs-password")]
+  feige user add bob --users users.toml --quota 500MB --password-file secret")]
 pub struct UserAdd {
     /// The name: letters a to z, digits, `.`, `_` and `-`.
     #[arg(value_parser = user_name)]
