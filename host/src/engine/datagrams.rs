@@ -108,7 +108,10 @@ impl Engine {
     }
 
     pub(super) fn flush(&mut self) {
-        let screen = &mut self.screen;
-        self.outbox.flush(&self.socket, |to, error| screen.detail(|| format!("cannot send to {to}: {error}")));
+        let Self { screen, unsent, .. } = self;
+        self.outbox.flush(&self.socket, |to, error| {
+            screen.detail(|| format!("cannot send to {to}: {error}"));
+            *unsent = Some((to, error.to_string()));
+        });
     }
 }

@@ -89,7 +89,7 @@ impl Who {
             Self::All
         } else if let Ok(address) = text.parse::<Ipv4Addr>() {
             Self::At(SocketAddrV4::new(address, port))
-        } else if let Ok(address) = text.parse::<SocketAddrV4>() {
+        } else if let Some(address) = text.parse::<SocketAddrV4>().ok().filter(|address| address.port() != 0) {
             Self::At(address)
         } else {
             Self::Named(text.to_owned())
@@ -263,6 +263,7 @@ mod tests {
         assert_eq!(Who::parse("10.0.0.1", 4000), Who::At("10.0.0.1:4000".parse().expect("an address")));
         assert_eq!(Who::parse("10.0.0.1:9", 4000), Who::At("10.0.0.1:9".parse().expect("an address")));
         assert_eq!(Who::parse("10.0.0", 4000), Who::Named("10.0.0".into()));
+        assert_eq!(Who::parse("10.0.0.1:0", 4000), Who::Named("10.0.0.1:0".into()));
     }
 
     #[test]

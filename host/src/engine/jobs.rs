@@ -229,7 +229,11 @@ impl Engine {
                     return Some(Ok(exit));
                 }
                 let mut message = excuse(sending, exit);
-                if exit == Exit::Nobody && ![0, self.local.port()].contains(&self.port) {
+                if let (Exit::Nobody, [Target { at, .. }], Some((to, error))) = (exit, &*sending.targets, &self.unsent)
+                    && at == to
+                {
+                    message.push_str(&format!("; it could not be asked: {error}"));
+                } else if exit == Exit::Nobody && ![0, self.local.port()].contains(&self.port) {
                     // Many programs of the family answer to that port, wherever the question came from.
                     let taken = format!("; another program here has port {}, and may have got the answer", self.port);
                     message.push_str(&taken);

@@ -140,6 +140,8 @@ pub struct Engine {
     asked_broadcast: Vec<Ipv4Addr>,
     inbox: Option<Box<Inbox>>,
     outbox: Outbox,
+    /// To whom the system did not send something, of late, and why.
+    unsent: Option<(SocketAddrV4, String)>,
     alarms: Vec<Alarm>,
     directory: Directory,
     offers: Offers,
@@ -252,6 +254,7 @@ impl Engine {
             asked_broadcast: options.broadcast.clone(),
             inbox: Some(Box::default()),
             outbox: Outbox::new(),
+            unsent: None,
             alarms: Vec::new(),
             directory: Directory::new(policy),
             offers: Offers::new(request_names, policy, options.bind),
