@@ -2,6 +2,7 @@
 
 use super::job::{Origin, Work};
 use super::{Engine, Mode, Notice, prompt};
+use crate::control::Request;
 use crate::exit::{Exit, Failure};
 use crate::transfer::{Downloaded, Event as Served, Failed, Fetch};
 use crate::ui::event::{Event, Transfer};
@@ -171,7 +172,14 @@ impl Engine {
                 }
                 self.screen.members(&members);
             }
-            Ok(prompt::Command::Ask(request)) => self.submit(request, Origin::Person(None)),
+            Ok(prompt::Command::Ask(request)) => {
+                match &request {
+                    Request::Away { text } => self.screen.note(&format!("away: {text}")),
+                    Request::Back => self.screen.note("back"),
+                    _ => {}
+                }
+                self.submit(request, Origin::Person(None));
+            }
             Err(message) => self.screen.note(&message),
         }
     }
