@@ -158,7 +158,7 @@ impl Engine {
         }
         let which = if which.is_empty() { self.offers.open() } else { which.to_vec() };
         if let Some(unknown) = which.iter().find(|&&index| self.offers.at(index).is_none()) {
-            return Err(Failure::usage(format!("there is no offer {unknown}; `offers` lists what there is")));
+            return Err(Failure::usage(format!("there is no offer {unknown}; `feige offers` lists what there is")));
         }
         for &index in &which {
             self.offers.want(index);

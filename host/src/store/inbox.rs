@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cap_fs_ext::DirExt;
+use cap_fs_ext::{DirExt, MetadataExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, File};
 use feige_core::digest::Running;
@@ -67,6 +67,16 @@ impl Inbox {
         // What cannot be swept harms nobody.
         let _ = inbox.sweep();
         Ok(inbox)
+    }
+
+    /// The folder opened anew, and made again if need be, if the one behind this handle was removed: nothing can be made
+    /// in a folder that has no name any more, even if another has its name now. `None` while it is there.
+    ///
+    /// # Errors
+    /// As for [`Inbox::open`].
+    pub fn anew(&self) -> Result<Option<Self>, StoreError> {
+        let facts = self.dir.dir_metadata().map_err(|error| StoreError::io("look at", &self.path, error))?;
+        if facts.nlink() > 0 { Ok(None) } else { Self::open(&self.path).map(Some) }
     }
 
     /// Removes what nobody has gone on with for [`STALE`].

@@ -50,6 +50,24 @@ fn a_name_appears_only_when_the_file_is_whole() {
 }
 
 #[test]
+fn a_folder_that_was_removed_is_opened_anew() {
+    let (_folder, inbox) = inbox();
+    assert!(inbox.anew().unwrap().is_none(), "it is there");
+    for made_again in [false, true] {
+        fs::remove_dir_all(inbox.path()).unwrap();
+        if made_again {
+            fs::create_dir(inbox.path()).unwrap();
+        }
+        assert!(inbox.file(&name("a"), Some(1), None, false).is_err());
+        let anew = inbox.anew().unwrap().unwrap();
+        assert_eq!(anew.path(), inbox.path());
+        let mut part = anew.file(&name("a"), Some(1), None, false).unwrap();
+        write(&mut part, b"a");
+        assert_eq!(part.finish(None).unwrap(), inbox.path().join("a"));
+    }
+}
+
+#[test]
 fn a_part_is_private_and_a_finished_file_is_as_any_other() {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -143,6 +143,9 @@ pub fn download(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Downloaded, Failed> {
     let name = FileName::from_untrusted(wanted.name);
+    // Whoever opened the folder may have done so days ago.
+    let anew = inbox.anew().map_err(without_part)?;
+    let inbox = anew.as_ref().unwrap_or(inbox);
     let mut attempt = 1;
     loop {
         let result = match wanted.kind {

@@ -165,7 +165,8 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
-/// A text of several lines, indented from the second on so that it cannot pass for somebody else's line.
+/// A text of several lines, indented from the second on so that it cannot pass for somebody else's line. Its tabs are
+/// spaces: pasted code has them.
 struct Lines<'a>(&'a str);
 
 impl Display for Lines<'_> {
@@ -174,7 +175,12 @@ impl Display for Lines<'_> {
             if i > 0 {
                 f.write_str("\n    ")?;
             }
-            Printable::line(line).fmt(f)?;
+            for (i, part) in line.split('\t').enumerate() {
+                if i > 0 {
+                    f.write_str("    ")?;
+                }
+                Printable::line(part).fmt(f)?;
+            }
         }
         Ok(())
     }
@@ -208,15 +214,16 @@ mod tests {
     #[test]
     fn lines_are_plain_without_colour() {
         assert_eq!(shown(&Event::Online(bob())), "+ 鲍勃 (bob@pc2, Dev) 10.0.0.2:2425\n");
-        let message = Event::Message {
-            from: bob(),
+        let says = |nick: &str, text: &str| Event::Message {
+            from: Peer { nick: nick.into(), ..bob() },
             packet: 1,
-            text: "two\nlines \x1b[2J".into(),
+            text: text.into(),
             sealed: false,
             open: None,
             auto: false,
         };
-        assert_eq!(shown(&message), "鲍勃: two\n    lines \\u{1b}[2J\n");
+        assert_eq!(shown(&says("鲍勃", "two\nlines \x1b[2J")), "鲍勃: two\n    lines \\u{1b}[2J\n");
+        assert_eq!(shown(&says("鲍\t勃", "c\td\n\te\t")), "鲍\\u{9}勃: c    d\n        e    \n", "a name has no tabs");
         let file = OfferedFile { index: 3, id: 1, name: "a".into(), size: Some(2048), mtime: 0, kind: Kind::File };
         let offer = Event::Offer { from: bob(), packet: 1, files: vec![file] };
         assert_eq!(shown(&offer), "鲍勃 offers:\n    3  a  2.00 KiB\n");

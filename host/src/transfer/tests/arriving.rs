@@ -33,6 +33,18 @@ fn a_file_arrives_whole() {
     assert_eq!(rig.inbox_names(), ["报告 (1).bin", "报告 (2).bin", "报告 (3).bin", "报告.bin"]);
 }
 
+#[test]
+fn a_download_makes_its_folder_again() {
+    let rig = Rig::new();
+    let share = rig.offer_file("a", b"contents");
+    for _ in 0..2 {
+        fs::remove_dir_all(rig.inbox.path()).unwrap();
+        let downloaded = rig.download(&file(rig.at, share.name(), share.size())).unwrap();
+        assert_eq!(downloaded.path, rig.inbox.path().join("a"));
+        assert_eq!(rig.inbox_names(), ["a"]);
+    }
+}
+
 fn seconds_of(time: std::time::SystemTime) -> u64 {
     shares::seconds(time)
 }

@@ -26,10 +26,13 @@ pub(super) struct Entry {
 }
 
 /// What an entry is about. All texts are harmless and can be drawn as they are.
+///
+/// `from` is the name that the sender had when it came: the member at that address may have another name by now, or be
+/// another person.
 #[derive(Debug)]
 pub(super) enum What {
     /// A message to us.
-    Received { text: String, packet: u64, seal: Seal, auto: bool },
+    Received { from: String, text: String, packet: u64, seal: Seal, auto: bool },
     /// A message from us.
     Sent(Sent),
     /// A file or folder that we can download.
@@ -87,6 +90,7 @@ pub(super) enum Fate {
 /// An offered file or folder.
 #[derive(Debug)]
 pub(super) struct Offer {
+    pub(super) from: String,
     pub(super) index: u32,
     pub(super) name: String,
     pub(super) size: Option<u64>,
@@ -119,12 +123,13 @@ impl Entry {
 
     fn octets(&self) -> usize {
         let text = match &self.what {
-            What::Received { text, .. } | What::Note { text, .. } => text.len(),
+            What::Received { from, text, .. } => from.len() + text.len(),
+            What::Note { text, .. } => text.len(),
             What::Sent(sent) => {
                 let files: usize = sent.files.iter().map(|name| name.len() + size_of::<String>()).sum();
                 sent.text.len() + files + sent.targets.len() * size_of::<Target>()
             }
-            What::Offer(offer) => offer.name.len(),
+            What::Offer(offer) => offer.from.len() + offer.name.len(),
         };
         text + size_of::<Self>()
     }

@@ -219,6 +219,7 @@ impl Model {
                 self.sighted_if_new(from);
                 for file in files {
                     let offer = Offer {
+                        from: text::name(named(from).0),
                         index: file.index,
                         name: text::name(&file.name),
                         size: file.size,
@@ -282,7 +283,8 @@ impl Model {
                 return;
             }
         }
-        self.push(moment, Some(from.addr), What::Received { text, packet, seal, auto });
+        let name = text::name(named(from).0);
+        self.push(moment, Some(from.addr), What::Received { from: name, text, packet, seal, auto });
     }
 
     /// Somebody is there, with these names now.

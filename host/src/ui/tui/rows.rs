@@ -74,23 +74,23 @@ fn rows(model: &Model, look: Look, entry: &Entry, before: Option<&Entry>, width:
     }
     let time = Span::styled(entry.at.strftime("%H:%M ").to_string(), look.dim());
     let room = width.saturating_sub(8).clamp(4, 24);
-    let them = model.member().map_or("", |member| &member.name);
     let paragraph = match &entry.what {
         What::Note { text, bad } => {
             let style = if *bad { look.bad() } else { look.dim() };
             Paragraph { head: vec![time, Span::styled("* ", style)], text: text.into(), style, tail: None }
         }
-        What::Received { text, seal, auto, .. } => {
+        What::Received { from, text, seal, auto, .. } => {
             let mark = match (auto, seal) {
                 (true, _) => " (automatic)",
                 (false, Seal::Opened) => " (sealed)",
                 _ => "",
             };
-            let who = Span::styled(clip(them, room), look.name());
+            let from = clip(from, room);
+            let who = Span::styled(from.clone(), look.name());
             let head = vec![time, who, Span::styled(format!("{mark}: "), look.dim())];
             match seal {
                 Seal::Closed(number) => {
-                    let text = format!("▒▒▒ sealed: Ctrl-O or /open {number} opens it, and tells {}", clip(them, room));
+                    let text = format!("▒▒▒ sealed: Ctrl-O or /open {number} opens it, and tells {from}");
                     Paragraph { head, text: text.into(), style: look.warn(), tail: None }
                 }
                 _ => Paragraph { head, text: text.into(), style: look.text(), tail: None },
@@ -114,7 +114,9 @@ fn rows(model: &Model, look: Look, entry: &Entry, before: Option<&Entry>, width:
                 (false, None) => "size unknown".to_owned(),
             };
             let text = format!("{}{slash}  {size}", offer.name);
-            let head = vec![time, Span::styled(format!("[{}] ", offer.index), look.warn())];
+            let who = Span::styled(clip(&offer.from, room), look.name());
+            let number = Span::styled(format!("[{}] ", offer.index), look.warn());
+            let head = vec![time, who, Span::styled(": ", look.dim()), number];
             let tail = Some(outcome(model, offer, look));
             Paragraph { head, text: text.into(), style: look.text(), tail }
         }

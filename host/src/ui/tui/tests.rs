@@ -336,6 +336,48 @@ fn a_line_belongs_to_the_member_for_whom_it_was_begun() {
 }
 
 #[test]
+fn a_line_keeps_the_name_that_its_sender_had() {
+    let mut rig = Rig::new();
+    let boss = Peer { user: "boss".into(), hostname: "boss-pc".into(), ..peer(4, "Boss", "") };
+    let intern = Peer { user: "intern".into(), hostname: "other".into(), ..peer(4, "Intern", "") };
+    let sealed = |open: Option<u32>, text: &str| Event::Message {
+        from: boss.clone(),
+        packet: 9,
+        text: text.into(),
+        sealed: true,
+        open,
+        auto: false,
+    };
+    rig.event(&Event::Online(boss.clone()));
+    rig.event(&says(4, "Boss", "The code is 4711"));
+    rig.event(&sealed(Some(1), ""));
+    rig.event(&offers(4, "Boss", 5, "plan.txt"));
+    rig.event(&Event::Offline(boss.clone()));
+    rig.event(&Event::Online(intern.clone()));
+    rig.event(&says(4, "Intern", "hello"));
+    // Nor does a new nick change what the same person said before.
+    rig.event(&Event::Absence(Peer { nick: "Trainee".into(), ..intern }));
+    rig.event(&says(4, "Trainee", "me again"));
+    rig.press(KeyCode::Down);
+    let shown = rig.shown_at((100, 16));
+    for line in [
+        "┌ Trainee (intern@other, ",
+        "09:30 Boss: The code is 4711",
+        "09:30 Boss: ▒▒▒ sealed: Ctrl-O or /open 1 opens it, and tells Boss",
+        "09:30 Boss: [5] plan.txt  2.00 KiB",
+        "* Boss left",
+        "* Intern is here",
+        "09:30 Intern: hello",
+        "* Trainee was Intern before",
+        "09:30 Trainee: me again",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    rig.event(&sealed(None, "the secret"));
+    assert!(rig.shown_at((100, 16)).contains("09:30 Boss (sealed): the secret"));
+}
+
+#[test]
 fn commands_are_understood_or_explained() {
     let mut rig = Rig::new();
     rig.event(&Event::Online(peer(3, "Bob", "")));
