@@ -163,6 +163,32 @@ fn a_folder_comes_whole_or_from_the_next_holder() {
     assert_eq!(tree(home.path()), ["docs", "docs/b"], "{}", again.said);
 }
 
+/// What cannot be asked for keeps nothing else from coming, at the first attempt and after one that broke off.
+///
+/// proves: R-FL-65
+#[test]
+fn a_folder_comes_without_what_has_a_name_that_cannot_be_used() {
+    use std::os::unix::ffi::OsStrExt;
+    let holder = Peer::start(None);
+    fs::create_dir_all(holder.path("photos/in:ner")).expect("made");
+    fs::write(holder.path("photos/a.txt"), b"a").expect("written");
+    fs::write(holder.path("photos/12:30.txt"), b"b").expect("written");
+    fs::write(holder.path("photos/in:ner/c.txt"), b"c").expect("written");
+    fs::write(holder.path("photos").join(std::ffi::OsStr::from_bytes(b"\xff.txt")), b"d").expect("written");
+    let home = tempfile::tempdir().expect("a folder");
+    for to in [".", "backup"] {
+        let fetched = run(&home, SOON, ["fetch", "photos", "--via", &holder.addr, "-o", to]);
+        assert_eq!(fetched.code, Some(1), "{}", fetched.said);
+        for told in
+            ["photos/12:30.txt: the name cannot be used; rename it there", "3 failed", "photos is here, but for"]
+        {
+            assert!(fetched.said.contains(told), "{}", fetched.said);
+        }
+    }
+    let here = ["backup", "backup/a.txt", "photos", "photos/a.txt"];
+    assert_eq!(tree(home.path()), here, "nothing is left over");
+}
+
 /// proves: R-FL-65, R-FL-66
 #[test]
 fn what_is_larger_than_the_limit_does_not_come() {

@@ -74,7 +74,8 @@ impl Download<'_> {
         }
         let tail = format!("{}/{}", folder.tail, entry.name);
         if !FileName::is_safe(entry.name) {
-            self.fail(tree, &tail, &Failure::new("the name cannot be used"));
+            let name = self.remote(tree, &tail);
+            self.report.fail_for_good(&name, &Failure::new("the name cannot be used; rename it there"));
             return Heard::Fine;
         }
         if self.page.0.len() + self.page.1.len() >= LONGEST_PAGE {
