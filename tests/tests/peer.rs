@@ -177,7 +177,7 @@ fn a_folder_comes_without_what_has_a_name_that_cannot_be_used() {
     fs::write(holder.path("photos").join(std::ffi::OsStr::from_bytes(b"\xff.txt")), b"d").expect("written");
     let home = tempfile::tempdir().expect("a folder");
     for to in [".", "backup"] {
-        let fetched = run(&home, SOON, ["fetch", "photos", "--via", &holder.addr, "-o", to]);
+        let fetched = run(&home, LATE, ["fetch", "photos", "--via", &holder.addr, "-o", to]);
         assert_eq!(fetched.code, Some(1), "{}", fetched.said);
         for told in
             ["photos/12:30.txt: the name cannot be used; rename it there", "3 failed", "photos is here, but for"]
@@ -331,6 +331,41 @@ fn a_program_at_the_prompt_reads_nothing_but_objects() {
     assert_eq!(events[0]["share"], "share");
     assert_eq!(events[0]["links"], serde_json::json!([]));
     assert!(peer.said().contains("! modify KEY VALUE"), "{}", peer.said());
+}
+
+/// Who shares it is told, once, of what nobody could ask for; nobody is told that it is there.
+///
+/// proves: R-FL-33
+#[test]
+fn what_has_a_name_that_cannot_be_used_is_told_to_who_shares_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().expect("a folder");
+    let share = home.path().join("share");
+    let deep = ["d".repeat(200), "e".repeat(100)].join("/");
+    fs::create_dir_all(share.join(&deep)).expect("made");
+    fs::write(share.join(&deep).join("f"), b"1").expect("written");
+    fs::write(share.join("a:b.txt"), b"1").expect("written");
+    fs::write(share.join(std::ffi::OsStr::from_bytes(b"b\xff.txt")), b"1").expect("written");
+    let mut peer = Program::start(&home, ["--json", "-v", "peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let addr = peer.event("ready")["addr"].as_str().expect("an address").to_owned();
+    for (path, why) in [("a:b.txt", "rename it"), ("b\u{fffd}.txt", "not UTF-8"), (&*deep, "longer than 236 octets")] {
+        let told = peer.event("unshared");
+        assert_eq!(told["path"], path);
+        assert!(told["error"].as_str().expect("a text").contains(why), "{told}");
+    }
+    for pattern in ["b.txt", "eeee"] {
+        let missed = run(&home, SOON, ["find", pattern, "--via", &addr]);
+        assert_eq!(missed.code, Some(3), "{}", missed.said);
+    }
+    // There are a thousand more, of which a few are named.
+    for file in 0..1000 {
+        fs::write(share.join(format!("a:{file:03}")), b"1").expect("written");
+    }
+    let more = peer.event_where("unshared_more", SOON, |more| more["count"] == 998);
+    assert!(more["path"].is_null());
+    assert!(!peer.said().contains("malformed"), "{}", peer.said());
+    let named = peer.events().iter().filter(|event| event["event"] == "unshared").count();
+    assert!(named <= 30, "{}", peer.said());
 }
 
 /// What the README says of links in a share.
