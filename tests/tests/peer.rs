@@ -93,6 +93,11 @@ fn what_cannot_be_is_said_with_the_right_exit_code() {
     assert_eq!(taken.code, Some(1), "{}", taken.said);
     let bad = run(&home, SOON, ["peer", "--neighbour", "nowhere"]);
     assert_eq!(bad.code, Some(2), "{}", bad.said);
+    for (command, damaged) in [("find", "md5:"), ("find", "md5:zz"), ("fetch", "md5:0123456789abcdef")] {
+        let bad = run(&home, SOON, [command, damaged, "--via", &peer.addr]);
+        assert_eq!(bad.code, Some(2), "{}", bad.said);
+        assert!(bad.said.contains("not an MD5: 32 hexadecimal digits"), "{}", bad.said);
+    }
     // Nothing listens at port 1.
     let nobody = run(&home, SOON, ["find", "x", "--via", "127.0.0.1:1"]);
     assert_eq!(nobody.code, Some(3), "{}", nobody.said);

@@ -199,7 +199,7 @@ impl Prompt {
     }
 
     fn get(&self, name: &str) -> Result<(), Failure> {
-        let what = parsed(name, true);
+        let what = parsed(name, true)?;
         if matches!(what, What::Name(_))
             && let Some(found) = self.share.find(super::share::What::Name(name), 1).first()
         {
@@ -214,7 +214,7 @@ impl Prompt {
     }
 
     fn find(&self, pattern: &str) -> Result<(), Failure> {
-        let what = parsed(pattern, false);
+        let what = parsed(pattern, false)?;
         match self.seeker().find(what, None, |hit| self.report.tell(&[Event::Hit(hit)]))? {
             0 => Err(Failure::nobody(format!("nobody within {} links has {what}", self.settings.ttl))),
             _ => Ok(()),
