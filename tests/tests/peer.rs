@@ -266,8 +266,12 @@ fn settings_are_changed_at_the_prompt_and_kept() {
         terminal.shows(&["share is there now"]);
         terminal.enter("modify ttl far");
         terminal.shows(&["ttl cannot be \"far\""]);
+        terminal.enter("modify ttl 0");
+        terminal.shows(&["ttl cannot be"]);
+        terminal.enter("find nobody-has-this");
+        terminal.shows(&["nobody within 2 links has"]);
         terminal.enter("config");
-        terminal.shows(&["ttl              2", "there"]);
+        terminal.shows(&["ttl              2", "there", "network          none"]);
         let kept = fs::read_to_string(home.path().join(file)).expect("there");
         assert!(kept.contains(comment) && kept.contains("there") && !kept.contains("far"), "{kept}");
         assert_eq!(kept.contains(port), file == "peer.toml", "{kept}");

@@ -10,7 +10,7 @@ use feige_core::wire::flood::{What, classic};
 use super::event::Event;
 use super::prompt::Prompt;
 use super::run::{ANYWHERE, Peer};
-use super::seek::Seeker;
+use super::seek::{Seeker, nobody_has};
 use super::settings::{Neighbour, Settings, SettingsFile};
 use crate::cli::{self, OutputOptions};
 use crate::exit::{Exit, Failure};
@@ -53,7 +53,7 @@ pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
     asking.check(what)?;
     let count = asking.seeker(&report).find(what, find.wait, |hit| report.tell(&[Event::Hit(hit)]));
     match count {
-        Ok(0) => Err(asking.signals.end(Failure::nobody(format!("nobody within {} links has {what}", find.ttl)))),
+        Ok(0) => Err(asking.signals.end(nobody_has(&what, find.ttl))),
         Ok(_) => report.written().map(|()| Exit::Done),
         Err(failure) => Err(asking.signals.end(failure)),
     }

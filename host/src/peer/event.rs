@@ -236,7 +236,8 @@ impl fmt::Display for Event {
             Self::Linked { peer, software } => write!(f, "{peer}: linked ({})", line(software)),
             Self::Unlinked { peer, error } => write!(f, "{peer}: no link any more: {}", line(error)),
             Self::Asked { id, what, from, ttl, hops } => {
-                write!(f, "{id}: {from} asks for {}, {hops} links behind, {ttl} to go", line(what))
+                let links = if *hops == 1 { "link" } else { "links" };
+                write!(f, "{id}: {from} asks for {}, {hops} {links} behind, {ttl} to go", line(what))
             }
             Self::Sent { id, what, to, ttl } => write!(f, "{id}: asked {to} for {} ({ttl} to go)", line(what)),
             Self::Answered { id, path } => write!(f, "{id}: {} is here, and was said to be", line(path)),

@@ -18,7 +18,7 @@ use super::command::parsed;
 use super::event::Event;
 use super::overview::{Link, Overview, Traffic};
 use super::run::{Peer, open_share};
-use super::seek::Seeker;
+use super::seek::{Seeker, nobody_has};
 use super::settings::{KEYS, Settings, SettingsFile};
 use super::share::Share;
 use crate::cli::OutputOptions;
@@ -216,7 +216,7 @@ impl Prompt {
     fn find(&self, pattern: &str) -> Result<(), Failure> {
         let what = parsed(pattern, false)?;
         match self.seeker().find(what, None, |hit| self.report.tell(&[Event::Hit(hit)]))? {
-            0 => Err(Failure::nobody(format!("nobody within {} links has {what}", self.settings.ttl))),
+            0 => Err(nobody_has(&what, self.settings.ttl)),
             _ => Ok(()),
         }
     }

@@ -185,7 +185,7 @@ impl Seeker<'_> {
             }
         }
         Err(last.map_or_else(
-            || Failure::nobody(format!("nobody within {} links has {what}", self.ttl)),
+            || nobody_has(&what, self.ttl),
             |last| Failure {
                 exit: last.exit,
                 message: format!("{what} could not be had from those who have it; the last: {}", last.message),
@@ -310,6 +310,11 @@ impl<'p> Place<'p> {
             }
         }
     }
+}
+
+/// Nobody so near has it.
+pub(super) fn nobody_has(what: &What<'_>, ttl: u8) -> Failure {
+    Failure::nobody(format!("nobody within {ttl} {} has {what}", if ttl == 1 { "link" } else { "links" }))
 }
 
 fn refused(what: &What<'_>, why: feige_core::flood::Rejected) -> Failure {
