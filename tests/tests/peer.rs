@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{SocketAddrV4, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
 
 use feige_core::digest::Digest;
 use feige_tests::or_skip;
@@ -340,6 +341,20 @@ fn a_program_at_the_prompt_reads_nothing_but_objects() {
     assert_eq!(events[0]["share"], "share");
     assert_eq!(events[0]["links"], serde_json::json!([]));
     assert!(peer.said().contains("! modify KEY VALUE"), "{}", peer.said());
+}
+
+#[test]
+fn a_line_that_is_not_text_is_refused_and_the_next_is_obeyed() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("typed"), b"modify ttl 3\xff\nmodify ttl 4\n").expect("written");
+    let line = command(&home, ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"exec "$0" "$@" < typed"#]).arg(line.get_program()).args(line.get_args());
+    shell.envs(line.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(home.path());
+    let mut peer = Program::spawn(shell);
+    let trouble = peer.event("trouble");
+    assert!(trouble["error"].as_str().expect("a text").contains("not UTF-8"), "{trouble}");
+    assert_eq!(peer.event("modified")["value"], "4");
 }
 
 /// Who shares it is told, once, of what nobody could ask for; nobody is told that it is there.
