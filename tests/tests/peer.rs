@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{SocketAddrV4, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
 
 use feige_core::digest::Digest;
 use feige_tests::or_skip;
@@ -93,6 +94,11 @@ fn what_cannot_be_is_said_with_the_right_exit_code() {
     assert_eq!(taken.code, Some(1), "{}", taken.said);
     let bad = run(&home, SOON, ["peer", "--neighbour", "nowhere"]);
     assert_eq!(bad.code, Some(2), "{}", bad.said);
+    for (command, damaged) in [("find", "md5:"), ("find", "md5:zz"), ("fetch", "md5:0123456789abcdef")] {
+        let bad = run(&home, SOON, [command, damaged, "--via", &peer.addr]);
+        assert_eq!(bad.code, Some(2), "{}", bad.said);
+        assert!(bad.said.contains("not an MD5: 32 hexadecimal digits"), "{}", bad.said);
+    }
     // Nothing listens at port 1.
     let nobody = run(&home, SOON, ["find", "x", "--via", "127.0.0.1:1"]);
     assert_eq!(nobody.code, Some(3), "{}", nobody.said);
@@ -161,6 +167,32 @@ fn a_folder_comes_whole_or_from_the_next_holder() {
     assert_eq!(again.code, Some(1), "{}", again.said);
     assert!(again.said.contains("docs is here already"), "{}", again.said);
     assert_eq!(tree(home.path()), ["docs", "docs/b"], "{}", again.said);
+}
+
+/// What cannot be asked for keeps nothing else from coming, at the first attempt and after one that broke off.
+///
+/// proves: R-FL-65
+#[test]
+fn a_folder_comes_without_what_has_a_name_that_cannot_be_used() {
+    use std::os::unix::ffi::OsStrExt;
+    let holder = Peer::start(None);
+    fs::create_dir_all(holder.path("photos/in:ner")).expect("made");
+    fs::write(holder.path("photos/a.txt"), b"a").expect("written");
+    fs::write(holder.path("photos/12:30.txt"), b"b").expect("written");
+    fs::write(holder.path("photos/in:ner/c.txt"), b"c").expect("written");
+    fs::write(holder.path("photos").join(std::ffi::OsStr::from_bytes(b"\xff.txt")), b"d").expect("written");
+    let home = tempfile::tempdir().expect("a folder");
+    for to in [".", "backup"] {
+        let fetched = run(&home, LATE, ["fetch", "photos", "--via", &holder.addr, "-o", to]);
+        assert_eq!(fetched.code, Some(1), "{}", fetched.said);
+        for told in
+            ["photos/12:30.txt: the name cannot be used; rename it there", "3 failed", "photos is here, but for"]
+        {
+            assert!(fetched.said.contains(told), "{}", fetched.said);
+        }
+    }
+    let here = ["backup", "backup/a.txt", "photos", "photos/a.txt"];
+    assert_eq!(tree(home.path()), here, "nothing is left over");
 }
 
 /// proves: R-FL-65, R-FL-66
@@ -235,8 +267,12 @@ fn settings_are_changed_at_the_prompt_and_kept() {
         terminal.shows(&["share is there now"]);
         terminal.enter("modify ttl far");
         terminal.shows(&["ttl cannot be \"far\""]);
+        terminal.enter("modify ttl 0");
+        terminal.shows(&["ttl cannot be"]);
+        terminal.enter("find nobody-has-this");
+        terminal.shows(&["nobody within 2 links has"]);
         terminal.enter("config");
-        terminal.shows(&["ttl              2", "there"]);
+        terminal.shows(&["ttl              2", "there", "network          none"]);
         let kept = fs::read_to_string(home.path().join(file)).expect("there");
         assert!(kept.contains(comment) && kept.contains("there") && !kept.contains("far"), "{kept}");
         assert_eq!(kept.contains(port), file == "peer.toml", "{kept}");
@@ -305,6 +341,55 @@ fn a_program_at_the_prompt_reads_nothing_but_objects() {
     assert_eq!(events[0]["share"], "share");
     assert_eq!(events[0]["links"], serde_json::json!([]));
     assert!(peer.said().contains("! modify KEY VALUE"), "{}", peer.said());
+}
+
+#[test]
+fn a_line_that_is_not_text_is_refused_and_the_next_is_obeyed() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(home.path().join("typed"), b"modify ttl 3\xff\nmodify ttl 4\n").expect("written");
+    let line = command(&home, ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"exec "$0" "$@" < typed"#]).arg(line.get_program()).args(line.get_args());
+    shell.envs(line.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(home.path());
+    let mut peer = Program::spawn(shell);
+    let trouble = peer.event("trouble");
+    assert!(trouble["error"].as_str().expect("a text").contains("not UTF-8"), "{trouble}");
+    assert_eq!(peer.event("modified")["value"], "4");
+}
+
+/// Who shares it is told, once, of what nobody could ask for; nobody is told that it is there.
+///
+/// proves: R-FL-33
+#[test]
+fn what_has_a_name_that_cannot_be_used_is_told_to_who_shares_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().expect("a folder");
+    let share = home.path().join("share");
+    let deep = ["d".repeat(200), "e".repeat(100)].join("/");
+    fs::create_dir_all(share.join(&deep)).expect("made");
+    fs::write(share.join(&deep).join("f"), b"1").expect("written");
+    fs::write(share.join("a:b.txt"), b"1").expect("written");
+    fs::write(share.join(std::ffi::OsStr::from_bytes(b"b\xff.txt")), b"1").expect("written");
+    let mut peer = Program::start(&home, ["--json", "-v", "peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let addr = peer.event("ready")["addr"].as_str().expect("an address").to_owned();
+    for (path, why) in [("a:b.txt", "rename it"), ("b\u{fffd}.txt", "not UTF-8"), (&*deep, "longer than 236 octets")] {
+        let told = peer.event("unshared");
+        assert_eq!(told["path"], path);
+        assert!(told["error"].as_str().expect("a text").contains(why), "{told}");
+    }
+    for pattern in ["b.txt", "eeee"] {
+        let missed = run(&home, SOON, ["find", pattern, "--via", &addr]);
+        assert_eq!(missed.code, Some(3), "{}", missed.said);
+    }
+    // There are a thousand more, of which a few are named.
+    for file in 0..1000 {
+        fs::write(share.join(format!("a:{file:03}")), b"1").expect("written");
+    }
+    let more = peer.event_where("unshared_more", SOON, |more| more["count"] == 998);
+    assert!(more["path"].is_null());
+    assert!(!peer.said().contains("malformed"), "{}", peer.said());
+    let named = peer.events().iter().filter(|event| event["event"] == "unshared").count();
+    assert!(named <= 30, "{}", peer.said());
 }
 
 /// What the README says of links in a share.

@@ -336,6 +336,7 @@ impl fmt::Display for ProtocolError {
             Self::RequestTooLong => f.write_str("the request is too long"),
             Self::HeaderTooLong => f.write_str("a header is too long"),
             Self::NoRequest => f.write_str("the connection ended before the request"),
+            Self::Truncated { missing: 1 } => f.write_str("the stream ended 1 octet too early"),
             Self::Truncated { missing } => write!(f, "the stream ended {missing} octets too early"),
             Self::TimedOut => f.write_str("the peer was silent for too long"),
             Self::TooDeep => f.write_str("folders are nested too deeply"),

@@ -82,7 +82,8 @@ Examples:
   feige fetch md5:9e107d9d372bb6826bd81d3542a419d6 --via 192.168.1.7:2427
 
 The nearest who has it is asked first, and if it cannot be had there, two others. It gets its name only when it is \
-whole and has the MD5 that its holder said, and replaces nothing. What broke off goes on where it was, when the command is given again.")]
+whole and has the MD5 that its holder said, and replaces nothing; a folder comes without what has a name that cannot be \
+used, which is told. What broke off goes on where it was, when the command is given again.")]
 pub struct Fetch {
     /// The whole name of a file or folder, or md5:HEX.
     pub name: String,

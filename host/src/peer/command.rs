@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use feige_core::digest::Digest;
+use feige_core::text::Printable;
 use feige_core::wire::flood::{What, classic};
 
 use super::event::Event;
 use super::prompt::Prompt;
 use super::run::{ANYWHERE, Peer};
-use super::seek::Seeker;
+use super::seek::{Seeker, nobody_has};
 use super::settings::{Neighbour, Settings, SettingsFile};
 use crate::cli::{self, OutputOptions};
 use crate::exit::{Exit, Failure};
@@ -45,12 +46,14 @@ pub fn peer(output: &OutputOptions, peer: &cli::Peer) -> Result<Exit, Failure> {
 /// A [`Failure`], of [`Exit::Nobody`] if nobody has it.
 pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
     let report = Report::new(output);
+    // What is wrong with it is said before anybody is dialled.
+    parsed(&find.pattern, true)?;
     let asking = Asking::start(&report, find.via, find.ttl)?;
-    let what = parsed(&find.pattern, asking.is_classic());
+    let what = parsed(&find.pattern, asking.is_classic())?;
     asking.check(what)?;
     let count = asking.seeker(&report).find(what, find.wait, |hit| report.tell(&[Event::Hit(hit)]));
     match count {
-        Ok(0) => Err(asking.signals.end(Failure::nobody(format!("nobody within {} links has {what}", find.ttl)))),
+        Ok(0) => Err(asking.signals.end(nobody_has(&what, find.ttl))),
         Ok(_) => report.written().map(|()| Exit::Done),
         Err(failure) => Err(asking.signals.end(failure)),
     }
@@ -62,8 +65,8 @@ pub fn find(output: &OutputOptions, find: &cli::Find) -> Result<Exit, Failure> {
 /// A [`Failure`]: nobody has it, or it could not be had.
 pub fn fetch(output: &OutputOptions, fetch: &cli::Fetch) -> Result<Exit, Failure> {
     let report = Report::new(output);
+    let what = parsed(&fetch.name, true)?;
     let asking = Asking { most: fetch.max_size.as_u64(), ..Asking::start(&report, fetch.via, fetch.ttl)? };
-    let what = parsed(&fetch.name, true);
     asking.check(what)?;
     let mut telling = Telling::new(output);
     let fetched = asking.seeker(&report).fetch(what, &fetch.output, &mut telling);
@@ -132,10 +135,15 @@ impl Asking {
 }
 
 /// What a pattern asks for: `md5:HEX`, or a `whole` name, or a part of one; stars around a part are as good as none.
-pub(super) fn parsed(pattern: &str, whole: bool) -> What<'_> {
-    match pattern.strip_prefix("md5:").and_then(Digest::from_hex) {
-        Some(digest) => What::Md5(digest),
-        None if whole => What::Name(pattern),
-        None => What::Part(pattern.trim_matches('*')),
+///
+/// # Errors
+/// A [`Failure`] of usage: it begins like an MD5 and is none. No name that can be asked for begins so.
+pub(super) fn parsed(pattern: &str, whole: bool) -> Result<What<'_>, Failure> {
+    match pattern.strip_prefix("md5:") {
+        Some(hex) => Digest::from_hex(hex)
+            .map(What::Md5)
+            .ok_or_else(|| Failure::usage(format!("{}: not an MD5: 32 hexadecimal digits", Printable::line(pattern)))),
+        None if whole => Ok(What::Name(pattern)),
+        None => Ok(What::Part(pattern.trim_matches('*'))),
     }
 }

@@ -141,6 +141,18 @@ pub(crate) enum Event {
         /// Why.
         error: String,
     },
+    /// Something in the share cannot be offered: others could not ask for it.
+    Unshared {
+        /// Where it is in the share.
+        path: String,
+        /// Why.
+        error: String,
+    },
+    /// Neither can others, which are not told one by one.
+    UnsharedMore {
+        /// How many.
+        count: usize,
+    },
     /// Something is wrong on this side.
     Trouble {
         /// What.
@@ -196,7 +208,7 @@ impl Told for Event {
     fn weight(&self) -> Weight {
         match self {
             Self::Trouble { .. } => Weight::Trouble,
-            Self::Refused { .. } => Weight::Warning,
+            Self::Refused { .. } | Self::Unshared { .. } | Self::UnsharedMore { .. } => Weight::Warning,
             Self::Ready { .. }
             | Self::Linked { .. }
             | Self::Unlinked { .. }
@@ -224,7 +236,8 @@ impl fmt::Display for Event {
             Self::Linked { peer, software } => write!(f, "{peer}: linked ({})", line(software)),
             Self::Unlinked { peer, error } => write!(f, "{peer}: no link any more: {}", line(error)),
             Self::Asked { id, what, from, ttl, hops } => {
-                write!(f, "{id}: {from} asks for {}, {hops} links behind, {ttl} to go", line(what))
+                let links = if *hops == 1 { "link" } else { "links" };
+                write!(f, "{id}: {from} asks for {}, {hops} {links} behind, {ttl} to go", line(what))
             }
             Self::Sent { id, what, to, ttl } => write!(f, "{id}: asked {to} for {} ({ttl} to go)", line(what)),
             Self::Answered { id, path } => write!(f, "{id}: {} is here, and was said to be", line(path)),
@@ -243,6 +256,8 @@ impl fmt::Display for Event {
             Self::Modified { key, value } => write!(f, "{} is {} now", line(key), line(value)),
             Self::Config(config) => config.fmt(f),
             Self::Refused { from, error } => write!(f, "{from}: {}", line(error)),
+            Self::Unshared { path, error } => write!(f, "{} is not shared: {}", line(path), line(error)),
+            Self::UnsharedMore { count } => write!(f, "{count} more are not shared, for like reasons"),
             Self::Trouble { error } => f.write_str(&line(error)),
         }
     }

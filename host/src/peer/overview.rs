@@ -82,8 +82,14 @@ impl fmt::Display for Overview {
         for neighbour in &self.neighbours {
             line("neighbour", neighbour)?;
         }
+        if self.neighbours.is_empty() {
+            line("neighbour", &"none")?;
+        }
         for network in &self.networks {
             line("network", network)?;
+        }
+        if self.networks.is_empty() {
+            line("network", &"none: those of this machine's interfaces")?;
         }
         if let Some(file) = &self.file {
             line("file", &Printable::line(file))?;

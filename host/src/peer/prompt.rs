@@ -1,6 +1,6 @@
 //! `feige peer` while it runs: a prompt on a terminal, or lines of commands from a pipe.
 
-use std::io::{BufRead, IsTerminal, Write as _};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use feige_core::text::Printable;
 use feige_core::wire::flood::What;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
@@ -18,7 +18,7 @@ use super::command::parsed;
 use super::event::Event;
 use super::overview::{Link, Overview, Traffic};
 use super::run::{Peer, open_share};
-use super::seek::Seeker;
+use super::seek::{Seeker, nobody_has};
 use super::settings::{KEYS, Settings, SettingsFile};
 use super::share::Share;
 use crate::cli::OutputOptions;
@@ -80,6 +80,8 @@ impl Drop for Borrowed {
 /// What comes from the terminal, or a pipe.
 enum Line {
     Said(String),
+    /// It is not UTF-8.
+    Damaged,
     /// Ctrl-C at the prompt.
     Interrupted,
     /// Ctrl-D.
@@ -137,6 +139,11 @@ impl Prompt {
                     if self.signals.exit(Exit::Interrupted) != Exit::Terminated {
                         self.signals.cancel.renew();
                     }
+                    self.ask();
+                }
+                Ok(Line::Damaged) => {
+                    let error = "the line is not UTF-8, and nothing was done; type it again".to_owned();
+                    self.report.tell(&[Event::Trouble { error }]);
                     self.ask();
                 }
                 Ok(Line::End) => return Ok(Exit::Done),
@@ -199,7 +206,7 @@ impl Prompt {
     }
 
     fn get(&self, name: &str) -> Result<(), Failure> {
-        let what = parsed(name, true);
+        let what = parsed(name, true)?;
         if matches!(what, What::Name(_))
             && let Some(found) = self.share.find(super::share::What::Name(name), 1).first()
         {
@@ -214,9 +221,9 @@ impl Prompt {
     }
 
     fn find(&self, pattern: &str) -> Result<(), Failure> {
-        let what = parsed(pattern, false);
+        let what = parsed(pattern, false)?;
         match self.seeker().find(what, None, |hit| self.report.tell(&[Event::Hit(hit)]))? {
-            0 => Err(Failure::nobody(format!("nobody within {} links has {what}", self.settings.ttl))),
+            0 => Err(nobody_has(&what, self.settings.ttl)),
             _ => Ok(()),
         }
     }
@@ -306,6 +313,8 @@ fn obey(say: SyncSender<Line>, may_read: Receiver<()>) -> Result<(), Failure> {
         while may_read.recv().is_ok() {
             let line = match lines.next() {
                 Some(Ok(line)) => Line::Said(line),
+                // The line was read to its end.
+                Some(Err(error)) if error.kind() == ErrorKind::InvalidData => Line::Damaged,
                 _ => Line::Silent,
             };
             let end = matches!(line, Line::Silent);
@@ -346,6 +355,11 @@ fn converse(say: SyncSender<Line>, may_read: Receiver<()>) -> Result<Above, Fail
                     Line::Said(line)
                 }
                 Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Line::Interrupted,
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    // What was typed or pasted behind it is a part of a line only, which would be taken for a command.
+                    let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
+                    Line::Damaged
+                }
                 Err(_) => Line::End,
             };
             if say.send(line).is_err() {

@@ -8,7 +8,8 @@
 //!   search, everybody at once <---------------------------+
 //! ```
 //! **Guarantees**: one download at a time for a search, from holders that answered it; a file is there under its name
-//! only when it is whole and has the MD5 that its holder said. **Protocol**: R-FL-60 to 66, R-FL-80 to 89.
+//! only when it is whole and has the MD5 that its holder said, a folder only when all of it is there that can be had.
+//! **Protocol**: R-FL-60 to 66, R-FL-80 to 89.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -160,9 +161,16 @@ impl Seeker<'_> {
             // R-FL-62: whoever has it, it would have this name.
             place.is_free(&hit.path)?;
             match self.fetch_from(&hit, to, telling) {
-                Ok(()) => {
+                Ok(came) => {
                     place.tidy(tried.iter().map(|(_, path)| path.as_str()));
-                    return Ok(());
+                    return match came {
+                        Came::Whole => Ok(()),
+                        Came::ButForNames => Err(Failure::new(format!(
+                            "{} is here, but for what has a name that cannot be used; rename that there, and fetch it \
+                             by its new name",
+                            Printable::line(&hit.path)
+                        ))),
+                    };
                 }
                 Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Usage) => return Err(failure),
                 // R-FL-64: also if it is too large, which may be true of this holder's alone.
@@ -177,7 +185,7 @@ impl Seeker<'_> {
             }
         }
         Err(last.map_or_else(
-            || Failure::nobody(format!("nobody within {} links has {what}", self.ttl)),
+            || nobody_has(&what, self.ttl),
             |last| Failure {
                 exit: last.exit,
                 message: format!("{what} could not be had from those who have it; the last: {}", last.message),
@@ -185,15 +193,15 @@ impl Seeker<'_> {
         ))
     }
 
-    fn fetch_from(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
+    fn fetch_from(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<Came, Failure> {
         match hit.speech {
             Speech::Native => self.fetch_native(hit, to, telling),
-            Speech::Classic => self.fetch_classic(hit, to),
+            Speech::Classic => self.fetch_classic(hit, to).map(|()| Came::Whole),
         }
     }
 
     /// By the verified transfer (R-FL-60), under its last name, and only if there is none (R-FL-62).
-    fn fetch_native(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<(), Failure> {
+    fn fetch_native(&self, hit: &Hit, to: &Path, telling: &mut Telling) -> Result<Came, Failure> {
         telling.restart();
         let mut remote = Remote::new(vec![hit.peer.into()], Credentials::Guest, RETRY, self.cancel.clone());
         // R-FL-65, R-FL-66.
@@ -211,7 +219,9 @@ impl Seeker<'_> {
         telling.summary(folder);
         telling.flush();
         match telling.exit() {
-            Exit::Done => Ok(()),
+            Exit::Done => Ok(Came::Whole),
+            // R-FL-65: neither would it come another time, nor is it likely that another's copy has better names.
+            _ if folder && telling.is_all_that_can_be() => Ok(Came::ButForNames),
             exit => Err(Failure { exit, message: "it did not come whole".to_owned() }),
         }
     }
@@ -251,6 +261,13 @@ impl Seeker<'_> {
         self.report.tell(&[fetched]);
         Ok(())
     }
+}
+
+/// What is here of what was fetched, under its name.
+enum Came {
+    Whole,
+    /// All of a folder that can be had: some names in it cannot be used.
+    ButForNames,
 }
 
 /// Where something is to be: a folder, and perhaps a name in it other than the holder's.
@@ -293,6 +310,11 @@ impl<'p> Place<'p> {
             }
         }
     }
+}
+
+/// Nobody so near has it.
+pub(super) fn nobody_has(what: &What<'_>, ttl: u8) -> Failure {
+    Failure::nobody(format!("nobody within {ttl} {} has {what}", if ttl == 1 { "link" } else { "links" }))
 }
 
 fn refused(what: &What<'_>, why: feige_core::flood::Rejected) -> Failure {

@@ -53,7 +53,7 @@ pub(crate) use report::{Report, hex};
 pub(crate) struct Wish {
     /// What is there already is not replaced.
     pub(crate) no_clobber: bool,
-    /// A folder that is new has its name only if nothing of it failed.
+    /// A folder that is new has its name only if nothing of it failed that another attempt could bring.
     pub(crate) whole: bool,
     /// The MD5 of whole files is wanted; and perhaps it has to be this one.
     pub(crate) md5: Option<Option<Digest>>,

@@ -104,6 +104,16 @@ impl Hub {
         }
     }
 
+    /// Whoever shares it may rename it.
+    pub(super) fn tell_unshared(&self, unshared: &share::Unshared) {
+        for (path, wrong) in &unshared.first {
+            self.tell(Event::Unshared { path: path.clone(), error: (*wrong).to_owned() });
+        }
+        if unshared.more() > 0 {
+            self.tell(Event::UnsharedMore { count: unshared.more() });
+        }
+    }
+
     /// A hit that came over this link went on towards whoever asked.
     pub(super) fn passed(&self, from: LinkId, hit: &Hit<'_>) {
         let (id, path, mut holder) = (hit.id.to_string(), hit.path.to_owned(), hit.holder.at());

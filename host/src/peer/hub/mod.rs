@@ -87,6 +87,8 @@ pub(super) enum Notice {
     Answers { id: QueryId, found: Vec<share::Found> },
     /// The names in the share have changed.
     Names(NameFilter),
+    /// What the share has and cannot offer.
+    Unshared(share::Unshared),
     /// The application looks for something.
     Search { id: QueryId, what: OwnWhat, plan: Plan, most: u8, tell: Sender<Heard> },
     /// It has found it.
@@ -288,6 +290,7 @@ impl Hub {
                 }
             }
             Notice::Names(names) => self.flood.set_names(now, names),
+            Notice::Unshared(unshared) => self.tell_unshared(&unshared),
             Notice::Search { id, what, plan, most, tell } => {
                 match self.flood.search(now, id, &what.as_what(), plan, most) {
                     Ok(()) => {

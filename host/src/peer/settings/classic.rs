@@ -1,7 +1,7 @@
 //! The two INI forms of the classic programs.
 
 use std::net::SocketAddrV4;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -230,5 +230,5 @@ fn connections_of(pair: Pair<'_>) -> Result<u16, Wrong> {
 
 /// The classic programs take any number; what is more than is ever sent counts as the most.
 fn ttl_of(pair: Pair<'_>) -> Result<u8, Wrong> {
-    value(pair, "a number of hops from 0 to 255").map(|ttl: u8| ttl.min(MOST_HOPS))
+    value(pair, "a number of hops from 1 to 255").map(|ttl: NonZeroU8| ttl.get().min(MOST_HOPS))
 }

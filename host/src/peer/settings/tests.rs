@@ -224,7 +224,9 @@ fn what_is_wrong_is_said_with_its_place_and_its_remedy() {
         (c("ttl = 3", "ttl = -1"), None, "p.ini:6: ttl cannot be \"-1\""),
         (c("ttl = 3", "ttl = 100000000000000000000000"), None, "p.ini:6: ttl cannot be"),
         ("listen = 5\n".to_owned(), None, "p.ini: listen cannot be 5; write \"ADDR:PORT\""),
-        ("ttl = 8\n".to_owned(), None, "p.ini: ttl cannot be 8; write a number of hops from 0 to 7"),
+        ("ttl = 8\n".to_owned(), None, "p.ini: ttl cannot be 8; write a number of hops from 1 to 7"),
+        ("ttl = 0\n".to_owned(), None, "p.ini: ttl cannot be 0; write a number of hops from 1 to 7"),
+        (c("ttl = 3", "ttl = 0"), None, "p.ini:6: ttl cannot be \"0\"; write a number of hops from 1 to 255"),
         ("x = 1\nttl = \n".to_owned(), None, "p.ini:2: is neither TOML nor a classic INI file"),
         (
             "neighbours = ['10.0.0.2:1']\n".to_owned(),

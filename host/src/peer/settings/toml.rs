@@ -25,8 +25,8 @@ pub(super) fn settings(text: &str) -> Result<Settings, Wrong> {
         settings.share = PathBuf::from(share.ok_or_else(|| wrong("share", item, "the path of a folder, in quotes"))?);
     }
     if let Some(item) = get("ttl") {
-        let ttl = item.as_integer().and_then(|ttl| u8::try_from(ttl).ok()).filter(|ttl| *ttl <= MOST_HOPS);
-        settings.ttl = ttl.ok_or_else(|| wrong("ttl", item, &format!("a number of hops from 0 to {MOST_HOPS}")))?;
+        let ttl = item.as_integer().and_then(|ttl| u8::try_from(ttl).ok()).filter(|ttl| (1..=MOST_HOPS).contains(ttl));
+        settings.ttl = ttl.ok_or_else(|| wrong("ttl", item, &format!("a number of hops from 1 to {MOST_HOPS}")))?;
     }
     if let Some(item) = get("neighbour") {
         settings.neighbours = list(item, "neighbour", "[\"ADDR:PORT\", \"ADDR:PORT/j\"]")?;

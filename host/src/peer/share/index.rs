@@ -8,6 +8,7 @@ use cap_fs_ext::{DirExt, MetadataExt};
 use cap_std::fs::{Dir, Metadata};
 use feige_core::digest::Digest;
 
+use super::unshared::{Unshared, wrong_name, wrong_path};
 use super::{AGES, Kind, MOST_ENTRIES, MOST_LEVELS};
 
 /// The clocks of file systems go in steps: a folder that changed so shortly before it was read may have changed again
@@ -41,6 +42,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) entries: Vec<Entry>,
+    /// What could be among them under another name.
+    pub(super) unshared: Unshared,
     /// The time of the share itself, and whether it can be trusted.
     top: Option<(SystemTime, bool)>,
     /// When the times of the folders, and when all was looked at.
@@ -96,7 +99,7 @@ impl Index {
     fn read(&mut self, dir: &Dir) {
         let (began, start) = (SystemTime::now(), Instant::now());
         let top = dir.dir_metadata().map(|metadata| modified(&metadata)).ok();
-        let mut reader = Reader { entries: Vec::new() };
+        let mut reader = Reader::default();
         // What cannot be read is not shared.
         let _ = reader.folder(dir, "", 0);
         let mut entries = reader.entries;
@@ -106,6 +109,7 @@ impl Index {
             entry.md5 = known.get(entry.path.as_str()).filter(|old| old.is_still(entry)).and_then(|old| old.md5);
         }
         self.entries = entries;
+        self.unshared = reader.unshared;
         self.top = top.map(|top| (top, top + STEP < began));
         let now = Instant::now();
         self.looked = Some((now, now));
@@ -113,8 +117,10 @@ impl Index {
     }
 }
 
+#[derive(Default)]
 struct Reader {
     entries: Vec<Entry>,
+    unshared: Unshared,
 }
 
 impl Reader {
@@ -126,19 +132,29 @@ impl Reader {
                 break;
             }
             let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = entry.file_name();
             let Ok(metadata) = entry.metadata() else { continue };
-            if !is_told(&name) {
+            if is_unfinished(&name.to_string_lossy()) || !(metadata.is_file() || metadata.is_dir()) {
                 continue;
             }
-            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let path_of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            if let Some(wrong) = wrong_name(name.to_str()) {
+                self.unshared.add(path_of(&name.to_string_lossy()), wrong);
+                continue;
+            }
+            let Some(name) = name.to_str().filter(|name| is_told(name)) else { continue };
+            // It is known all the same: it comes with its folder, and classic programs ask for names without paths.
+            if let (Some(wrong), None) = (wrong_path(&path_of(name)), wrong_path(path)) {
+                self.unshared.add(path_of(name), wrong);
+            }
+            let path = path_of(name);
             if metadata.is_file() {
                 total = total.saturating_add(metadata.len());
                 self.entries.push(described(path, Kind::File, metadata.len(), &metadata));
             } else if metadata.is_dir() && level + 1 < MOST_LEVELS {
                 let at = self.entries.len();
                 self.entries.push(described(path.clone(), Kind::Folder, 0, &metadata));
-                let inside = dir.open_dir_nofollow(&name).and_then(|dir| self.folder(&dir, &path, level + 1));
+                let inside = dir.open_dir_nofollow(name).and_then(|dir| self.folder(&dir, &path, level + 1));
                 let size = inside.unwrap_or(0);
                 total = total.saturating_add(size);
                 if let Some(folder) = self.entries.get_mut(at) {
@@ -162,13 +178,18 @@ fn modified(metadata: &Metadata) -> SystemTime {
 /// Whether a name of one component may be told, and opened: not an unfinished file of this program, nor one that leads
 /// elsewhere or drives a terminal.
 pub(in crate::peer) fn is_told(name: &str) -> bool {
-    let small = name.to_ascii_lowercase();
     !(name.is_empty()
         || matches!(name, "." | "..")
         || name.contains(['/', '\\'])
         || name.chars().any(char::is_control)
-        || small.starts_with(".feige-")
+        || is_unfinished(name))
+}
+
+/// Whether this program calls something so that is not finished.
+fn is_unfinished(name: &str) -> bool {
+    let small = name.to_ascii_lowercase();
+    small.starts_with(".feige-")
         || small.ends_with(crate::store::SUFFIX)
         || small.ends_with(".feige-sums")
-        || small.ends_with(".feige-small"))
+        || small.ends_with(".feige-small")
 }

@@ -6,7 +6,8 @@
 //!
 //! **Guarantees**: nothing outside of the folder is indexed, opened or named, and no symbolic link is followed: every
 //! step is taken by an open handle and a name of one component. Unfinished files of this program (`*.feige-part`,
-//! `*.feige-sums`, `.feige-*`) and names with control characters are never told. At most [`MOST_ENTRIES`] entries, at
+//! `*.feige-sums`, `.feige-*`) and names that nobody could ask
+//! for (R-VT-20) are never told; of the latter, whoever shares them is. At most [`MOST_ENTRIES`] entries, at
 //! most [`MOST_LEVELS`] deep, are known: what lies beyond is counted in no folder.
 //!
 //! **Memory**: about 100 octets and the path for each entry. **Time**: a question is linear in the entries; before it,
@@ -17,6 +18,7 @@
 mod index;
 #[cfg(test)]
 mod tests;
+mod unshared;
 
 use std::fs::File;
 use std::io;
@@ -34,6 +36,7 @@ use crate::home::remove_unnamed;
 use crate::store::{SUFFIX, StoreError, unguessable};
 use index::Index;
 pub(super) use index::is_told;
+pub(super) use unshared::Unshared;
 
 /// How deep folders are looked into.
 pub const MOST_LEVELS: usize = 32;
@@ -129,6 +132,11 @@ impl Share {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.refreshed().entries.iter().map(|entry| last(&entry.path).to_owned()).collect()
+    }
+
+    /// What is there and cannot be offered.
+    pub(super) fn unshared(&self) -> Unshared {
+        self.refreshed().unshared.clone()
     }
 
     /// At most `most` entries that are what is asked for, with their digests, in the order of their paths.

@@ -73,10 +73,6 @@ impl Download<'_> {
             return Heard::Fine;
         }
         let tail = format!("{}/{}", folder.tail, entry.name);
-        if !FileName::is_safe(entry.name) {
-            self.fail(tree, &tail, &Failure::new("the name cannot be used"));
-            return Heard::Fine;
-        }
         if self.page.0.len() + self.page.1.len() >= LONGEST_PAGE {
             return Heard::GiveUp(Failure::new("the server lists without end"));
         }
@@ -87,6 +83,11 @@ impl Download<'_> {
                 exit: Exit::NoSpace,
                 message: format!("there are more than the {entries} files and folders that may come"),
             });
+        }
+        if !FileName::is_safe(entry.name) {
+            let name = self.remote(tree, &tail);
+            self.report.fail_for_good(&name, &Failure::new("the name cannot be used; rename it there"));
+            return Heard::Fine;
         }
         match entry.kind {
             EntryKind::File => self.page.0.push(File {

@@ -200,7 +200,7 @@ impl<'r> Download<'r> {
         self.checking = None;
         self.wait_finished();
         self.settle();
-        if over && self.full.is_none() && !(self.wish.whole && self.report.exit() != Exit::Done) {
+        if over && self.full.is_none() && (!self.wish.whole || self.report.is_all_that_can_be()) {
             self.name_folders();
         }
         !self.unnamed.is_empty()

@@ -47,6 +47,8 @@ pub(crate) struct Report {
     octets: u64,
     skipped: u64,
     failed: u64,
+    /// Of these, what no other attempt would bring.
+    hopeless: u64,
     worst: Option<Exit>,
     /// Something came, or went, that the same command would go on from.
     kept: bool,
@@ -73,6 +75,7 @@ impl Report {
             octets: 0,
             skipped: 0,
             failed: 0,
+            hopeless: 0,
             worst: None,
             kept: false,
             bar: if options.quiet { None } else { Bar::new() },
@@ -84,7 +87,8 @@ impl Report {
     pub(crate) fn restart(&mut self) {
         self.finish();
         (self.began, self.worst, self.progress, self.kept) = (Instant::now(), None, None, false);
-        (self.files, self.unnamed, self.octets, self.skipped, self.failed) = (0, 0, 0, 0, 0);
+        (self.files, self.unnamed, self.octets, self.skipped) = (0, 0, 0, 0);
+        (self.failed, self.hopeless) = (0, 0);
     }
 
     /// Whether the single files of a folder are told.
@@ -272,6 +276,12 @@ impl Report {
         self.worsen(failure.exit);
     }
 
+    /// Something does not work, however often it is tried. The rest goes on.
+    pub(crate) fn fail_for_good(&mut self, name: &str, failure: &Failure) {
+        self.hopeless += 1;
+        self.fail(name, failure);
+    }
+
     /// Nothing more can be done, for this reason.
     pub(crate) fn abort(&mut self, what: &str, failure: &Failure) {
         self.failed += 1;
@@ -287,6 +297,11 @@ impl Report {
         if self.worst.is_none_or(|worst| gravity(exit) > gravity(worst)) {
             self.worst = Some(exit);
         }
+    }
+
+    /// Whether another attempt would bring nothing that this one did not.
+    pub(crate) const fn is_all_that_can_be(&self) -> bool {
+        self.failed == self.hopeless
     }
 
     /// What did not work so far.
