@@ -247,11 +247,7 @@ fn state(model: &Model, look: Look, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn help(scrolled: usize, look: Look, frame: &mut Frame<'_>, area: Rect) {
-    let column = HELP.iter().map(|(keys, _)| keys.width()).max().unwrap_or(0);
-    let rows: Vec<Line<'_>> = HELP
-        .iter()
-        .map(|(keys, what)| Line::from(vec![Span::styled(fit(keys, column + 2), look.name()), Span::raw(*what)]))
-        .collect();
+    let rows = help_rows(look, usize::from(area.width.saturating_sub(2)));
     let wide = rows.iter().map(Line::width).max().unwrap_or(0) + 2;
     let width = u16::try_from(wide).unwrap_or(u16::MAX).min(area.width);
     let height = u16::try_from(rows.len() + 2).unwrap_or(u16::MAX).min(area.height);
@@ -263,6 +259,27 @@ fn help(scrolled: usize, look: Look, frame: &mut Frame<'_>, area: Rect) {
         Block::bordered().title(clip(title, usize::from(width.saturating_sub(2)))).border_style(look.frame(true));
     frame.render_widget(Clear, place);
     frame.render_widget(Paragraph::new(rows.into_iter().skip(first).collect::<Vec<_>>()).block(block), place);
+}
+
+/// What keys and commands do: beside them, or below where there is no room.
+fn help_rows(look: Look, width: usize) -> Vec<Line<'static>> {
+    let widest = |of: fn(&(&'static str, &'static str)) -> &'static str| HELP.iter().map(|row| of(row).width()).max();
+    let column = widest(|row| row.0).unwrap_or(0) + 2;
+    if column + widest(|row| row.1).unwrap_or(0) <= width {
+        let row = |(keys, what): &(&str, &'static str)| {
+            Line::from(vec![Span::styled(fit(keys, column), look.name()), Span::raw(*what)])
+        };
+        return HELP.iter().map(row).collect();
+    }
+    let options = textwrap::Options::new(width).initial_indent("  ").subsequent_indent("  ");
+    let mut rows = Vec::new();
+    for (keys, what) in HELP {
+        rows.push(Line::styled(*keys, look.name()));
+        if !what.is_empty() {
+            rows.extend(textwrap::wrap(what, &options).into_iter().map(Line::from));
+        }
+    }
+    rows
 }
 
 /// A time as people read it on a clock.

@@ -10,6 +10,7 @@ use ratatui::buffer::CellWidth as _;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::draw;
+use super::keys::HELP;
 use super::look::Look;
 use super::members::MEMBERS;
 use super::model::{Action, Focus, Model, Moment, Update};
@@ -488,6 +489,18 @@ fn every_size_can_be_drawn() {
         }
     }
     assert!(rig.shown_at((20, 5)).contains("too small"));
+}
+
+#[test]
+fn all_of_the_help_can_be_read_on_a_narrow_screen() {
+    let mut rig = Rig::new();
+    rig.model.help = Some(0);
+    for width in [24, 40, 63, 64, 90] {
+        let shown = rig.shown_at((width, 80));
+        for word in HELP.iter().flat_map(|(keys, what)| [keys, what]).flat_map(|text| text.split_whitespace()) {
+            assert!(shown.contains(word), "{width}: {word}: {shown}");
+        }
+    }
 }
 
 #[test]
