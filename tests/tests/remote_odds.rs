@@ -131,6 +131,16 @@ fn what_is_no_file_is_not_replaced_by_one() {
 }
 
 #[test]
+fn what_does_not_tell_its_size_is_not_stored_as_nothing() {
+    let served = serving();
+    let put = feige(&served, &["--json", "put", "/proc/self/status", &url(served.addr, "status")]);
+    ends(&put, 1, "does not tell its size");
+    assert!(!served.path("status").exists());
+    fs::write(served.home.path().join("empty"), "").expect("room");
+    ends(&feige(&served, &["--json", "put", "empty", &url(served.addr, "empty")]), 0, "stored");
+}
+
+#[test]
 fn a_file_is_not_touched_until_the_output_of_a_command_is_whole() {
     let served = serving();
     let here = served.home.path();

@@ -15,8 +15,9 @@ use super::{Home, HomeError, reserved};
 /// How many folders a home keeps open, because the next request will probably need one of them again.
 const KEPT: usize = 4;
 
-/// How long a folder that is kept open is believed to be where it was: another program may have moved it.
-const BELIEVED: Duration = Duration::from_secs(1);
+/// How long a folder that is kept open is believed to be where it was, without looking: another program may have moved it,
+/// and made another in its place. Long enough for a hundred small files, too short for whoever comes back to it.
+const BELIEVED: Duration = Duration::from_millis(2);
 
 /// An open folder.
 #[derive(Debug)]
@@ -26,16 +27,19 @@ pub(super) struct Folder {
     pub(super) path: String,
     /// Which file system it is on.
     pub(super) device: u64,
-    found: Instant,
+    inode: u64,
+}
+
+/// One that is kept open.
+#[derive(Debug)]
+pub(super) struct Kept {
+    folder: Arc<Folder>,
+    /// When it was last seen to be what its path names.
+    seen: Instant,
     generation: u64,
 }
 
 impl Home {
-    /// Opens a folder: never one outside of the home, whatever links there are on the way (`RESOLVE_BENEATH`).
-    pub(super) fn folder(&self, path: Path<'_>) -> io::Result<Arc<Folder>> {
-        self.kept(path).map_or_else(|| self.find(path), Ok)
-    }
-
     /// Does something with the last name of a path, in the folder above it.
     ///
     /// If it says that something is not there, and the folder was one that is kept open, that folder may be removed
@@ -73,14 +77,21 @@ impl Home {
         lock(&self.recent).clear();
     }
 
+    /// What was kept open under a path, or below it, is not what these name any more.
+    pub(super) fn forget_below(&self, path: Path<'_>) {
+        let is_below =
+            |kept: &str| kept.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        lock(&self.recent).retain(|kept| !is_below(&kept.folder.path));
+    }
+
     fn kept(&self, path: Path<'_>) -> Option<Arc<Folder>> {
         let mut recent = lock(&self.recent);
-        let at = recent.iter().position(|folder| folder.path == path.as_str())?;
-        let folder = &recent[at];
-        let current = folder.generation == self.generation.load(Ordering::Acquire);
+        let at = recent.iter().position(|kept| kept.folder.path == path.as_str())?;
+        let kept = &mut recent[at];
+        let current = kept.generation == self.generation.load(Ordering::Acquire);
         // The home itself stays what it is.
-        if current && (path.is_root() || folder.found.elapsed() < BELIEVED) {
-            let folder = Arc::clone(folder);
+        if current && (path.is_root() || kept.seen.elapsed() < BELIEVED || self.sees(kept)) {
+            let folder = Arc::clone(&kept.folder);
             recent[..=at].rotate_right(1);
             Some(folder)
         } else {
@@ -89,17 +100,29 @@ impl Home {
         }
     }
 
-    fn find(&self, path: Path<'_>) -> io::Result<Arc<Folder>> {
+    /// Whether its path still names it. What the path names instead is not opened here, be it where it may.
+    fn sees(&self, kept: &mut Kept) -> bool {
+        let Folder { path, device, inode, .. } = &*kept.folder;
+        let now = Instant::now();
+        let same = Facts::follow(&self.dir, path).is_ok_and(|facts| (facts.device, facts.inode) == (*device, *inode));
+        if same {
+            kept.seen = now;
+        }
+        same
+    }
+
+    /// Opens a folder: never one outside of the home, whatever links there are on the way (`RESOLVE_BENEATH`).
+    pub(super) fn find(&self, path: Path<'_>) -> io::Result<Arc<Folder>> {
         // Read before looking: if a folder is moved meanwhile, what was found is not believed for long.
         let generation = self.generation.load(Ordering::Acquire);
-        let found = Instant::now();
+        let seen = Instant::now();
         let dir = if path.is_root() { self.dir.try_clone()? } else { self.dir.open_dir(path.as_str())? };
-        let device = Facts::of_file(&dir)?.device;
-        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), device, found, generation });
+        let Facts { device, inode, .. } = Facts::of_file(&dir)?;
+        let folder = Arc::new(Folder { dir, path: path.as_str().to_owned(), device, inode });
         let mut recent = lock(&self.recent);
-        recent.retain(|kept| kept.path != folder.path);
+        recent.retain(|kept| kept.folder.path != folder.path);
         recent.truncate(KEPT - 1);
-        recent.insert(0, Arc::clone(&folder));
+        recent.insert(0, Kept { folder: Arc::clone(&folder), seen, generation });
         Ok(folder)
     }
 }

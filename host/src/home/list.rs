@@ -92,7 +92,7 @@ impl Home {
         const LIST: &str = "list";
         reserved::check(LIST, path)?;
         let failed = |error| HomeError::io(LIST, path.as_str(), &error);
-        let folder = self.folder(path).map_err(failed)?;
+        let folder = self.find(path).map_err(failed)?;
         let entries = Entries::of(&folder.dir).map_err(failed)?;
         Ok(Listing { home: Arc::clone(self), folder, path: path.as_str().to_owned(), entries, cursor: 0, way: None })
     }

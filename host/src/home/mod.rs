@@ -63,7 +63,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::store::{Modes, space, unguessable};
-use folder::Folder;
+use folder::Kept;
 use ledger::Ledger;
 use measure::Measured;
 
@@ -82,7 +82,7 @@ pub struct Home {
     /// Of a home without a quota.
     measured: Mutex<Measured>,
     /// The folders that were used last, the last one first.
-    recent: Mutex<Vec<Arc<Folder>>>,
+    recent: Mutex<Vec<Kept>>,
     /// Counts what may have moved folders.
     generation: AtomicU64,
     /// Held while a name is looked at and then changed.

@@ -22,9 +22,12 @@ impl Home {
     pub fn make_dir(&self, path: Path<'_>, parents: bool) -> Result<(), HomeError> {
         const MAKE: &str = "make the folder";
         if !parents {
-            return self.within(MAKE, path, |folder, name| {
+            self.within(MAKE, path, |folder, name| {
                 folder.dir.create_dir(name).map_err(|error| HomeError::io(MAKE, path.as_str(), &error))
-            });
+            })?;
+            // Another program moved what was open under that path.
+            self.forget_below(path);
+            return Ok(());
         }
         reserved::check(MAKE, path)?;
         let ends = path.as_str().match_indices('/').map(|(at, _)| at).chain([path.as_str().len()]);
@@ -36,7 +39,7 @@ impl Home {
                 _ => {}
             }
         }
-        match self.folder(path) {
+        match self.find(path) {
             Ok(_) => Ok(()),
             Err(error) => Err(HomeError::io(MAKE, path.as_str(), &error)),
         }

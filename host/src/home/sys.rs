@@ -95,6 +95,11 @@ impl Facts {
         Ok(Self::of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
+    /// Of what a path below `dir` leads to, through links, wherever that is: only to be compared with what is open.
+    pub(crate) fn follow(dir: &Dir, path: &str) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::statat(dir, path, AtFlags::empty())?))
+    }
+
     /// The same, for a name as a folder lists it.
     pub(crate) fn look_raw(dir: &Dir, name: &CStr) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))

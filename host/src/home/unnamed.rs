@@ -226,7 +226,11 @@ fn take_up(dir: &Dir, part: &str, locked: &File) -> io::Result<Option<(Dir, bool
     let doubtful = !fresh && !since_start;
     // Once doubted, it is doubted until it is done: nothing tells its old files from those that come now. Written in any
     // case, since the age of an abandoned folder counts from here.
-    write_at(locked, if doubtful { &before } else { &now }, 0)?;
+    write_at(locked, if doubtful { &before } else { &now }, 0).inspect_err(|_| {
+        if fresh {
+            let _ = sys::remove_dir(dir, part);
+        }
+    })?;
     Ok(Some((folder, fresh, doubtful)))
 }
 

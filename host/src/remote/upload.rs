@@ -246,6 +246,11 @@ impl<'r> Upload<'r> {
                 return Announcement::None;
             }
         };
+        if source.size == 0 && read_at(&source.file, &mut [0], 0).is_ok_and(|read| read > 0) {
+            let reason = "it does not tell its size, as those of /proc; copy it first, and send the copy";
+            self.fail(&file, &Failure::new(reason));
+            return Announcement::None;
+        }
         let block = if source.size <= SMALL { SMALL_LOG2 } else { BLOCK_LOG2 }.min(takes.max_block);
         // R-VT-12: what comes unasked must fit what the server takes unasked.
         let overhead = ANNOUNCEMENT + file.remote.len() + Digest::LEN;

@@ -373,6 +373,43 @@ fn an_upload_follows_its_folder() {
     }
 }
 
+/// What is kept open may not be what its path names any more: nothing goes into it, and nothing is told of it.
+#[test]
+fn a_folder_that_another_program_moved_is_left_alone() {
+    let (folder, home) = home(None);
+    let (here, aside) = (folder.path().join("f"), folder.path().join("aside"));
+    home.make_dir(path("f"), false).unwrap();
+    home.make_dir(path("f/g"), false).unwrap();
+    for at in ["f/x", "f/g/x"] {
+        put(&home, at, b"monday").unwrap();
+    }
+    fs::rename(&here, &aside).unwrap();
+    // Known at once if we made the new one.
+    home.make_dir(path("f"), false).unwrap();
+    home.make_dir(path("f/g"), false).unwrap();
+    for at in ["f/x", "f/g/x"] {
+        put(&home, at, b"tuesday").unwrap();
+        assert_eq!(fs::read(folder.path().join(at)).unwrap(), b"tuesday");
+    }
+    assert_eq!(
+        (fs::read(aside.join("x")).unwrap(), fs::read(aside.join("g/x")).unwrap()),
+        (b"monday".to_vec(), b"monday".to_vec())
+    );
+    // Also if another program did: to be listed at once, to be written to when it is next looked at.
+    fs::remove_dir_all(&here).unwrap();
+    refused(home.list(path("f")), ErrorCode::NotFound);
+    fs::create_dir(&here).unwrap();
+    fs::write(here.join("y"), "y").unwrap();
+    assert_eq!(listed(&home, "f"), ["y"]);
+    fs::remove_dir_all(&aside).unwrap();
+    fs::rename(&here, &aside).unwrap();
+    fs::create_dir(&here).unwrap();
+    std::thread::sleep(Duration::from_millis(10));
+    refused(home.stat(path("f/y")), ErrorCode::NotFound);
+    put(&home, "f/z", b"z").unwrap();
+    assert_eq!((names(&here), names(&aside)), (vec!["z".to_owned()], vec!["y".to_owned()]));
+}
+
 #[test]
 fn a_folder_that_looks_empty_can_be_removed() {
     let (folder, home) = home(Some(1 << 20));

@@ -154,7 +154,9 @@ impl Download<'_> {
         let key = Digest::of(format!("{}/{}", tree.origin, tree.remote).as_bytes()).key();
         let folder = match tree.home.unnamed_folder(path, key) {
             Ok(Some(folder)) => folder,
-            Err(error) if error.code == ErrorCode::Busy => return Err(tree.failure("", &error)),
+            Err(error) if matches!(error.code, ErrorCode::Busy | ErrorCode::NoSpace) => {
+                return Err(tree.failure("", &error));
+            }
             // Then it is made under its name, which tells what is wrong.
             Ok(None) | Err(_) => return Ok(None),
         };
