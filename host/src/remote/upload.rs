@@ -324,7 +324,8 @@ impl<'r> Upload<'r> {
         };
         if same && self.wish.md5.is_none() {
             let name = file.place.shown();
-            self.report.skip(&name.to_string_lossy(), "the server has it, with the same size and time", None);
+            let reason = "the server has it, with the same size and time";
+            self.report.skip(&name.to_string_lossy(), reason, !self.recursive, None);
         } else {
             self.todo.push_back(Task::Put(file));
         }

@@ -81,7 +81,8 @@ impl Download<'_> {
         } else {
             let name = self.remote(tree, &tail);
             let later = Unnamed::of(&mut self.unnamed, &self.trees, tree).and_then(|unnamed| unnamed.later.as_mut());
-            self.report.skip(&name, "it is here, with the same size and time", later);
+            let named = !self.trees[tree].recursive;
+            self.report.skip(&name, "it is here, with the same size and time", named, later);
         }
     }
 

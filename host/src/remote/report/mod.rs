@@ -248,13 +248,15 @@ impl Report {
         self.kept || self.files + self.unnamed > 0
     }
 
-    /// What `name` is was passed over: it is there already, or will be `later`.
-    pub(crate) fn skip(&mut self, name: &str, reason: &str, later: Option<&mut Later>) {
+    /// What `name` is was passed over: it is there already, or will be `later`. `named`: the user asked for it by itself.
+    pub(crate) fn skip(&mut self, name: &str, reason: &str, named: bool, later: Option<&mut Later>) {
         self.skipped += 1;
         if self.manner.json {
             self.event_or_later(&Event::Skipped { name, reason }, later);
         }
-        self.detail(|| format!("skipped {}: {reason}", name));
+        let said = || format!("skipped {name}: {reason}");
+        // Whoever named it would wonder why nothing happens.
+        if named { self.note(said) } else { self.detail(said) }
     }
 
     /// What `name` is was passed over, which the user may not expect.
