@@ -46,17 +46,24 @@ fn members_come_and_go() {
     assert_eq!(listener.event("offline")["addr"], alice.at(PORT).to_string());
 }
 
+/// A listener that another program starts, which says what becomes of SIGHUP: these tests may be run with `nohup`.
+fn listening_by(starter: &[&str], host: &Host) -> Program {
+    let words = ["--json", "listen"];
+    let usual = command(host, words);
+    let mut command = host.command(starter[0]);
+    command.args(&starter[1..]).arg(feige()).args(words).current_dir(host.home());
+    command.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut program = Program::spawn(command);
+    program.event("ready");
+    program
+}
+
 /// The window that it runs in is closed: it says goodbye, unless it was started to outlive it.
 #[test]
 fn the_end_of_the_terminal_is_a_reason_to_leave_but_not_with_nohup() {
     let Some((_lab, alice, bob)) = pair() else { return };
-    let mut listener = listening(&bob, &[]);
-    let usual = command(&alice, ["--json", "listen"]);
-    let mut nohup = alice.command("nohup");
-    nohup.arg(feige()).args(["--json", "listen"]).current_dir(alice.home());
-    nohup.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut lasting = Program::spawn(nohup);
-    lasting.event("ready");
+    let mut listener = listening_by(&["env", "--default-signal=HUP"], &bob);
+    let mut lasting = listening_by(&["nohup"], &alice);
     listener.event("online");
     lasting.hang_up();
     let ended = run(&alice, SOON, ["--json", "members"]);
