@@ -255,8 +255,8 @@ impl Report {
             self.event_or_later(&Event::Skipped { name, reason }, later);
         }
         let said = || format!("skipped {name}: {reason}");
-        // Whoever named it would wonder why nothing happens.
-        if named { self.note(said) } else { self.detail(said) }
+        // Whoever named it would wonder why nothing happens; with JSON there is the event.
+        if named && !self.manner.json { self.note(said) } else { self.detail(said) }
     }
 
     /// What `name` is was passed over, which the user may not expect.
