@@ -1,10 +1,10 @@
 //! The prompt of `feige listen` on a terminal.
 
 use std::io::BufRead;
-use std::path::PathBuf;
 
 use super::{Notice, Notices};
 use crate::control::{Request, Send};
+use crate::ui::typed;
 
 /// What can be typed.
 pub(super) const HELP: &str = "Commands:
@@ -88,7 +88,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
         }
         "file" => {
             let (who, path) = two().ok_or("file needs a member and a path")?;
-            send(who, String::new(), vec![at_home(&path)])
+            send(who, String::new(), vec![typed::path(&path, etcetera::home_dir().ok())])
         }
         "away" => Command::Ask(Request::Away { text: if rest.is_empty() { "away".into() } else { rest.into() } }),
         "back" => Command::Ask(Request::Back),
@@ -102,12 +102,6 @@ fn member_and_rest(text: &str) -> Option<(&str, &str)> {
         Some(quoted) => quoted.split_once('"').filter(|(_, rest)| rest.starts_with(char::is_whitespace)),
         None => text.split_once(char::is_whitespace),
     }
-}
-
-/// A path as a shell understands it: `~/` is the user's own folder.
-fn at_home(path: &str) -> PathBuf {
-    let within = path.strip_prefix("~/");
-    within.and_then(|within| Some(std::env::home_dir()?.join(within))).unwrap_or_else(|| path.into())
 }
 
 #[cfg(test)]
@@ -137,7 +131,7 @@ mod tests {
         let Ok(Command::Ask(Request::Send(send))) = parse("file bob ~/a b") else { panic!("file") };
         assert_eq!(send.files, [std::env::home_dir().unwrap().join("a b")]);
         let Ok(Command::Ask(Request::Send(send))) = parse("file bob ~other/a") else { panic!("file") };
-        assert_eq!(send.files, [PathBuf::from("~other/a")]);
+        assert_eq!(send.files, [std::path::PathBuf::from("~other/a")]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod json;
 pub mod plain;
 mod progress;
 pub mod tui;
+pub(crate) mod typed;
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::net::SocketAddrV4;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ui::typed;
+
 /// A line that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
@@ -42,7 +44,7 @@ pub(super) fn parse(line: &str, home: Option<PathBuf>) -> Result<Command, String
         command.split_once(char::is_whitespace).map_or((command, ""), |(word, rest)| (word, rest.trim()));
     let needs = |what: &str| if rest.is_empty() { Err(format!("/{word} needs {what}")) } else { Ok(rest.to_owned()) };
     Ok(match word {
-        "file" => Command::File(path(&needs("a path")?, home)),
+        "file" => Command::File(typed::path(&needs("a path")?, home)),
         "sealed" => Command::Sealed(needs("a text")?),
         "get" if rest == "all" => Command::Get(Vec::new()),
         "get" => {
@@ -61,16 +63,6 @@ pub(super) fn parse(line: &str, home: Option<PathBuf>) -> Result<Command, String
         "quit" | "exit" => Command::Quit,
         other => return Err(format!("/{other} is not known; F1 lists what is, and //{other} sends it as a text")),
     })
-}
-
-/// A path as it is written or dropped onto the terminal: quoted, or with `~`.
-fn path(text: &str, home: Option<PathBuf>) -> PathBuf {
-    let quoted = ['"', '\''].iter().find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote));
-    let text = quoted.unwrap_or(text);
-    match (text.strip_prefix('~').map(|rest| rest.strip_prefix('/').or(rest.is_empty().then_some(rest))), home) {
-        (Some(Some(rest)), Some(home)) => home.join(rest),
-        _ => text.into(),
-    }
 }
 
 #[cfg(test)]
