@@ -2,11 +2,11 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Those that it has to see. The end of its terminal is one, unless whoever started it had that ignored (`nohup`), which
-/// seeing it would undo.
-pub(crate) fn to_leave() -> Vec<i32> {
+/// Those that it has to see. The end of its terminal is one: always if it fills that (`is_full`), and else unless whoever
+/// started it had that ignored (`nohup`), which seeing it would undo.
+pub(crate) fn to_leave(is_full: bool) -> Vec<i32> {
     let mut signals = vec![SIGINT, SIGTERM];
-    if !is_ignored(SIGHUP) {
+    if is_full || !is_ignored(SIGHUP) {
         signals.push(SIGHUP);
     }
     signals

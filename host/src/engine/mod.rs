@@ -223,7 +223,7 @@ impl Engine {
             tell.tell(Notice::Serving(event));
         });
         let signals = {
-            let mut signals = signal_hook_mio::v1_0::Signals::new(signals::to_leave())
+            let mut signals = signal_hook_mio::v1_0::Signals::new(signals::to_leave(screen.is_full()))
                 .map_err(|error| system("watch for signals", &error))?;
             registry.register(&mut signals, SIGNAL, Interest::READABLE).map_err(|error| system("watch", &error))?;
             signals

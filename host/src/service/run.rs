@@ -295,7 +295,7 @@ struct Signals(signal_hook_mio::v1_0::Signals);
 #[cfg(unix)]
 impl Signals {
     fn new(registry: &mio::Registry) -> io::Result<Self> {
-        let mut signals = signal_hook_mio::v1_0::Signals::new(signals::to_leave())?;
+        let mut signals = signal_hook_mio::v1_0::Signals::new(signals::to_leave(false))?;
         registry.register(&mut signals, SIGNAL, Interest::READABLE)?;
         Ok(Self(signals))
     }
