@@ -229,14 +229,8 @@ impl Engine {
                     return Some(Ok(exit));
                 }
                 let mut message = excuse(sending, exit);
-                if let (Exit::Nobody, [Target { at, .. }], Some((to, error))) = (exit, &*sending.targets, &self.unsent)
-                    && at == to
-                {
-                    message.push_str(&format!("; it could not be asked: {error}"));
-                } else if exit == Exit::Nobody && ![0, self.local.port()].contains(&self.port) {
-                    // Many programs of the family answer to that port, wherever the question came from.
-                    let taken = format!("; another program here has port {}, and may have got the answer", self.port);
-                    message.push_str(&taken);
+                if exit == Exit::Nobody {
+                    message.push_str(&self.why_unheard(sending));
                 }
                 Some(Err(Failure { exit, message }))
             }
@@ -313,6 +307,8 @@ impl Engine {
                 }
             };
             sending.packet_no = Some(packet_no);
+            // What came of an earlier message may not be true any more.
+            self.unsent.take_if(|(to, _)| *to == at);
             self.screen.sent(origin.wish(), at, packet_no.0.into(), &sending.request);
             sending.unsent.remove(0);
             let mut files = Vec::new();
@@ -337,6 +333,18 @@ impl Engine {
             });
         }
         Ok(())
+    }
+
+    /// What may have kept an answer from us, for the end of what is told of it.
+    fn why_unheard(&self, sending: &Sending) -> String {
+        match (&*sending.targets, &self.unsent) {
+            ([Target { at, .. }], Some((to, error))) if at == to => format!("; it could not be asked: {error}"),
+            // Many programs of the family answer to that port, wherever the question came from.
+            _ if ![0, self.local.port()].contains(&self.port) => {
+                format!("; another program here has port {}, and may have got the answer", self.port)
+            }
+            _ => String::new(),
+        }
     }
 
     /// A message of ours arrived.
