@@ -77,10 +77,10 @@ impl Home {
         lock(&self.recent).clear();
     }
 
-    /// What was kept open under a path, or below it, is not what these name any more.
-    pub(super) fn forget_below(&self, path: Path<'_>) {
+    /// A folder was made just now: what was kept open under its path, or below it, is what another program moved.
+    pub(super) fn forget_below(&self, path: &str) {
         let is_below =
-            |kept: &str| kept.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            |kept: &str| kept.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         lock(&self.recent).retain(|kept| !is_below(&kept.folder.path));
     }
 

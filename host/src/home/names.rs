@@ -25,8 +25,7 @@ impl Home {
             self.within(MAKE, path, |folder, name| {
                 folder.dir.create_dir(name).map_err(|error| HomeError::io(MAKE, path.as_str(), &error))
             })?;
-            // Another program moved what was open under that path.
-            self.forget_below(path);
+            self.forget_below(path.as_str());
             return Ok(());
         }
         reserved::check(MAKE, path)?;
@@ -36,7 +35,8 @@ impl Home {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(HomeError::io(MAKE, above, &error));
                 }
-                _ => {}
+                Err(_) => {}
+                Ok(()) => self.forget_below(above),
             }
         }
         match self.find(path) {
