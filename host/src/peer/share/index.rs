@@ -8,7 +8,7 @@ use cap_fs_ext::{DirExt, MetadataExt};
 use cap_std::fs::{Dir, Metadata};
 use feige_core::digest::Digest;
 
-use super::unshared::{Unshared, wrong_name, wrong_path};
+use super::unshared::{Unshared, good_name, wrong_path};
 use super::{AGES, Kind, MOST_ENTRIES, MOST_LEVELS};
 
 /// The clocks of file systems go in steps: a folder that changed so shortly before it was read may have changed again
@@ -137,17 +137,19 @@ impl Reader {
             if is_unfinished(&name.to_string_lossy()) || !(metadata.is_file() || metadata.is_dir()) {
                 continue;
             }
-            let path_of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-            if let Some(wrong) = wrong_name(name.to_str()) {
-                self.unshared.add(path_of(&name.to_string_lossy()), wrong);
-                continue;
-            }
-            let Some(name) = name.to_str().filter(|name| is_told(name)) else { continue };
+            let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            let name = match good_name(name.to_str()) {
+                Ok(name) => name,
+                Err(wrong) => {
+                    self.unshared.add(below(&name.to_string_lossy()), wrong);
+                    continue;
+                }
+            };
+            let (above, path) = (path, below(name));
             // It is known all the same: it comes with its folder, and classic programs ask for names without paths.
-            if let (Some(wrong), None) = (wrong_path(&path_of(name)), wrong_path(path)) {
-                self.unshared.add(path_of(name), wrong);
+            if let (Some(wrong), None) = (wrong_path(&path), wrong_path(above)) {
+                self.unshared.add(path.clone(), wrong);
             }
-            let path = path_of(name);
             if metadata.is_file() {
                 total = total.saturating_add(metadata.len());
                 self.entries.push(described(path, Kind::File, metadata.len(), &metadata));

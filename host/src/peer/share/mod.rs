@@ -6,9 +6,9 @@
 //!
 //! **Guarantees**: nothing outside of the folder is indexed, opened or named, and no symbolic link is followed: every
 //! step is taken by an open handle and a name of one component. Unfinished files of this program (`*.feige-part`,
-//! `*.feige-sums`, `.feige-*`) and names that nobody could ask
-//! for (R-VT-20) are never told; of the latter, whoever shares them is. At most [`MOST_ENTRIES`] entries, at
-//! most [`MOST_LEVELS`] deep, are known: what lies beyond is counted in no folder.
+//! `*.feige-sums`, `.feige-*`) and names that nobody could ask for (R-VT-20) are never told; of the latter, whoever
+//! shares them is. At most [`MOST_ENTRIES`] entries, at most [`MOST_LEVELS`] deep, are known: what lies beyond is
+//! counted in no folder.
 //!
 //! **Memory**: about 100 octets and the path for each entry. **Time**: a question is linear in the entries; before it,
 //! the times of the folders are looked at, of the top one always and of all every two seconds, and the whole is read

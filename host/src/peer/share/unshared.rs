@@ -38,13 +38,12 @@ impl Unshared {
     }
 }
 
-/// What is wrong with a name of one component, if nobody could ask for it.
-pub(super) fn wrong_name(name: Option<&str>) -> Option<&'static str> {
-    match name {
-        None => Some(NOT_TEXT),
-        Some(name) if !FileName::is_safe(name) => Some(NOT_SAFE),
-        Some(_) => None,
-    }
+/// A name of one component, if others can ask for it.
+///
+/// # Errors
+/// What is wrong with it. `None` stands for one that is not UTF-8.
+pub(super) fn good_name(name: Option<&str>) -> Result<&str, &'static str> {
+    name.ok_or(NOT_TEXT).and_then(|name| if FileName::is_safe(name) { Ok(name) } else { Err(NOT_SAFE) })
 }
 
 /// What is wrong with a path of good names, if no hit has room for it.
