@@ -31,6 +31,7 @@ compile_error!(
 );
 
 pub mod accounts;
+mod bar;
 pub mod charset;
 pub mod classic;
 pub mod cli;

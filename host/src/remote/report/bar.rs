@@ -5,22 +5,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 
 use super::recounted;
+use crate::bar::{PATIENCE, dress, hidden, template};
 use crate::harmless::Harmless;
-
-/// What takes less time than this needs no bar.
-const PATIENCE: Duration = Duration::from_millis(800);
 
 /// How often a bar moves.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A file that moves.
-const FILE: &str = "{prefix:24!} {wide_bar} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {eta:>4}";
-
-/// A tree of unknown size that moves.
-const TREE: &str = "{prefix:24!} {bytes:>11} {bytes_per_sec:>13}  {msg}";
 
 /// Nothing moves.
 const DISK: &str = "{prefix:24!} waiting for the disk {spinner}";
@@ -35,7 +27,6 @@ pub(super) struct Bar {
     done: u64,
     total: Option<u64>,
     name: String,
-    /// Measures from the beginning, although it is not seen at first.
     bar: ProgressBar,
 }
 
@@ -54,10 +45,7 @@ impl Bar {
         let now = Instant::now();
         (self.told, self.due, self.done, self.total) = (now, now + PATIENCE, done, total);
         name.clone_into(&mut self.name);
-        self.bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-        // What was there before did not come just now.
-        self.bar.set_position(done);
-        self.bar.reset_eta();
+        self.bar = hidden(done, total);
     }
 
     /// Octets were moved; and so many files so far.
@@ -72,7 +60,7 @@ impl Bar {
         if self.total.is_none() {
             self.bar.set_message(format!("{} files", HumanCount(files)));
         }
-        self.show(if self.total.is_some() { FILE } else { TREE });
+        self.show(template(self.total));
     }
 
     /// Has the disk do what may take it a while, and shows that it does.
@@ -114,9 +102,7 @@ impl Bar {
         if self.template == Some(template) || Instant::now() < self.due {
             return;
         }
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
+        dress(&self.bar, template);
         if self.template.replace(template).is_none() {
             self.bar.set_prefix(Harmless(&self.name).to_string());
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
