@@ -90,6 +90,22 @@ pub fn command<'a, A: AsRef<std::ffi::OsStr>>(
     command
 }
 
+/// The same program, in the same place and with the same variables, as the last arguments of `starter`, which becomes it.
+#[must_use]
+pub fn started_by(mut starter: Command, program: &Command) -> Command {
+    starter.arg(program.get_program()).args(program.get_args());
+    if let Some(folder) = program.get_current_dir() {
+        starter.current_dir(folder);
+    }
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => starter.env(name, value),
+            None => starter.env_remove(name),
+        };
+    }
+    starter
+}
+
 /// A running program. Dropping it ends it.
 #[derive(Debug)]
 pub struct Program {

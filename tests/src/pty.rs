@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::program::SOON;
+use crate::program::{SOON, started_by};
 
 /// A terminal with a program on it, which has it for itself. Dropping it ends the program.
 #[derive(Debug)]
@@ -35,16 +35,9 @@ impl Pty {
         let theirs = rustix::fs::open(&path, flags, Mode::empty()).expect("the other end");
         tcsetwinsize(&theirs, Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
         rustix::io::ioctl_fionbio(&ours, true).expect("ours");
-        // Becomes the program.
-        let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(program.get_program()).args(program.get_args());
-        command.current_dir(program.get_current_dir().expect("the home folder")).env("TERM", "xterm");
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut setsid = Command::new("setsid");
+        setsid.arg("--ctty").env("TERM", "xterm");
+        let mut command = started_by(setsid, program);
         let end = || theirs.try_clone().expect("a descriptor");
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("it starts");
         Self { ours: ours.into(), theirs, child, seen: Vec::new() }

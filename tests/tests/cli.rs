@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use feige_tests::program::{Program, command};
+use feige_tests::program::{Program, command, started_by};
 use feige_tests::pty::Pty;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -408,12 +408,10 @@ fn an_empty_variable_is_one_that_is_not_set() {
 fn in_the_background_there_is_no_prompt_and_nothing_stops() {
     let home = home();
     let network = at("127.1.19.1");
-    let listen = command(&home, with(&["listen"], &network, &[]));
-    let line: Vec<_> = std::iter::once(listen.get_program()).chain(listen.get_args()).collect();
     // A shell with jobs, as a person has.
     let mut shell = Command::new("sh");
-    shell.args(["-m", "-c", "\"$@\" & wait", "sh"]).args(line).current_dir(home.path());
-    shell.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.args(["-m", "-c", "\"$@\" & wait", "sh"]);
+    let shell = started_by(shell, &command(&home, with(&["listen"], &network, &[])));
     let mut terminal = Pty::start(&shell, (100, 30));
     terminal.shows("ready on");
     terminal.types("to the shell\n");

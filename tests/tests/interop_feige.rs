@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use feige_core::wire::ipmsg::PORT;
 use feige_tests::lab::{Host, Lab};
 use feige_tests::or_skip;
-use feige_tests::program::{Program, SOON, command, feige, run};
+use feige_tests::program::{self, Program, SOON, run, started_by};
 
 /// Long enough for gigabytes on a machine that does other things too.
 const LONG: Duration = Duration::from_secs(300);
@@ -48,12 +49,9 @@ fn members_come_and_go() {
 
 /// A listener that another program starts, which says what becomes of SIGHUP: these tests may be run with `nohup`.
 fn listening_by(starter: &[&str], host: &Host) -> Program {
-    let words = ["--json", "listen"];
-    let usual = command(host, words);
-    let mut command = host.command(starter[0]);
-    command.args(&starter[1..]).arg(feige()).args(words).current_dir(host.home());
-    command.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut program = Program::spawn(command);
+    let mut command = Command::new(starter[0]);
+    command.args(&starter[1..]);
+    let mut program = Program::spawn(started_by(command, &program::command(host, ["--json", "listen"])));
     program.event("ready");
     program
 }

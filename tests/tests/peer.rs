@@ -8,7 +8,7 @@ use std::process::Command;
 
 use feige_core::digest::Digest;
 use feige_tests::or_skip;
-use feige_tests::program::{LATE, Program, SOON, command, run};
+use feige_tests::program::{LATE, Program, SOON, command, run, started_by};
 use feige_tests::pty::Pty;
 use feige_tests::terminal::Terminal;
 use feige_tests::transfer::octets;
@@ -347,11 +347,10 @@ fn a_program_at_the_prompt_reads_nothing_but_objects() {
 fn a_line_that_is_not_text_is_refused_and_the_next_is_obeyed() {
     let home = tempfile::tempdir().expect("a folder");
     fs::write(home.path().join("typed"), b"modify ttl 3\xff\nmodify ttl 4\n").expect("written");
-    let line = command(&home, ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share"]);
     let mut shell = Command::new("sh");
-    shell.args(["-c", r#"exec "$0" "$@" < typed"#]).arg(line.get_program()).args(line.get_args());
-    shell.envs(line.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(home.path());
-    let mut peer = Program::spawn(shell);
+    shell.args(["-c", r#"exec "$0" "$@" < typed"#]);
+    let peer = command(&home, ["--json", "peer", "--listen", "127.0.0.1:0", "--share", "share"]);
+    let mut peer = Program::spawn(started_by(shell, &peer));
     let trouble = peer.event("trouble");
     assert!(trouble["error"].as_str().expect("a text").contains("not UTF-8"), "{trouble}");
     assert_eq!(peer.event("modified")["value"], "4");
