@@ -2,7 +2,7 @@
 
 use heapless::{Deque, Vec};
 
-use super::{BLOCKS, Buffers, MOST_BLOCKS};
+use super::{BLOCKS, MOST_BLOCKS};
 use crate::digest::{Digest, Hasher};
 use crate::stream::ProtocolError;
 use crate::wire::transfer::{LENGTH, Prefix, prefix};
@@ -114,14 +114,14 @@ impl Intake {
     /// there. `body` tells about the messages that follow.
     pub(super) fn hash(
         &mut self,
-        buffers: &Buffers<'_>,
+        input: &[u8],
         len: usize,
         block: usize,
         digests: &mut [Digest; MOST_BLOCKS],
         hasher: &mut impl Hasher,
         body: impl FnMut(&[u8]) -> Body,
     ) {
-        let unread = self.unread(buffers.input);
+        let unread = self.unread(input);
         if len > block {
             let mut blocks: Vec<&[u8], MOST_BLOCKS> = Vec::new();
             for block in unread.get(..len).unwrap_or_default().chunks(block.max(1)) {

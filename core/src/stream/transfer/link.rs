@@ -1,6 +1,5 @@
 //! What both ends of a connection keep of it.
 
-use super::Buffers;
 use super::intake::Intake;
 use super::outlet::Outlet;
 use crate::digest::{BlockDigest, Hasher};
@@ -100,13 +99,8 @@ impl Link {
 
     /// Fills in what is missing in the output, and turns to writing it. Until now nobody waited for the peer to take
     /// it.
-    pub(super) fn write(
-        &mut self,
-        buffers: &mut Buffers<'_>,
-        hasher: &mut impl Hasher,
-        file: Option<&mut BlockDigest>,
-    ) {
-        self.outlet.seal(buffers.output, hasher, file);
+    pub(super) fn write(&mut self, output: &mut [u8], hasher: &mut impl Hasher, file: Option<&mut BlockDigest>) {
+        self.outlet.seal(output, hasher, file);
         self.out = if self.outlet.is_empty() { Out::Filling } else { Out::Writing };
         self.progress();
     }

@@ -3,7 +3,7 @@
 use heapless::Vec;
 use serde::Serialize;
 
-use super::{Buffers, MOST_BLOCKS, REPLY_ROOM};
+use super::{MOST_BLOCKS, REPLY_ROOM};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::wire::BufferTooSmall;
 use crate::wire::transfer::encode;
@@ -135,8 +135,8 @@ impl Outlet {
     }
 
     /// What is to be written.
-    pub(super) fn unwritten<'o>(&self, buffers: &'o Buffers<'_>) -> &'o [u8] {
-        buffers.output.get(self.start..self.end).unwrap_or_default()
+    pub(super) fn unwritten<'o>(&self, output: &'o [u8]) -> &'o [u8] {
+        output.get(self.start..self.end).unwrap_or_default()
     }
 
     /// `count` octets were written.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::intake::{Body, Intake};
 use super::link::{Link, Out};
 use super::receiving::Receiving;
-use super::{Ask, Buffers, MOST_BLOCKS};
+use super::{Ask, MOST_BLOCKS};
 use crate::digest::{Digest, Hasher, Running};
 use crate::stream::{Abort, Outcome, Target, Totals, Want};
 use crate::time::Instant;
@@ -127,14 +127,14 @@ impl Segment {
     }
 
     /// Whether a block fits the input buffer: then it is not saved before it is verified.
-    fn fits(&self, buffers: &Buffers<'_>) -> bool {
-        usize::try_from(self.block.min(self.len)).is_ok_and(|block| block <= buffers.input.len())
+    fn fits(&self, input: &[u8]) -> bool {
+        usize::try_from(self.block.min(self.len)).is_ok_and(|block| block <= input.len())
     }
 
     /// How many octets of blocks are waited for, at most: as many as are missing, or as the buffer holds.
-    fn awaited(&self, buffers: &Buffers<'_>) -> u32 {
+    fn awaited(&self, input: &[u8]) -> u32 {
         let missing = self.len.saturating_sub(self.saved);
-        let room = u32::try_from(buffers.input.len()).unwrap_or(u32::MAX);
+        let room = u32::try_from(input.len()).unwrap_or(u32::MAX);
         if missing <= room { missing } else { self.whole(room) }
     }
 
@@ -161,13 +161,13 @@ impl Segment {
     pub(super) fn advance(
         &mut self,
         intake: &mut Intake,
-        buffers: &Buffers<'_>,
+        input: &[u8],
         hasher: &mut impl Hasher,
         file: &mut Receiving,
         body: impl FnMut(&[u8]) -> Body,
     ) {
         if self.step == Step::Claim && intake.len() >= self.digests_len() {
-            let claimed = intake.unread(buffers.input).get(..self.digests_len()).unwrap_or_default();
+            let claimed = intake.unread(input).get(..self.digests_len()).unwrap_or_default();
             let (claimed, _) = claimed.as_chunks::<{ Digest::LEN }>();
             for (place, octets) in self.claimed.iter_mut().zip(claimed) {
                 *place = Digest(*octets);
@@ -175,11 +175,11 @@ impl Segment {
             intake.take(self.digests_len());
             self.step = Step::Gather;
         }
-        if self.step == Step::Gather && self.fits(buffers) {
+        if self.step == Step::Gather && self.fits(input) {
             let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
             let whole = self.whole(there);
-            if whole > 0 && (self.hurried || there >= self.awaited(buffers)) {
-                self.verify(whole, intake, buffers, hasher, file, body);
+            if whole > 0 && (self.hurried || there >= self.awaited(input)) {
+                self.verify(whole, intake, input, hasher, file, body);
                 (self.step, self.since, self.hurried) = (Step::Save, None, false);
             }
         }
@@ -198,7 +198,7 @@ impl Segment {
         &mut self,
         len: u32,
         intake: &mut Intake,
-        buffers: &Buffers<'_>,
+        input: &[u8],
         hasher: &mut impl Hasher,
         file: &mut Receiving,
         mut body: impl FnMut(&[u8]) -> Body,
@@ -208,7 +208,7 @@ impl Segment {
         let end = self.judged.saturating_add(len);
         // Within a run no message follows.
         let body = |header: &[u8]| if end < self.len { Body::Other } else { body(header) };
-        intake.hash(buffers, octets(len), octets(self.block), &mut digests, hasher, body);
+        intake.hash(input, octets(len), octets(self.block), &mut digests, hasher, body);
         for digest in &digests {
             if self.judged >= end {
                 break;
@@ -228,11 +228,11 @@ impl Segment {
     }
 
     /// What is needed next. To be asked after [`Self::advance`].
-    pub(super) fn need<'a>(&'a self, intake: &Intake, buffers: &'a Buffers<'_>) -> Need<'a> {
+    pub(super) fn need<'a>(&'a self, intake: &Intake, input: &'a [u8]) -> Need<'a> {
         let at = self.at.saturating_add(u64::from(self.saved));
         let save = |to: u32| {
             let most = usize::try_from(to.saturating_sub(self.saved)).unwrap_or(usize::MAX);
-            let unread = intake.unread(buffers.input);
+            let unread = intake.unread(input);
             match unread.get(..most.min(unread.len())) {
                 None | Some([]) => Need::Octets(1),
                 Some(octets) => Need::Save { at, octets },
@@ -241,8 +241,8 @@ impl Segment {
         match self.step {
             Step::Claim => Need::Octets(self.digests_len()),
             Step::Gather if self.saved >= self.len => Need::Nothing,
-            Step::Gather if self.fits(buffers) => {
-                Need::Octets(usize::try_from(self.awaited(buffers)).unwrap_or(usize::MAX))
+            Step::Gather if self.fits(input) => {
+                Need::Octets(usize::try_from(self.awaited(input)).unwrap_or(usize::MAX))
             }
             // Piece by piece, to the end of the block.
             Step::Gather => save(self.bounds(self.index(self.saved)).1),
@@ -259,11 +259,11 @@ impl Segment {
     }
 
     /// That in the words of a machine.
-    pub(super) fn want<'b>(&'b self, intake: &Intake, buffers: &'b mut Buffers<'_>) -> Want<'b> {
-        if matches!(self.need(intake, buffers), Need::Octets(_) | Need::Nothing) {
-            return Want::Read(intake.room(buffers.input));
+    pub(super) fn want<'b>(&'b self, intake: &Intake, input: &'b mut [u8]) -> Want<'b> {
+        if matches!(self.need(intake, input), Need::Octets(_) | Need::Nothing) {
+            return Want::Read(intake.room(input));
         }
-        match self.need(intake, buffers) {
+        match self.need(intake, input) {
             Need::Save { at, octets } => Want::Save { at, octets },
             Need::Report { at, len, digests } => Want::Open(Target::Ask(Ask::Verified { at, len, digests })),
             Need::Octets(_) | Need::Nothing => Want::Done(Ok(Outcome::Aborted(Abort::Answer))),
@@ -274,16 +274,16 @@ impl Segment {
     pub(super) fn done(
         &mut self,
         link: &mut Link,
-        buffers: &Buffers<'_>,
+        input: &[u8],
         file: Option<&mut Receiving>,
         totals: &mut Totals,
         now: Instant,
         n: u64,
     ) -> Progress {
-        match self.need(&link.intake, buffers) {
+        match self.need(&link.intake, input) {
             Need::Save { .. } => {
                 link.store_took_until(now);
-                totals.add_octets(self.saved(&mut link.intake, buffers, file, n));
+                totals.add_octets(self.saved(&mut link.intake, input, file, n));
                 Progress::Made
             }
             Need::Octets(_) if n == 0 => Progress::Ended,
@@ -297,11 +297,11 @@ impl Segment {
     }
 
     /// Octets, `count` or as many as there were, were saved. Returns how many.
-    fn saved(&mut self, intake: &mut Intake, buffers: &Buffers<'_>, file: Option<&mut Receiving>, count: u64) -> u64 {
-        let Need::Save { octets, .. } = self.need(intake, buffers) else { return 0 };
+    fn saved(&mut self, intake: &mut Intake, input: &[u8], file: Option<&mut Receiving>, count: u64) -> u64 {
+        let Need::Save { octets, .. } = self.need(intake, input) else { return 0 };
         let taken = usize::try_from(count).unwrap_or(usize::MAX).min(octets.len());
         if self.step == Step::Gather {
-            let octets = intake.unread(buffers.input).get(..taken).unwrap_or_default();
+            let octets = intake.unread(input).get(..taken).unwrap_or_default();
             self.running.get_or_insert_default().update(octets);
         }
         intake.take(taken);
@@ -327,13 +327,13 @@ impl Segment {
     }
 
     /// Whole blocks wait no more for others. False if there are none, or if something is to be written first.
-    pub(super) fn hurry(&mut self, now: Instant, link: &mut Link, buffers: &Buffers<'_>) -> bool {
+    pub(super) fn hurry(&mut self, now: Instant, link: &mut Link, input: &[u8]) -> bool {
         if link.out != Out::Filling {
             return false;
         }
         self.hurried = true;
         let there = u32::try_from(link.intake.len()).unwrap_or(u32::MAX);
-        let some = self.step == Step::Gather && self.fits(buffers) && self.whole(there) > 0;
+        let some = self.step == Step::Gather && self.fits(input) && self.whole(there) > 0;
         if some {
             link.at(now);
         }

@@ -1,6 +1,6 @@
 //! A file that goes out in runs of blocks with their digests.
 
-use super::{Ask, Buffers};
+use super::Ask;
 use crate::digest::Running;
 use crate::stream::transfer::outlet::Outlet;
 use crate::stream::{Target, Want};
@@ -92,15 +92,15 @@ impl Sending {
     }
 
     /// Begins the next run, if there is one and the buffer has room, and says what is needed.
-    pub(super) fn advance(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>) -> Need {
-        self.need = self.next(outlet, buffers);
+    pub(super) fn advance(&mut self, outlet: &mut Outlet, output: &mut [u8]) -> Need {
+        self.need = self.next(outlet, output);
         self.need
     }
 
     /// That in the words of a machine.
-    pub(super) fn want<'b>(&self, outlet: &Outlet, buffers: &'b mut Buffers<'_>) -> Want<'b> {
+    pub(super) fn want<'b>(&self, outlet: &Outlet, output: &'b mut [u8]) -> Want<'b> {
         let Need::Load { at, len } = self.need else { return Want::Open(Target::Ask(Ask::Loaded)) };
-        let room = buffers.output.get_mut(outlet.end()..).unwrap_or_default();
+        let room = output.get_mut(outlet.end()..).unwrap_or_default();
         let len = len.min(room.len());
         Want::Load { at, into: room.get_mut(..len).unwrap_or_default() }
     }
@@ -110,30 +110,30 @@ impl Sending {
         self.need
     }
 
-    fn next(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>) -> Need {
+    fn next(&mut self, outlet: &mut Outlet, output: &mut [u8]) -> Need {
         match &self.run {
             Run::None if self.left == 0 => Need::Nothing,
             Run::None => {
-                let (here, alone) = (self.fitting(outlet.room(buffers.output)), self.fitting(buffers.output.len()));
+                let (here, alone) = (self.fitting(outlet.room(output)), self.fitting(output.len()));
                 // A short run only because others are in front of it costs more than writing these.
                 let blocks = usize::try_from(here.div_ceil(self.block.max(1))).unwrap_or(usize::MAX);
                 if !outlet.is_empty() && (here == 0 || here < alone >> 1 || !outlet.has_block_room(blocks)) {
                     return Need::Flush;
                 }
-                self.begin(outlet, buffers, here)
+                self.begin(outlet, output, here)
             }
             Run::Whole { missing: 0, .. } => Need::Ask,
             Run::Whole { missing, .. } => Need::Load { at: self.at, len: *missing },
             Run::Hashing { missing: 0, .. } => Need::Ask,
             Run::Hashing { len, missing, .. } => {
                 let at = self.at.saturating_add(u64::from(len.saturating_sub(*missing)));
-                self.load(at, *missing, outlet.room(buffers.output))
+                self.load(at, *missing, outlet.room(output))
             }
             Run::Piece { missing: 0 } => {
                 self.run = Run::None;
-                self.next(outlet, buffers)
+                self.next(outlet, output)
             }
-            Run::Piece { missing } => self.load(self.at, *missing, outlet.room(buffers.output)),
+            Run::Piece { missing } => self.load(self.at, *missing, outlet.room(output)),
         }
     }
 
@@ -144,29 +144,29 @@ impl Sending {
         Need::Load { at, len: usize::try_from(missing).unwrap_or(usize::MAX).min(room) }
     }
 
-    fn begin(&mut self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, fitting: u32) -> Need {
+    fn begin(&mut self, outlet: &mut Outlet, output: &mut [u8], fitting: u32) -> Need {
         if fitting == 0 {
             let len = self.left().min(self.block);
             self.run = Run::Hashing { len, missing: len, running: Running::new() };
-            return self.next(outlet, buffers);
+            return self.next(outlet, output);
         }
         let head = outlet.end();
         // Sessions refuse buffers that cannot hold a header.
-        if !self.announce(outlet, buffers, fitting) {
+        if !self.announce(outlet, output, fitting) {
             return Need::Flush;
         }
         let len = usize::try_from(fitting).unwrap_or(usize::MAX);
-        outlet.make_room(buffers.output, len, self.block);
+        outlet.make_room(output, len, self.block);
         self.run = Run::Whole { head, len, missing: len };
-        self.next(outlet, buffers)
+        self.next(outlet, output)
     }
 
     /// Appends the header of a run of `len` octets, if it fits.
-    fn announce(&self, outlet: &mut Outlet, buffers: &mut Buffers<'_>, len: u32) -> bool {
+    fn announce(&self, outlet: &mut Outlet, output: &mut [u8], len: u32) -> bool {
         let data = Data { at: self.at, len };
         let written = match self.direction {
-            Direction::Down => outlet.header(buffers.output, &Reply::Data(data)),
-            Direction::Up => outlet.header(buffers.output, &Request::Data(data)),
+            Direction::Down => outlet.header(output, &Reply::Data(data)),
+            Direction::Up => outlet.header(output, &Request::Data(data)),
         };
         written.is_ok()
     }
@@ -181,7 +181,7 @@ impl Sending {
 
     /// Octets, `count` or as many as are needed, were loaded behind the end of the buffer. Returns how many of them are
     /// going to leave; `None` if there are no more although there should be.
-    pub(super) fn loaded(&mut self, outlet: &mut Outlet, buffers: &Buffers<'_>, count: u64) -> Option<u64> {
+    pub(super) fn loaded(&mut self, outlet: &mut Outlet, output: &[u8], count: u64) -> Option<u64> {
         let Need::Load { len, .. } = self.need else { return None };
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);
         if count == 0 {
@@ -192,14 +192,14 @@ impl Sending {
             Run::None => return None,
             Run::Whole { missing, .. } => *missing = missing.saturating_sub(count),
             Run::Hashing { missing, running, .. } => {
-                let octets = buffers.output.get(outlet.end()..).and_then(|octets| octets.get(..count));
+                let octets = output.get(outlet.end()..).and_then(|octets| octets.get(..count));
                 running.update(octets.unwrap_or_default());
                 *missing = missing.saturating_sub(short);
                 return Some(0);
             }
             Run::Piece { missing } => *missing = missing.saturating_sub(short),
         }
-        outlet.grown(buffers.output, count);
+        outlet.grown(output, count);
         let octets = u64::try_from(count).unwrap_or(u64::MAX);
         self.at = self.at.saturating_add(octets);
         self.left = self.left.saturating_sub(octets);
@@ -223,7 +223,7 @@ impl Sending {
     pub(super) fn seal(
         &mut self,
         outlet: &mut Outlet,
-        buffers: &mut Buffers<'_>,
+        output: &mut [u8],
         file: Option<&mut crate::digest::BlockDigest>,
     ) {
         match core::mem::replace(&mut self.run, Run::None) {
@@ -235,8 +235,8 @@ impl Sending {
                     file.push(&digest);
                 }
                 // The buffer is empty: there is room.
-                self.announce(outlet, buffers, len);
-                outlet.octets(buffers.output, &digest.0);
+                self.announce(outlet, output, len);
+                outlet.octets(output, &digest.0);
                 self.run = Run::Piece { missing: len };
             }
             run @ Run::Piece { .. } => self.run = run,

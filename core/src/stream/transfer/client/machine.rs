@@ -15,7 +15,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
         let buffers = &mut self.buffers;
         match (&*stage, link.out) {
             (Stage::Over(result), _) => return Want::Done(*result),
-            (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers)),
+            (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers.output)),
             (_, Out::Filling | Out::Settling | Out::Telling(_)) => {}
         }
         let ask = match stage {
@@ -30,8 +30,8 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             }
             Stage::Failing(code, text) => Ask::Reply(Reply::Error { code: *code, text }),
             Stage::Unsent(code, text) => Ask::Unsent { code: *code, text },
-            Stage::Sending { sending, .. } => return sending.want(&link.outlet, buffers),
-            Stage::Receiving(segment) => return segment.want(&link.intake, buffers),
+            Stage::Sending { sending, .. } => return sending.want(&link.outlet, buffers.output),
+            Stage::Receiving(segment) => return segment.want(&link.intake, buffers.input),
             Stage::Damaged { at, len } => Ask::Damaged { at: *at, len: *len },
             Stage::Completing => {
                 let digest = incoming.as_ref().map(|incoming| incoming.file.digest());
@@ -55,14 +55,14 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                     return;
                 }
                 link.store_took_until(now);
-                match sending.loaded(&mut link.outlet, &self.buffers, n) {
+                match sending.loaded(&mut link.outlet, self.buffers.output, n) {
                     None => self.shrunk(),
                     Some(count) => totals.add_octets(count),
                 }
             }
             (_, Stage::Receiving(segment)) => {
                 let file = incoming.as_mut().map(|incoming| &mut incoming.file);
-                match segment.done(link, &self.buffers, file, totals, now, n) {
+                match segment.done(link, self.buffers.input, file, totals, now, n) {
                     Progress::Made => {}
                     Progress::Ended => self.end_of_stream(now),
                     Progress::None => return,
@@ -140,7 +140,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
                 let inline = *inline;
                 let file = self.session.outgoing.as_mut().and_then(Outgoing::counted);
                 let head = sending.head();
-                sending.seal(&mut self.session.link.outlet, &mut self.buffers, file);
+                sending.seal(&mut self.session.link.outlet, self.buffers.output, file);
                 if inline {
                     self.job_begun(Kind::SmallPut, self.session.link.outlet.end().saturating_sub(head));
                 }
@@ -205,7 +205,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     fn salvage(&mut self, now: Instant) -> bool {
         let ClientSession { link, stage, .. } = &mut *self.session;
         let Stage::Receiving(segment) = stage else { return false };
-        let hurried = segment.hurry(now, link, &self.buffers);
+        let hurried = segment.hurry(now, link, self.buffers.input);
         if hurried {
             self.advance();
         }

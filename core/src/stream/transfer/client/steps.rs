@@ -24,14 +24,14 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 self.await_reply()
             }
             Stage::Work => self.work(),
-            Stage::Sending { sending, inline } => match sending.advance(&mut link.outlet, &mut self.buffers) {
+            Stage::Sending { sending, inline } => match sending.advance(&mut link.outlet, self.buffers.output) {
                 sending::Need::Flush => self.flush(),
                 sending::Need::Load { .. } => false,
                 // The octets of a file that travels with its announcement are the last, too.
                 sending::Need::Ask if sending.is_last() => false,
                 sending::Need::Ask => {
                     let file = outgoing.as_mut().and_then(Outgoing::counted);
-                    sending.seal(&mut link.outlet, &mut self.buffers, file);
+                    sending.seal(&mut link.outlet, self.buffers.output, file);
                     true
                 }
                 sending::Need::Nothing => {
@@ -50,8 +50,8 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 };
                 let mut block = file.block();
                 let ahead = |header: &[u8]| ahead(header, &mut block);
-                segment.advance(&mut link.intake, &self.buffers, &mut self.hasher, file, ahead);
-                match segment.need(&link.intake, &self.buffers) {
+                segment.advance(&mut link.intake, self.buffers.input, &mut self.hasher, file, ahead);
+                match segment.need(&link.intake, self.buffers.input) {
                     segment::Need::Octets(needed) => self.write_or_read(needed),
                     segment::Need::Save { .. } | segment::Need::Report { .. } => false,
                     segment::Need::Nothing => {
@@ -189,7 +189,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     pub(super) fn flush(&mut self) -> bool {
         let ClientSession { link, outgoing, .. } = &mut *self.session;
         let file = outgoing.as_mut().filter(|file| file.ready).and_then(Outgoing::counted);
-        link.write(&mut self.buffers, &mut self.hasher, file);
+        link.write(self.buffers.output, &mut self.hasher, file);
         true
     }
 

@@ -134,7 +134,7 @@ impl<H: Hasher> Server<'_, '_, H> {
         let Stage::Sending(sending) = &mut self.session.stage else { return };
         match *reply {
             Reply::Error { code, text } => self.shrunk(code, text),
-            _ => sending.seal(&mut self.session.link.outlet, &mut self.buffers, None),
+            _ => sending.seal(&mut self.session.link.outlet, self.buffers.output, None),
         }
     }
 

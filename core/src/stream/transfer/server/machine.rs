@@ -18,7 +18,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
             (Stage::Over(result), _) => return Want::Done(*result),
             (_, Out::Settling) => return Want::Open(Target::Ask(Ask::Settle)),
             (_, Out::Telling(told)) => return Want::Write(WORKING.get(told..).unwrap_or_default()),
-            (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers)),
+            (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers.output)),
             (_, Out::Filling) => {}
         }
         let ask = match stage {
@@ -36,8 +36,8 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 Ask::SignedIn { user: exchange.as_ref().map_or("", ServerExchange::user), proven: *proven }
             }
             Stage::Listing | Stage::Working(_) => Ask::Next,
-            Stage::Sending(sending) => return sending.want(&link.outlet, buffers),
-            Stage::Receiving(segment) => return segment.want(&link.intake, buffers),
+            Stage::Sending(sending) => return sending.want(&link.outlet, buffers.output),
+            Stage::Receiving(segment) => return segment.want(&link.intake, buffers.input),
             Stage::Completing => {
                 let digest = match upload {
                     Some(Upload::Open { file, .. }) => file.digest(),
@@ -71,7 +71,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                     return;
                 }
                 link.store_took_until(now);
-                match sending.loaded(&mut link.outlet, &self.buffers, n) {
+                match sending.loaded(&mut link.outlet, self.buffers.output, n) {
                     None => self.shrunk(ErrorCode::DigestMismatch, "the file became shorter while it was sent"),
                     Some(count) => totals.add_octets(count),
                 }
@@ -81,7 +81,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                     Some(Upload::Open { file, .. }) => Some(file),
                     _ => None,
                 };
-                match segment.done(link, &self.buffers, file, totals, now, n) {
+                match segment.done(link, self.buffers.input, file, totals, now, n) {
                     Progress::Made => {}
                     Progress::Ended => self.end_of_stream(now),
                     Progress::None => return,
@@ -221,7 +221,7 @@ impl<H: Hasher> Server<'_, '_, H> {
     fn salvage(&mut self, now: Instant) -> bool {
         let ServerSession { link, stage, .. } = &mut *self.session;
         let Stage::Receiving(segment) = stage else { return false };
-        let hurried = segment.hurry(now, link, &self.buffers);
+        let hurried = segment.hurry(now, link, self.buffers.input);
         if hurried {
             self.advance();
         }

@@ -38,12 +38,12 @@ impl<H: Hasher> Server<'_, '_, H> {
             | Stage::SignedIn { .. }
             | Stage::Listing
             | Stage::Completing => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
-            Stage::Sending(sending) => match sending.advance(&mut link.outlet, &mut self.buffers) {
+            Stage::Sending(sending) => match sending.advance(&mut link.outlet, self.buffers.output) {
                 sending::Need::Flush => self.flush(),
                 sending::Need::Load { .. } => false,
                 sending::Need::Ask if sending.is_last() => false,
                 sending::Need::Ask => {
-                    sending.seal(&mut link.outlet, &mut self.buffers, None);
+                    sending.seal(&mut link.outlet, self.buffers.output, None);
                     true
                 }
                 sending::Need::Nothing => {
@@ -58,8 +58,10 @@ impl<H: Hasher> Server<'_, '_, H> {
                     return true;
                 };
                 let (block, inline) = (file.block(), *inline);
-                segment.advance(&mut link.intake, &self.buffers, &mut self.hasher, file, |header| ahead(header, block));
-                match segment.need(&link.intake, &self.buffers) {
+                segment.advance(&mut link.intake, self.buffers.input, &mut self.hasher, file, |header| {
+                    ahead(header, block)
+                });
+                match segment.need(&link.intake, self.buffers.input) {
                     segment::Need::Octets(needed) => self.write_or_read(needed),
                     segment::Need::Save { .. } => false,
                     segment::Need::Report { .. } => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
@@ -116,7 +118,7 @@ impl<H: Hasher> Server<'_, '_, H> {
     /// Turns to writing the output: what it says is true.
     pub(super) fn write(&mut self) {
         let ServerSession { link, stage, who, begins_within, told, .. } = &mut *self.session;
-        link.write(&mut self.buffers, &mut self.hasher, None);
+        link.write(self.buffers.output, &mut self.hasher, None);
         let within_a_run = matches!(stage, Stage::Sending(sending) if sending.is_within_a_run());
         *begins_within = within_a_run || *who != Who::Known;
         *told = None;
