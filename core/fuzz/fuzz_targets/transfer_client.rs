@@ -2,6 +2,7 @@
 #![no_main]
 
 mod machine;
+mod turns;
 
 use arbitrary::Unstructured;
 use feige_core::digest::{Digest, Scalar};
@@ -9,6 +10,7 @@ use feige_core::stream::transfer::{Buffers, ClientSession, Credentials, Settings
 use feige_core::time::Instant;
 use feige_core::wire::transfer::{Data, ErrorCode, File, Hello, Reply, encode};
 use libfuzzer_sys::fuzz_target;
+use turns::{LONG, Turns};
 
 fn say(reply: &Reply<'_>, body: &[u8]) -> Vec<u8> {
     let mut octets = vec![0; 600];
@@ -23,6 +25,9 @@ fn phrases() -> Vec<Vec<u8>> {
     let hello = Hello { version: 1, features: 0, max_header: 512, window: 90_000, max_block: 16, software: "x" };
     let file = File { size: 10, mtime: None, mode: None, stamp: 1, block: 12, offset: 0, length: 10 };
     let block = [&Digest::of(&[b'x'; 10]).0, &[b'x'; 10][..]].concat();
+    let long = File { size: 200_000, length: 200_000, ..file };
+    let digests = Digest::of(&[b'x'; 4096]).0.repeat(LONG);
+    let run = |run: u32| say(&Reply::Data(Data { at: u64::from(run) << 16, len: 1 << 16 }), &digests);
     vec![
         say(&Reply::Hello(hello), &[]),
         say(&Reply::Done, &[]),
@@ -42,13 +47,17 @@ fn phrases() -> Vec<Vec<u8>> {
         say(&Reply::End { cursor: 0 }, &[]),
         say(&Reply::Working, &[]),
         say(&Reply::Time(1), &[]),
+        [say(&Reply::File(long), &[]), run(0)].concat(),
+        run(1),
+        run(2),
+        vec![b'x'; LONG << 12],
     ]
 }
 
 fuzz_target!(|input: (u8, u8, u8, &[u8])| {
     let (input_room, output_room, account, data) = input;
-    let (mut one, mut two) =
-        (vec![0xa5; 516 + (usize::from(input_room) << 8)], vec![0xa5; 512 + (usize::from(output_room) << 9)]);
+    let mut one = Turns::new(516 + (usize::from(input_room) << 9), account);
+    let mut two = vec![0xa5; 512 + (usize::from(output_room) << 9)];
     let settings = Settings { max_header: 512, window: 9000, max_block: 16, software: "fuzz" };
     // Signing in takes its time: seldom.
     let account = (account == 0).then_some(Credentials::Account { user: "alice", password: "pencil" });

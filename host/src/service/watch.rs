@@ -19,7 +19,6 @@ struct Waiting {
     lines: HashMap<usize, Box<Line>>,
     next: usize,
     /// Lines whose peers are not waited for.
-    #[expect(clippy::vec_box, reason = "a line stays where it is from hand to hand")]
     parked: Vec<Box<Line>>,
 }
 
@@ -77,7 +76,6 @@ impl Watch {
     }
 
     /// Lines whose peers have kept them waiting for too long, and those that were parked.
-    #[expect(clippy::vec_box, reason = "a line stays where it is from hand to hand")]
     pub(super) fn overdue(&self, now: Instant) -> Vec<Box<Line>> {
         let mut waiting = self.waiting();
         let late = |line: &Line| line.session.deadline().is_some_and(|deadline| deadline <= now);

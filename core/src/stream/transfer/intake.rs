@@ -1,5 +1,7 @@
 //! What has been read and not yet understood.
 
+use core::ops::Range;
+
 use heapless::{Deque, Vec};
 
 use super::{BLOCKS, MOST_BLOCKS};
@@ -69,6 +71,15 @@ impl Intake {
         })
     }
 
+    /// Whether a header is there, complete or impossible, that is not as `expected`.
+    pub(super) fn surprises(&self, input: &[u8], most: u16, expected: impl FnOnce(&[u8]) -> bool) -> bool {
+        match self.head(input, usize::from(most)) {
+            Ok(Some(head)) => !expected(self.header(input, head)),
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
     /// The octets of that header.
     pub(super) fn header<'i>(&self, input: &'i [u8], head: Head) -> &'i [u8] {
         self.unread(input).get(LENGTH..head.total()).unwrap_or_default()
@@ -82,6 +93,16 @@ impl Intake {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
+    }
+
+    /// Where in the buffer the unread octets are.
+    pub(super) const fn span(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The unread octets are the first ones now, of another buffer.
+    pub(super) const fn moved(&mut self) {
+        (self.start, self.end) = (0, self.len());
     }
 
     /// Makes room so that `needed` octets can be unread at a time, which must fit the buffer, and prepares to read

@@ -59,6 +59,11 @@ impl Link {
         (self.since, self.moved) = (self.now, 0);
     }
 
+    /// When something was last done.
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// The peer, or only the time, got on.
     pub(super) fn at(&mut self, now: Instant) {
         self.now = now;

@@ -12,15 +12,18 @@
 //! ```
 //!
 //! A body goes through one of the two lent buffers. Blocks that fit it are hashed together, by whatever [`Hasher`]
-//! the platform has; a block that does not is hashed piece by piece, so that a few hundred octets are enough.
+//! the platform has; a block that does not is hashed piece by piece, so that a few hundred octets are enough. Where there
+//! is another processor, an [`Input`] with several buffers has it hash what has come, while the session goes on.
 //!
 //! [`Hasher`]: crate::digest::Hasher
 //!
 //! **Guarantees**: see [`ServerSession`] and [`ClientSession`]. **Memory**: a server's session takes less than 3 KiB, a
-//! client's less than 4, and both two buffers that are lent while there is something to do. **Time**: constant per
+//! client's less than 4, on a host, which takes long runs and puts two of them aside, 1.6 more; and both two buffers that are
+//! lent while there is something to do. **Time**: constant per
 //! call, but for hashing, and for deriving a key from the client's password once. **Protocol**:
 //! `docs/protocol/transfer.md`.
 
+mod aside;
 mod client;
 mod intake;
 mod link;
@@ -36,6 +39,7 @@ mod sending;
 mod server;
 #[cfg(all(test, feature = "scram"))]
 mod tests;
+pub use aside::Input;
 pub use client::{Client, ClientSession, Credentials};
 pub use server::{Server, ServerSession};
 
@@ -80,9 +84,9 @@ const REPLY_ROOM: usize = 400;
 const TEXT_MOST: usize = 200;
 const ERROR_FRAME: usize = LENGTH + 4;
 
-/// What a connection costs besides its buffers; longer runs cost their digests.
+/// What a connection costs besides its buffers; longer runs cost their digests, and those that are put aside all of it.
 const _: () = {
-    let long = (MOST_BLOCKS - BLOCKS) * 20;
+    let long = (MOST_BLOCKS - BLOCKS) * 20 + size_of::<aside::Asides>();
     assert!(size_of::<ServerSession>() <= 2816 + long, "a server's session is larger than was agreed on");
     assert!(size_of::<ClientSession<'_>>() <= 3840 + long, "a client's session is larger than was agreed on");
 };
@@ -92,18 +96,18 @@ pub const LEAST_BUFFERS: (usize, usize) = (512 + LENGTH, 512);
 
 /// The buffers of a session.
 #[derive(Debug)]
-pub struct Buffers<'b> {
-    /// For what is read: as long as the longest header and its length at least.
-    pub input: &'b mut [u8],
+pub struct Buffers<'b, I: ?Sized = [u8]> {
+    /// For what is read: as long as the longest header and its length at least. A slice, or an [`Input`] that has several.
+    pub input: &'b mut I,
     /// For what is written: at least 512 octets.
     pub output: &'b mut [u8],
 }
 
-impl Buffers<'_> {
+impl<I: Input + ?Sized> Buffers<'_, I> {
     /// Whether a session with these settings can work with them.
     fn suffice(&self, settings: &Settings) -> bool {
         let input = usize::from(settings.max_header).saturating_add(LENGTH);
-        self.input.len() >= input.max(LEAST_BUFFERS.0) && self.output.len() >= LEAST_BUFFERS.1
+        self.input.octets().len() >= input.max(LEAST_BUFFERS.0) && self.output.len() >= LEAST_BUFFERS.1
     }
 }
 

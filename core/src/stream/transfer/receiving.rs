@@ -58,13 +58,18 @@ impl Receiving {
         self.next >= self.end && self.awaited.is_none()
     }
 
-    /// Octets that have not come yet.
-    pub(super) const fn left(&self) -> u64 {
-        self.end.saturating_sub(self.next)
+    /// Octets that have not come yet; of those behind the run that comes now, if there is one.
+    pub(super) fn left(&self, run: Option<&Segment>) -> u64 {
+        self.end.saturating_sub(run.map_or(self.next, Segment::end))
     }
 
     /// Begins to receive a run, if it is the one that is due.
     pub(super) fn run(&self, data: Data) -> Option<Segment> {
+        self.is_due(data).then(|| Segment::new(data, self.block))
+    }
+
+    /// Whether this run is the one that is due.
+    pub(super) fn is_due(&self, data: Data) -> bool {
         let len = u64::from(data.len);
         let whole = data.len.checked_rem(self.block) == Some(0);
         let due = match self.awaited {
@@ -73,16 +78,20 @@ impl Receiving {
         };
         let last = data.at.saturating_add(len) == self.end;
         let blocks = usize::try_from(data.len.div_ceil(self.block.max(1))).unwrap_or(usize::MAX);
-        (due && (whole || last) && blocks <= MOST_BLOCKS && len > 0).then(|| Segment::new(data, self.block))
+        due && (whole || last) && blocks <= MOST_BLOCKS && len > 0
     }
 
-    /// A block of `len` octets from `at` on has come, of which `claimed` was told; whether it is `sound`.
-    pub(super) fn judge(&mut self, (at, len): (u64, u32), claimed: &Digest, sound: bool) {
+    /// A block of `len` octets from `at` on has come, of which `claimed` was told.
+    pub(super) fn came(&mut self, (at, len): (u64, u32), claimed: &Digest) {
         if self.awaited.take().is_none() {
             self.digest.push(claimed);
             self.next = at.saturating_add(u64::from(len));
         }
-        if !sound && self.damaged.push((at, len)).is_err() {
+    }
+
+    /// A block that has come is damaged.
+    pub(super) fn damage(&mut self, block: (u64, u32)) {
+        if self.damaged.push(block).is_err() {
             self.hopeless = true;
         }
     }

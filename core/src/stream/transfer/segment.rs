@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
+use super::aside::Asides;
 use super::intake::{Body, Intake};
 use super::link::{Link, Out};
 use super::receiving::Receiving;
-use super::{Ask, MOST_BLOCKS};
+use super::{Ask, BLOCKS, Input, MOST_BLOCKS};
 use crate::digest::{Digest, Hasher, Running};
 use crate::stream::{Abort, Outcome, Target, Totals, Want};
 use crate::time::Instant;
@@ -14,7 +15,7 @@ use crate::wire::transfer::{Data, body_len};
 /// How long a whole block waits for others, to be hashed together with them. Where they take longer, each is verified by
 /// itself: whatever waits in the buffer when its receiver is killed has to be sent again. On a link of 100 Mbit/s a run
 /// of 1 MiB comes in this time.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A run of blocks that is being received: their digests first, then, as many at a time as the buffer holds, the blocks.
 ///
@@ -25,6 +26,8 @@ pub(super) struct Segment {
     at: u64,
     len: u32,
     block: u32,
+    /// Where in the buffer the octets begin, if they are saved before they are hashed.
+    place: usize,
     /// Octets saved, and taken from the intake.
     saved: u32,
     /// Octets verified, or found to be damaged.
@@ -50,6 +53,12 @@ enum Step {
     Claim,
     /// Blocks are to come.
     Gather,
+    /// What was put aside is to be judged before them.
+    Held,
+    /// All of them are to be saved before they are hashed.
+    SaveAll,
+    /// Somebody else hashes them.
+    Aside,
     /// They are to be saved.
     Save,
     /// The store is to be told of them.
@@ -63,8 +72,12 @@ pub(super) enum Need<'a> {
     Octets(usize),
     /// That these are saved.
     Save { at: u64, octets: &'a [u8] },
-    /// That the store hears of these.
-    Report { at: u64, len: u32, digests: &'a [Digest] },
+    /// That the store hears of blocks that are sound.
+    Report,
+    /// That what was put aside is judged.
+    Judgement,
+    /// That it is kept until somebody else has hashed its blocks.
+    Aside,
     /// Nothing: it is complete.
     Nothing,
 }
@@ -86,6 +99,7 @@ impl Segment {
             at: data.at,
             len: data.len,
             block,
+            place: 0,
             saved: 0,
             judged: 0,
             told: 0,
@@ -102,8 +116,13 @@ impl Segment {
     pub(super) fn left(&self) -> u64 {
         match self.step {
             Step::Claim => body_len(self.len, self.block),
-            Step::Gather | Step::Save | Step::Report => self.len.saturating_sub(self.saved).into(),
+            _ => self.len.saturating_sub(self.saved).into(),
         }
+    }
+
+    /// Where in the file it ends.
+    pub(super) fn end(&self) -> u64 {
+        self.at.saturating_add(self.len.into())
     }
 
     fn digests_len(&self) -> usize {
@@ -157,17 +176,38 @@ impl Segment {
         Some((self.bounds(first).0, end))
     }
 
+    /// How many octets of whole blocks are to be verified now.
+    fn ripe(&self, intake: &Intake, input: &[u8]) -> u32 {
+        let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
+        if self.hurried || there >= self.awaited(input) { self.whole(there) } else { 0 }
+    }
+
+    /// Whether `ripe` octets are worth being hashed by somebody else: a whole run of many blocks.
+    fn is_worth_it(&self, ripe: u32) -> bool {
+        ripe == self.len && self.count(self.len) >= BLOCKS
+    }
+
+    /// Whether it was held up by what is put aside. From now on it is not.
+    pub(super) fn was_held(&mut self) -> bool {
+        let held = self.step == Step::Held;
+        if held {
+            self.step = Step::Gather;
+        }
+        held
+    }
+
     /// Does what can be done with the octets that are there.
     pub(super) fn advance(
         &mut self,
         intake: &mut Intake,
-        input: &[u8],
+        input: &mut (impl Input + ?Sized),
         hasher: &mut impl Hasher,
         file: &mut Receiving,
         body: impl FnMut(&[u8]) -> Body,
+        asides: &Asides,
     ) {
         if self.step == Step::Claim && intake.len() >= self.digests_len() {
-            let claimed = intake.unread(input).get(..self.digests_len()).unwrap_or_default();
+            let claimed = intake.unread(input.octets()).get(..self.digests_len()).unwrap_or_default();
             let (claimed, _) = claimed.as_chunks::<{ Digest::LEN }>();
             for (place, octets) in self.claimed.iter_mut().zip(claimed) {
                 *place = Digest(*octets);
@@ -175,18 +215,59 @@ impl Segment {
             intake.take(self.digests_len());
             self.step = Step::Gather;
         }
-        if self.step == Step::Gather && self.fits(input) {
-            let there = u32::try_from(intake.len()).unwrap_or(u32::MAX);
-            let whole = self.whole(there);
-            if whole > 0 && (self.hurried || there >= self.awaited(input)) {
-                self.verify(whole, intake, input, hasher, file, body);
+        if self.step == Step::Gather {
+            let fits = self.fits(input.octets());
+            let ripe = if fits { self.ripe(intake, input.octets()) } else { 0 };
+            if !asides.is_full() && self.is_worth_it(ripe) && input.has_spare() {
+                (self.step, self.since, self.hurried) = (Step::SaveAll, None, false);
+                self.place = intake.span().start;
+            } else if !asides.is_empty() && (ripe > 0 || !fits) {
+                self.step = Step::Held;
+            } else if ripe > 0 {
+                self.verify(ripe, intake, input.octets(), hasher, file, body);
                 (self.step, self.since, self.hurried) = (Step::Save, None, false);
             }
         }
-        let judged = self.saved >= self.judged && self.told < self.judged;
-        if judged && self.sound_run(self.told).is_some() {
+        if !asides.is_full() && self.step == Step::SaveAll && self.saved >= self.len {
+            self.put_aside(intake, input, file);
+        }
+        if self.saved >= self.judged && self.told < self.judged {
+            self.turn();
+        }
+    }
+
+    /// Has somebody else hash the blocks, which were saved.
+    fn put_aside(&mut self, intake: &mut Intake, input: &mut (impl Input + ?Sized), file: &mut Receiving) {
+        let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        for index in 0..self.count(self.len) {
+            let claimed = self.claimed.get(index).copied().unwrap_or_default();
+            file.came(self.range(index), &claimed);
+        }
+        input.put_aside(self.place..self.place.saturating_add(size(self.len)), size(self.block), intake.span());
+        intake.moved();
+        self.step = Step::Aside;
+    }
+
+    /// These are the digests of all blocks, which were saved.
+    pub(super) fn compare(&mut self, digests: &[Digest; MOST_BLOCKS], file: &mut Receiving) {
+        for index in 0..self.count(self.len) {
+            let sound = self.claimed.get(index) == digests.get(index);
+            if let Some(place) = self.sound.get_mut(index) {
+                *place = sound;
+            }
+            if !sound {
+                file.damage(self.range(index));
+            }
+        }
+        self.judged = self.len;
+        self.turn();
+    }
+
+    /// Turns to telling the store what is judged, or to what comes next.
+    fn turn(&mut self) {
+        if self.sound_run(self.told).is_some() {
             self.step = Step::Report;
-        } else if judged {
+        } else {
             (self.step, self.told) = (Step::Gather, self.judged);
         }
     }
@@ -220,11 +301,20 @@ impl Segment {
     /// The next block has this digest.
     fn judge(&mut self, computed: &Digest, file: &mut Receiving) {
         let index = self.index(self.judged);
+        let block = self.range(index);
+        let Some((claimed, sound)) = self.claimed.get(index).zip(self.sound.get_mut(index)) else { return };
+        *sound = computed == claimed;
+        file.came(block, claimed);
+        if !*sound {
+            file.damage(block);
+        }
+        (_, self.judged) = self.bounds(index);
+    }
+
+    /// Where in the file a block begins, and how many octets it has.
+    fn range(&self, index: usize) -> (u64, u32) {
         let (from, to) = self.bounds(index);
-        let Some((claimed, place)) = self.claimed.get(index).zip(self.sound.get_mut(index)) else { return };
-        *place = computed == claimed;
-        file.judge((self.at.saturating_add(u64::from(from)), to.saturating_sub(from)), claimed, *place);
-        self.judged = to;
+        (self.at.saturating_add(u64::from(from)), to.saturating_sub(from))
     }
 
     /// What is needed next. To be asked after [`Self::advance`].
@@ -246,27 +336,38 @@ impl Segment {
             }
             // Piece by piece, to the end of the block.
             Step::Gather => save(self.bounds(self.index(self.saved)).1),
+            Step::Held => Need::Judgement,
+            Step::SaveAll => save(self.len),
             Step::Save => save(self.judged),
-            Step::Report => match self.sound_run(self.told) {
-                Some((from, to)) => Need::Report {
-                    at: self.at.saturating_add(u64::from(from)),
-                    len: to.saturating_sub(from),
-                    digests: self.claimed.get(self.count(from)..self.count(to)).unwrap_or_default(),
-                },
-                None => Need::Nothing,
-            },
+            Step::Aside => Need::Aside,
+            Step::Report => Need::Report,
         }
+    }
+
+    /// What the store is to be told, if [it is](Self::reports).
+    pub(super) fn verified(&self) -> Option<Ask<'_>> {
+        if !self.reports() {
+            return None;
+        }
+        let (from, to) = self.sound_run(self.told)?;
+        Some(Ask::Verified {
+            at: self.at.saturating_add(u64::from(from)),
+            len: to.saturating_sub(from),
+            digests: self.claimed.get(self.count(from)..self.count(to)).unwrap_or_default(),
+        })
     }
 
     /// That in the words of a machine.
     pub(super) fn want<'b>(&'b self, intake: &Intake, input: &'b mut [u8]) -> Want<'b> {
-        if matches!(self.need(intake, input), Need::Octets(_) | Need::Nothing) {
+        if let Some(ask) = self.verified() {
+            return Want::Open(Target::Ask(ask));
+        }
+        if !matches!(self.need(intake, input), Need::Save { .. }) {
             return Want::Read(intake.room(input));
         }
         match self.need(intake, input) {
             Need::Save { at, octets } => Want::Save { at, octets },
-            Need::Report { at, len, digests } => Want::Open(Target::Ask(Ask::Verified { at, len, digests })),
-            Need::Octets(_) | Need::Nothing => Want::Done(Ok(Outcome::Aborted(Abort::Answer))),
+            _ => Want::Done(Ok(Outcome::Aborted(Abort::Answer))),
         }
     }
 
@@ -292,7 +393,7 @@ impl Segment {
                 self.came(now);
                 Progress::Made
             }
-            Need::Report { .. } | Need::Nothing => Progress::None,
+            Need::Report | Need::Judgement | Need::Aside | Need::Nothing => Progress::None,
         }
     }
 
@@ -342,7 +443,7 @@ impl Segment {
 
     /// Whether it is busy with what has come, and waits for nobody.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.step, Step::Save | Step::Report)
+        matches!(self.step, Step::SaveAll | Step::Save | Step::Report)
     }
 
     /// Whether the store is told of blocks that are sound.

@@ -2,11 +2,12 @@
 
 use super::{Client, ClientSession, Job, Kind, Outgoing, Stage};
 use crate::digest::{Digest, Hasher};
+use crate::stream::transfer::Input;
 use crate::stream::transfer::sending::Sending;
 use crate::stream::{Abort, Outcome};
 use crate::wire::transfer::{ErrorCode, LENGTH, Request, block_len};
 
-impl<H: Hasher> Client<'_, '_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Client<'_, '_, '_, H, I> {
     /// The store has a job.
     pub(super) fn begin(&mut self, request: &Request<'_>) {
         let head = self.session.link.outlet.end();

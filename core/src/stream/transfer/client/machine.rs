@@ -4,25 +4,28 @@ use super::{Client, ClientSession, DAMAGED, DRAIN_MOST, Jobless, Kind, Outgoing,
 use crate::digest::Hasher;
 use crate::stream::transfer::link::Out;
 use crate::stream::transfer::segment::Progress;
-use crate::stream::transfer::{Answer, Ask, sending};
+use crate::stream::transfer::{Answer, Ask, Input, sending};
 use crate::stream::{Machine, Opened, Outcome, ProtocolError, Target, Want};
 use crate::time::Instant;
 use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
 
-impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Machine for Client<'_, '_, '_, H, I> {
     fn want(&mut self) -> Want<'_> {
-        let ClientSession { link, stage, incoming, settings, .. } = &mut *self.session;
+        let ClientSession { link, stage, incoming, asides, settings, .. } = &mut *self.session;
         let buffers = &mut self.buffers;
         match (&*stage, link.out) {
             (Stage::Over(result), _) => return Want::Done(*result),
             (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers.output)),
             (_, Out::Filling | Out::Settling | Out::Telling(_)) => {}
         }
+        if let Some(ask) = asides.ask() {
+            return Want::Open(Target::Ask(ask));
+        }
         let ask = match stage {
             Stage::Asking => Ask::Job,
             Stage::Telling { .. } => {
-                let head = link.intake.head(buffers.input, usize::from(settings.max_header)).ok().flatten();
-                let header = head.map(|head| link.intake.header(buffers.input, head)).unwrap_or_default();
+                let head = link.intake.head(buffers.input.octets(), usize::from(settings.max_header)).ok().flatten();
+                let header = head.map(|head| link.intake.header(buffers.input.octets(), head)).unwrap_or_default();
                 match decode(header) {
                     Ok(reply) => Ask::Reply(reply),
                     Err(error) => return Want::Done(Err(ProtocolError::Malformed(error))),
@@ -31,25 +34,26 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             Stage::Failing(code, text) => Ask::Reply(Reply::Error { code: *code, text }),
             Stage::Unsent(code, text) => Ask::Unsent { code: *code, text },
             Stage::Sending { sending, .. } => return sending.want(&link.outlet, buffers.output),
-            Stage::Receiving(segment) => return segment.want(&link.intake, buffers.input),
+            Stage::Receiving(segment) => return segment.want(&link.intake, buffers.input.octets_mut()),
             Stage::Damaged { at, len } => Ask::Damaged { at: *at, len: *len },
             Stage::Completing => {
                 let digest = incoming.as_ref().map(|incoming| incoming.file.digest());
                 Ask::Complete { digest: digest.unwrap_or_default() }
             }
             Stage::Closing(_) => return Want::Shutdown,
-            Stage::Draining { .. } => return Want::Drain(buffers.input),
+            Stage::Draining { .. } => return Want::Drain(buffers.input.octets_mut()),
             Stage::Over(result) => return Want::Done(*result),
-            _ => return Want::Read(link.intake.room(buffers.input)),
+            _ => return Want::Read(link.intake.room(buffers.input.octets_mut())),
         };
         Want::Open(Target::Ask(ask))
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        let ClientSession { link, stage, incoming, totals, .. } = &mut *self.session;
+        let ClientSession { link, stage, incoming, asides, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
             (_, Stage::Over(_)) | (Out::Settling | Out::Telling(_), _) => return,
             (Out::Writing, _) => link.wrote(now, n),
+            (Out::Filling, _) if asides.reports() => return,
             (_, Stage::Sending { sending, .. }) => {
                 if !matches!(sending.need(), sending::Need::Load { .. }) {
                     return;
@@ -62,7 +66,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             }
             (_, Stage::Receiving(segment)) => {
                 let file = incoming.as_mut().map(|incoming| &mut incoming.file);
-                match segment.done(link, self.buffers.input, file, totals, now, n) {
+                match segment.done(link, self.buffers.input.octets(), file, totals, now, n) {
                     Progress::Made => {}
                     Progress::Ended => self.end_of_stream(now),
                     Progress::None => return,
@@ -110,6 +114,19 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             return;
         };
         let refused = matches!(answer, Answer::Reply(Reply::Error { .. }));
+        if self.session.asides.reports() {
+            match answer {
+                Answer::Reply(_) if refused => self.refuse_rest(),
+                Answer::Reply(_) => {
+                    self.session.asides.reported();
+                    if matches!(self.session.stage, Stage::Work) {
+                        self.run_over();
+                    }
+                }
+                _ => self.abort(),
+            }
+            return self.advance();
+        }
         match (&mut self.session.stage, answer) {
             (Stage::Asking, Answer::Job(request)) => self.begin(&request),
             (Stage::Asking, Answer::Later) => {
@@ -147,10 +164,7 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
             }
             (Stage::Receiving(segment), Answer::Reply(_)) => {
                 if refused {
-                    let left = segment.left();
-                    self.session.stage = Stage::Skipping(left);
-                    let rest = self.session.incoming.as_ref().map_or(0, |incoming| incoming.file.left());
-                    self.unwanted(rest.saturating_sub(left));
+                    self.refuse_rest();
                 } else {
                     segment.reported();
                 }
@@ -200,12 +214,14 @@ impl<H: Hasher> Machine for Client<'_, '_, '_, H> {
     }
 }
 
-impl<H: Hasher> Client<'_, '_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Client<'_, '_, '_, H, I> {
     /// Turns to the blocks that came whole although their run will not, if there are any (R-VT-35).
     fn salvage(&mut self, now: Instant) -> bool {
-        let ClientSession { link, stage, .. } = &mut *self.session;
-        let Stage::Receiving(segment) = stage else { return false };
-        let hurried = segment.hurry(now, link, self.buffers.input);
+        let ClientSession { link, stage, asides, .. } = &mut *self.session;
+        let mut hurried = link.out == Out::Filling && asides.hurry();
+        if let Stage::Receiving(segment) = stage {
+            hurried |= segment.hurry(now, link, self.buffers.input.octets());
+        }
         if hurried {
             self.advance();
         }

@@ -7,12 +7,13 @@ mod steps;
 
 use heapless::Deque;
 
+use super::aside::Asides;
 use super::link::{Link, Out};
 use super::receiving::Receiving;
 use super::scram::ClientExchange;
 use super::segment::Segment;
 use super::sending::{self, Sending};
-use super::{Buffers, PROGRESS_TIME, Settings, most_blocks};
+use super::{Buffers, Input, PROGRESS_TIME, Settings, most_blocks};
 use crate::digest::{BlockDigest, Digest, Hasher};
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
@@ -94,6 +95,8 @@ pub struct ClientSession<'c> {
     limits: Limits,
     /// The file that is received.
     incoming: Option<Incoming>,
+    /// Runs of it that are not judged yet.
+    asides: Asides,
     /// The large file that is sent.
     outgoing: Option<Outgoing>,
     totals: Totals,
@@ -304,6 +307,7 @@ impl<'c> ClientSession<'c> {
             jobless: Jobless::No,
             limits: Limits { max_header: MAX_HEADER_DEVICE, window: 0, blocks: most_blocks(0) },
             incoming: None,
+            asides: Asides::default(),
             outgoing: None,
             totals: Totals::default(),
         }
@@ -313,9 +317,16 @@ impl<'c> ClientSession<'c> {
     ///
     /// Buffers below [`LEAST_BUFFERS`](super::LEAST_BUFFERS), or an input that cannot hold the longest header, end the
     /// session with [`ProtocolError::HeaderTooLong`].
-    pub fn with<'s, 'b, H: Hasher>(&'s mut self, buffers: Buffers<'b>, hasher: H) -> Client<'s, 'c, 'b, H> {
+    pub fn with<'s, 'b, H: Hasher, I: Input + ?Sized>(
+        &'s mut self,
+        buffers: Buffers<'b, I>,
+        hasher: H,
+    ) -> Client<'s, 'c, 'b, H, I> {
         if !buffers.suffice(&self.settings) {
             self.stage = Stage::Over(Err(ProtocolError::HeaderTooLong));
+        }
+        if self.asides.is_empty() {
+            buffers.input.forget();
         }
         let mut client = Client { session: self, buffers, hasher };
         client.advance();
@@ -338,10 +349,15 @@ impl<'c> ClientSession<'c> {
                 Out::Filling,
             )
             | (Stage::Over(_), _) => return None,
+            (_, Out::Filling) if self.asides.reports() => return None,
             (Stage::Receiving(segment), Out::Filling) if segment.is_busy() => return None,
             _ => PROGRESS_TIME,
         };
         let due = Some(self.link.since + patience);
+        if self.link.out != Out::Filling {
+            return due;
+        }
+        let due = earlier(due, self.asides.deadline());
         match &self.stage {
             Stage::Receiving(segment) => earlier(due, segment.deadline()),
             _ => due,
@@ -353,7 +369,9 @@ impl ClientSession<'_> {
     /// Whether the store is asked something.
     fn asks(&self) -> bool {
         match &self.stage {
+            Stage::Over(_) => false,
             _ if self.link.out != Out::Filling => false,
+            _ if self.asides.reports() => true,
             Stage::Sending { sending, .. } => !matches!(sending.need(), sending::Need::Load { .. }),
             Stage::Receiving(segment) => segment.reports(),
             stage => matches!(
@@ -371,8 +389,8 @@ impl ClientSession<'_> {
 
 /// A [`ClientSession`] with its buffers: a [`Machine`](crate::stream::Machine).
 #[derive(Debug)]
-pub struct Client<'s, 'c, 'b, H> {
+pub struct Client<'s, 'c, 'b, H, I: ?Sized = [u8]> {
     session: &'s mut ClientSession<'c>,
-    buffers: Buffers<'b>,
+    buffers: Buffers<'b, I>,
     hasher: H,
 }

@@ -1,15 +1,18 @@
 //! What the answers of a server mean to a client.
 
-use super::{CHANGED, Client, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Outgoing, Stage, UNWANTED_MOST};
+use super::{
+    CHANGED, Client, ClientSession, Credentials, DAMAGED, Incoming, Jobless, Kind, Limits, Outgoing, Stage,
+    UNWANTED_MOST,
+};
 use crate::digest::Hasher;
-use crate::stream::transfer::most_blocks;
 use crate::stream::transfer::receiving::REPAIRS;
 use crate::stream::transfer::scram;
 use crate::stream::transfer::sending::{Direction, Sending};
+use crate::stream::transfer::{Input, most_blocks};
 use crate::stream::{Outcome, ProtocolError};
 use crate::wire::transfer::{Data, ErrorCode, File, Reply, Request, VERSION, block_len, body_len};
 
-impl<H: Hasher> Client<'_, '_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Client<'_, '_, '_, H, I> {
     /// A header is at the front of the input.
     pub(super) fn replied(&mut self) {
         // Taken out, so that it can be lent together with the input; needed once more only at the signature.
@@ -149,6 +152,19 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         }
     }
 
+    /// The store does not want the rest of the file that is received, nor what is put aside of it.
+    pub(super) fn refuse_rest(&mut self) {
+        let ClientSession { stage, incoming, asides, .. } = &mut *self.session;
+        let (run, left) = match &*stage {
+            Stage::Receiving(segment) => (Some(segment), segment.left()),
+            _ => (None, 0),
+        };
+        let behind = incoming.as_ref().map_or(0, |incoming| incoming.file.left(run));
+        *stage = Stage::Skipping(left);
+        asides.clear(self.buffers.input);
+        self.unwanted(behind);
+    }
+
     /// `left` octets of the file that is received are not wanted.
     pub(super) fn unwanted(&mut self, left: u64) {
         if let Some(incoming) = &mut self.session.incoming {
@@ -165,6 +181,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         let alone = self.session.jobs.len() == 1;
         let Some(incoming) = &mut self.session.incoming else { return };
         match incoming.unwanted {
+            _ if !self.session.asides.is_empty() => {}
             Some(0) => self.job_over(),
             Some(_) => {}
             None if !incoming.file.all_came() => {}

@@ -1,15 +1,17 @@
 //! What a client does by itself, until somebody else is needed.
 
+use core::mem;
+
 use super::{Client, ClientSession, Credentials, Incoming, Jobless, LARGEST, Outgoing, Stage};
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{FEATURES, Settings, scram, segment, sending};
+use crate::stream::transfer::{FEATURES, Input, Settings, scram, segment, sending};
 use crate::stream::{Abort, Outcome, ProtocolError};
 use crate::wire::transfer::{ErrorCode, Hello, LENGTH, Reply, Request, VERSION, block_len, decode};
 use crate::wire::{Field, ParseError};
 
-impl<H: Hasher> Client<'_, '_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Client<'_, '_, '_, H, I> {
     /// Does everything that needs nobody else.
     pub(super) fn advance(&mut self) {
         while self.session.link.out == Out::Filling && self.step() {}
@@ -17,7 +19,12 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
 
     /// One step of it; `false` if somebody else is needed.
     pub(super) fn step(&mut self) -> bool {
-        let ClientSession { link, stage, incoming, outgoing, .. } = &mut *self.session;
+        if !self.session.asides.is_empty()
+            && let Some(more) = self.judge_asides()
+        {
+            return more;
+        }
+        let ClientSession { link, stage, incoming, asides, outgoing, .. } = &mut *self.session;
         match stage {
             Stage::Greeting => self.greet(),
             Stage::Hello | Stage::Challenge | Stage::Signature | Stage::Admission | Stage::Leaving => {
@@ -50,10 +57,17 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
                 };
                 let mut block = file.block();
                 let ahead = |header: &[u8]| ahead(header, &mut block);
-                segment.advance(&mut link.intake, self.buffers.input, &mut self.hasher, file, ahead);
-                match segment.need(&link.intake, self.buffers.input) {
+                segment.advance(&mut link.intake, self.buffers.input, &mut self.hasher, file, ahead, asides);
+                match segment.need(&link.intake, self.buffers.input.octets()) {
                     segment::Need::Octets(needed) => self.write_or_read(needed),
-                    segment::Need::Save { .. } | segment::Need::Report { .. } => false,
+                    segment::Need::Judgement => true,
+                    segment::Need::Save { .. } | segment::Need::Report => false,
+                    segment::Need::Aside => {
+                        if let Stage::Receiving(segment) = mem::replace(stage, Stage::Work) {
+                            asides.push(segment, link.now());
+                        }
+                        true
+                    }
                     segment::Need::Nothing => {
                         *stage = Stage::Work;
                         self.run_over();
@@ -93,6 +107,34 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         }
     }
 
+    /// Judges what was put aside, as far as it can or must be: before anything else is. `None` if it leaves the rest to
+    /// others; else as for [`Self::step`].
+    fn judge_asides(&mut self) -> Option<bool> {
+        let ClientSession { link, stage, incoming, asides, settings, .. } = &mut *self.session;
+        let input = &mut *self.buffers.input;
+        let Some(Incoming { file, .. }) = incoming else {
+            asides.clear(input);
+            return None;
+        };
+        let due = match stage {
+            Stage::Receiving(segment) => segment.was_held(),
+            Stage::Work => {
+                let due = |header: &[u8]| matches!(decode(header), Ok(Reply::Data(data)) if file.is_due(data));
+                file.all_came() || link.intake.surprises(input.octets(), settings.max_header, due)
+            }
+            _ => true,
+        };
+        asides.advance(input, file, due);
+        if asides.reports() {
+            return Some(false);
+        }
+        if asides.is_empty() && matches!(stage, Stage::Work) {
+            self.run_over();
+            return Some(true);
+        }
+        None
+    }
+
     /// The first words: what we speak, and who we are.
     pub(super) fn greet(&mut self) -> bool {
         let Settings { max_header, window, max_block, software } = self.session.settings;
@@ -126,7 +168,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     /// Reads the next header, and acts on it.
     pub(super) fn await_reply(&mut self) -> bool {
         let most = usize::from(self.session.settings.max_header);
-        match self.session.link.intake.head(self.buffers.input, most) {
+        match self.session.link.intake.head(self.buffers.input.octets(), most) {
             Ok(Some(_)) => {
                 self.replied();
                 true
@@ -142,7 +184,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
     /// Between two messages: first what has come, then what may go.
     pub(super) fn work(&mut self) -> bool {
         let most = usize::from(self.session.settings.max_header);
-        match self.session.link.intake.head(self.buffers.input, most) {
+        match self.session.link.intake.head(self.buffers.input.octets(), most) {
             Ok(None) if self.session.incoming.is_none() && self.may_ask() => {
                 // Room for the largest job, as far as the buffer goes: the job cannot be put back.
                 let outlet = &self.session.link.outlet;
@@ -181,7 +223,7 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
         if !self.session.link.outlet.is_empty() {
             return self.flush();
         }
-        self.session.link.intake.prepare(self.buffers.input, needed);
+        self.session.link.intake.prepare(self.buffers.input.octets_mut(), needed);
         false
     }
 
@@ -211,15 +253,15 @@ impl<H: Hasher> Client<'_, '_, '_, H> {
 
     pub(super) fn reply(&self) -> Result<Reply<'_>, ParseError> {
         let ClientSession { link, settings, .. } = &*self.session;
-        match link.intake.head(self.buffers.input, usize::from(settings.max_header)) {
-            Ok(Some(head)) => decode(link.intake.header(self.buffers.input, head)),
+        match link.intake.head(self.buffers.input.octets(), usize::from(settings.max_header)) {
+            Ok(Some(head)) => decode(link.intake.header(self.buffers.input.octets(), head)),
             _ => Err(ParseError::missing(Field::Header)),
         }
     }
 
     pub(super) fn take_header(&mut self) {
         let ClientSession { link, settings, .. } = &mut *self.session;
-        if let Ok(Some(head)) = link.intake.head(self.buffers.input, usize::from(settings.max_header)) {
+        if let Ok(Some(head)) = link.intake.head(self.buffers.input.octets(), usize::from(settings.max_header)) {
             link.intake.take(head.total());
         }
     }

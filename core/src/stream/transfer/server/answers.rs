@@ -5,12 +5,12 @@ use super::{Server, Stage, Upload, Who};
 use crate::digest::Hasher;
 use crate::stream::transfer::receiving::Receiving;
 use crate::stream::transfer::sending::{Direction, Sending};
-use crate::stream::transfer::{Answer, scram};
+use crate::stream::transfer::{Answer, Input, scram};
 use crate::stream::{Abort, Outcome};
 use crate::time::Instant;
 use crate::wire::transfer::{Data, ErrorCode, Reply, Request, block_len};
 
-impl<H: Hasher> Server<'_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Server<'_, '_, H, I> {
     /// The store has answered a request.
     // In a frame of its own: it is the larger one while nothing is hashed.
     #[inline(never)]

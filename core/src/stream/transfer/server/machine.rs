@@ -5,14 +5,14 @@ use crate::digest::{Digest, Hasher};
 use crate::stream::transfer::link::Out;
 use crate::stream::transfer::scram::ServerExchange;
 use crate::stream::transfer::segment::Progress;
-use crate::stream::transfer::{Answer, Ask, WORKING, WORKING_TIME, sending};
+use crate::stream::transfer::{Answer, Ask, Input, WORKING, WORKING_TIME, sending};
 use crate::stream::{Machine, Opened, Outcome, ProtocolError, Target, Want};
 use crate::time::Instant;
 use crate::wire::transfer::{ErrorCode, Reply, Request, decode};
 
-impl<H: Hasher> Machine for Server<'_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Machine for Server<'_, '_, H, I> {
     fn want(&mut self) -> Want<'_> {
-        let ServerSession { link, stage, upload, exchange, settings, .. } = &mut *self.session;
+        let ServerSession { link, stage, upload, asides, exchange, settings, .. } = &mut *self.session;
         let buffers = &mut self.buffers;
         match (&*stage, link.out) {
             (Stage::Over(result), _) => return Want::Done(*result),
@@ -21,10 +21,13 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
             (_, Out::Writing) => return Want::Write(link.outlet.unwritten(buffers.output)),
             (_, Out::Filling) => {}
         }
+        if let Some(ask) = asides.ask() {
+            return Want::Open(Target::Ask(ask));
+        }
         let ask = match stage {
             Stage::Asking | Stage::Postponed(_) => {
-                let head = link.intake.head(buffers.input, usize::from(settings.max_header)).ok().flatten();
-                let header = head.map(|head| link.intake.header(buffers.input, head)).unwrap_or_default();
+                let head = link.intake.head(buffers.input.octets(), usize::from(settings.max_header)).ok().flatten();
+                let header = head.map(|head| link.intake.header(buffers.input.octets(), head)).unwrap_or_default();
                 match decode(header) {
                     Ok(Request::Guest) => Ask::Guest,
                     Ok(request) => Ask::Request(request),
@@ -37,7 +40,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
             }
             Stage::Listing | Stage::Working(_) => Ask::Next,
             Stage::Sending(sending) => return sending.want(&link.outlet, buffers.output),
-            Stage::Receiving(segment) => return segment.want(&link.intake, buffers.input),
+            Stage::Receiving(segment) => return segment.want(&link.intake, buffers.input.octets_mut()),
             Stage::Completing => {
                 let digest = match upload {
                     Some(Upload::Open { file, .. }) => file.digest(),
@@ -45,16 +48,16 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 };
                 Ask::Complete { digest }
             }
-            Stage::Head | Stage::Skipping(_) => return Want::Read(link.intake.room(buffers.input)),
+            Stage::Head | Stage::Skipping(_) => return Want::Read(link.intake.room(buffers.input.octets_mut())),
             Stage::Closing => return Want::Shutdown,
-            Stage::Draining(_) => return Want::Drain(buffers.input),
+            Stage::Draining(_) => return Want::Drain(buffers.input.octets_mut()),
             Stage::Over(result) => return Want::Done(*result),
         };
         Want::Open(Target::Ask(ask))
     }
 
     fn done(&mut self, now: Instant, n: u64) {
-        let ServerSession { link, stage, upload, totals, .. } = &mut *self.session;
+        let ServerSession { link, stage, upload, asides, totals, .. } = &mut *self.session;
         match (link.out, &mut *stage) {
             (_, Stage::Over(_)) | (Out::Settling, _) => return,
             (Out::Writing, _) => link.wrote(now, n),
@@ -64,6 +67,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                 link.out = if told < WORKING.len() { Out::Telling(told) } else { Out::Settling };
                 return;
             }
+            (_, _) if asides.reports() => return,
             (_, Stage::Head | Stage::Skipping(_)) if n == 0 => self.end_of_stream(now),
             (_, Stage::Head | Stage::Skipping(_)) => link.read(now, n),
             (_, Stage::Sending(sending)) => {
@@ -81,7 +85,7 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                     Some(Upload::Open { file, .. }) => Some(file),
                     _ => None,
                 };
-                match segment.done(link, self.buffers.input, file, totals, now, n) {
+                match segment.done(link, self.buffers.input.octets(), file, totals, now, n) {
                     Progress::Made => {}
                     Progress::Ended => self.end_of_stream(now),
                     Progress::None => return,
@@ -128,6 +132,16 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
                     _ => self.write(),
                 }
             }
+            _ if self.session.asides.reports() => match reply {
+                Reply::Error { code, text } => {
+                    let left = match &self.session.stage {
+                        Stage::Receiving(segment) => segment.left(),
+                        _ => 0,
+                    };
+                    self.fail_upload(left, code, text);
+                }
+                _ => self.session.asides.reported(),
+            },
             (_, Stage::Postponed(told)) if matches!(reply, Reply::Working) => {
                 if now < *told + WORKING_TIME {
                     return;
@@ -216,12 +230,14 @@ impl<H: Hasher> Machine for Server<'_, '_, H> {
     }
 }
 
-impl<H: Hasher> Server<'_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Server<'_, '_, H, I> {
     /// Turns to the blocks that came whole although their run will not, if there are any (R-VT-35).
     fn salvage(&mut self, now: Instant) -> bool {
-        let ServerSession { link, stage, .. } = &mut *self.session;
-        let Stage::Receiving(segment) = stage else { return false };
-        let hurried = segment.hurry(now, link, self.buffers.input);
+        let ServerSession { link, stage, asides, .. } = &mut *self.session;
+        let mut hurried = link.out == Out::Filling && asides.hurry();
+        if let Stage::Receiving(segment) = stage {
+            hurried |= segment.hurry(now, link, self.buffers.input.octets());
+        }
         if hurried {
             self.advance();
         }

@@ -5,12 +5,13 @@ mod machine;
 mod requests;
 mod steps;
 
+use super::aside::Asides;
 use super::link::{Link, Out};
 use super::receiving::Receiving;
 use super::scram::ServerExchange;
 use super::segment::Segment;
 use super::sending::{self, Sending};
-use super::{Buffers, IDLE_TIME, PROGRESS_TIME, SIGN_IN_TIME, Settings, most_blocks};
+use super::{Buffers, IDLE_TIME, Input, PROGRESS_TIME, SIGN_IN_TIME, Settings, most_blocks};
 use crate::digest::Hasher;
 use crate::stream::{LINGER_TIME, Outcome, ProtocolError, Totals};
 use crate::time::{Instant, earlier};
@@ -38,6 +39,8 @@ pub struct ServerSession {
     exchange: Option<ServerExchange>,
     /// The file that is being received.
     upload: Option<Upload>,
+    /// Runs of it that are not judged yet.
+    asides: Asides,
     /// There are words in the output that a file is stored.
     unsettled: bool,
     /// The output begins within a run, or before the client was let in: nothing can be said in front of it.
@@ -118,6 +121,7 @@ impl ServerSession {
             nonce,
             exchange: None,
             upload: None,
+            asides: Asides::default(),
             unsettled: false,
             begins_within: true,
             told: None,
@@ -129,9 +133,16 @@ impl ServerSession {
     ///
     /// Buffers below [`LEAST_BUFFERS`](super::LEAST_BUFFERS), or an input that cannot hold the longest header, end the
     /// session with [`ProtocolError::HeaderTooLong`].
-    pub fn with<'s, 'b, H: Hasher>(&'s mut self, buffers: Buffers<'b>, hasher: H) -> Server<'s, 'b, H> {
+    pub fn with<'s, 'b, H: Hasher, I: Input + ?Sized>(
+        &'s mut self,
+        buffers: Buffers<'b, I>,
+        hasher: H,
+    ) -> Server<'s, 'b, H, I> {
         if !buffers.suffice(&self.settings) {
             self.stage = Stage::Over(Err(ProtocolError::HeaderTooLong));
+        }
+        if self.asides.is_empty() {
+            buffers.input.forget();
         }
         let mut server = Server { session: self, buffers, hasher };
         server.advance();
@@ -141,7 +152,10 @@ impl ServerSession {
     /// Whether the buffers hold nothing: the next request is waited for, and no octet of it has come.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Head) && self.link.is_empty() && self.link.out == Out::Filling
+        matches!(self.stage, Stage::Head)
+            && self.link.is_empty()
+            && self.link.out == Out::Filling
+            && self.asides.is_empty()
     }
 
     /// Whether a file is being received: octets of it that were saved are still of use.
@@ -162,6 +176,7 @@ impl ServerSession {
         let patience = match (&self.stage, self.link.out) {
             (Stage::Over(_), _) | (_, Out::Settling) => return None,
             (_, Out::Writing | Out::Telling(_)) => PROGRESS_TIME,
+            _ if self.asides.reports() => return None,
             (Stage::Head, _) if self.who != Who::Known => return Some(self.link.began + SIGN_IN_TIME),
             // Within a file, the next run of it is due.
             (Stage::Head, _) => {
@@ -177,6 +192,10 @@ impl ServerSession {
             _ => return None,
         };
         let due = Some(self.link.since + patience);
+        if self.link.out != Out::Filling {
+            return due;
+        }
+        let due = earlier(due, self.asides.deadline());
         match &self.stage {
             Stage::Receiving(segment) => earlier(due, segment.deadline()),
             _ => due,
@@ -190,6 +209,7 @@ impl ServerSession {
         match (&self.stage, self.link.out) {
             (Stage::Over(_), _) | (_, Out::Writing | Out::Telling(_)) => false,
             (_, Out::Settling) => true,
+            _ if self.asides.reports() => true,
             (Stage::Sending(sending), _) => !matches!(sending.need(), sending::Need::Load { .. }),
             (Stage::Receiving(segment), _) => segment.reports(),
             (stage, _) => matches!(
@@ -208,8 +228,8 @@ impl ServerSession {
 
 /// A [`ServerSession`] with its buffers: a [`Machine`](crate::stream::Machine).
 #[derive(Debug)]
-pub struct Server<'s, 'b, H> {
+pub struct Server<'s, 'b, H, I: ?Sized = [u8]> {
     session: &'s mut ServerSession,
-    buffers: Buffers<'b>,
+    buffers: Buffers<'b, I>,
     hasher: H,
 }

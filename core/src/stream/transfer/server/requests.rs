@@ -3,10 +3,10 @@
 use super::{Server, Stage, Upload, Who};
 use crate::digest::{Digest, Hasher};
 use crate::stream::transfer::scram::{self, ServerExchange};
-use crate::stream::transfer::{FEATURES, Settings, most_blocks};
+use crate::stream::transfer::{FEATURES, Input, Settings, most_blocks};
 use crate::wire::transfer::{Data, ErrorCode, Hello, Put, Reply, Request, VERSION, block_len, body_len};
 
-impl<H: Hasher> Server<'_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Server<'_, '_, H, I> {
     /// Turns to what the header at the front of the input asks for.
     // In a frame of its own, which is not there while blocks are hashed.
     #[inline(never)]

@@ -1,17 +1,19 @@
 //! What a server does by itself, until somebody else is needed.
 
+use core::mem;
+
 use super::requests::inline_body;
 use super::{Server, ServerSession, Stage, Upload, Who};
 use crate::digest::Hasher;
 use crate::stream::transfer::intake::Body;
 use crate::stream::transfer::link::Out;
-use crate::stream::transfer::{ERROR_FRAME, TEXT_MOST, WORKING_TIME, clipped, segment, sending};
+use crate::stream::transfer::{ERROR_FRAME, Input, TEXT_MOST, WORKING_TIME, clipped, segment, sending};
 use crate::stream::{Abort, Outcome};
 use crate::time::Instant;
 use crate::wire::ParseError;
 use crate::wire::transfer::{ErrorCode, LENGTH, Reply, Request, decode};
 
-impl<H: Hasher> Server<'_, '_, H> {
+impl<H: Hasher, I: Input + ?Sized> Server<'_, '_, H, I> {
     /// Does everything that needs nobody else.
     pub(super) fn advance(&mut self) {
         while self.session.link.out == Out::Filling && self.step() {}
@@ -19,7 +21,12 @@ impl<H: Hasher> Server<'_, '_, H> {
 
     /// One step of it; `false` if somebody else is needed.
     pub(super) fn step(&mut self) -> bool {
-        let ServerSession { link, stage, upload, totals, .. } = &mut *self.session;
+        if !self.session.asides.is_empty()
+            && let Some(more) = self.judge_asides()
+        {
+            return more;
+        }
+        let ServerSession { link, stage, upload, asides, totals, .. } = &mut *self.session;
         match stage {
             Stage::Head => self.head(),
             Stage::Skipping(left) => {
@@ -58,13 +65,19 @@ impl<H: Hasher> Server<'_, '_, H> {
                     return true;
                 };
                 let (block, inline) = (file.block(), *inline);
-                segment.advance(&mut link.intake, self.buffers.input, &mut self.hasher, file, |header| {
-                    ahead(header, block)
-                });
-                match segment.need(&link.intake, self.buffers.input) {
+                let ahead = |header: &[u8]| ahead(header, block);
+                segment.advance(&mut link.intake, self.buffers.input, &mut self.hasher, file, ahead, asides);
+                match segment.need(&link.intake, self.buffers.input.octets()) {
                     segment::Need::Octets(needed) => self.write_or_read(needed),
+                    segment::Need::Judgement => true,
                     segment::Need::Save { .. } => false,
-                    segment::Need::Report { .. } => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
+                    segment::Need::Report => !link.outlet.has_reply_room(self.buffers.output) && self.flush(),
+                    segment::Need::Aside => {
+                        if let Stage::Receiving(segment) = mem::replace(stage, Stage::Head) {
+                            asides.push(segment, link.now());
+                        }
+                        true
+                    }
                     segment::Need::Nothing => {
                         *stage = Stage::Head;
                         if inline {
@@ -79,10 +92,34 @@ impl<H: Hasher> Server<'_, '_, H> {
         }
     }
 
+    /// Judges what was put aside, as far as it can or must be: before anything else is. `None` if it leaves the rest to
+    /// others; else as for [`Self::step`].
+    fn judge_asides(&mut self) -> Option<bool> {
+        let ServerSession { link, stage, upload, asides, settings, .. } = &mut *self.session;
+        let input = &mut *self.buffers.input;
+        let Some(Upload::Open { file, .. }) = upload else {
+            asides.clear(input);
+            return None;
+        };
+        let due = match stage {
+            Stage::Receiving(segment) => segment.was_held(),
+            Stage::Head => {
+                let due = |header: &[u8]| matches!(decode(header), Ok(Request::Data(data)) if file.is_due(data));
+                file.all_came() || link.intake.surprises(input.octets(), settings.max_header, due)
+            }
+            _ => true,
+        };
+        asides.advance(input, file, due);
+        if !asides.reports() {
+            return None;
+        }
+        Some(!link.outlet.has_reply_room(self.buffers.output) && self.flush())
+    }
+
     /// Looks for the next header.
     pub(super) fn head(&mut self) -> bool {
         let most = usize::from(self.session.settings.max_header);
-        match self.session.link.intake.head(self.buffers.input, most) {
+        match self.session.link.intake.head(self.buffers.input.octets(), most) {
             Ok(Some(_)) if !self.session.link.outlet.has_reply_room(self.buffers.output) => self.flush(),
             Ok(Some(_)) => {
                 self.dispatch();
@@ -101,7 +138,7 @@ impl<H: Hasher> Server<'_, '_, H> {
         if !self.session.link.outlet.is_empty() {
             return self.flush();
         }
-        self.session.link.intake.prepare(self.buffers.input, needed);
+        self.session.link.intake.prepare(self.buffers.input.octets_mut(), needed);
         false
     }
 
@@ -160,8 +197,8 @@ impl<H: Hasher> Server<'_, '_, H> {
     /// The octets of the header at the front of the input, with and without its length.
     pub(super) fn header(&self) -> (usize, &[u8]) {
         let ServerSession { link, settings, .. } = &*self.session;
-        match link.intake.head(self.buffers.input, usize::from(settings.max_header)) {
-            Ok(Some(head)) => (head.total(), link.intake.header(self.buffers.input, head)),
+        match link.intake.head(self.buffers.input.octets(), usize::from(settings.max_header)) {
+            Ok(Some(head)) => (head.total(), link.intake.header(self.buffers.input.octets(), head)),
             _ => (0, &[]),
         }
     }

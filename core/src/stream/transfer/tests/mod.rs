@@ -1,5 +1,6 @@
 //! Both sessions, against each other and against peers that do not keep the rules.
 
+mod aside;
 mod deadlines;
 mod document;
 mod drivers;
@@ -11,6 +12,7 @@ mod peer;
 mod runs;
 mod salvage;
 mod stores;
+mod turns;
 
 use std::string::String;
 use std::vec;

@@ -7,6 +7,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::stores::{Broken, Desk, Job, Shelf};
+use super::turns::{Manner, Turns};
 use crate::digest::{Digest, Hasher, Scalar};
 use crate::stream::transfer::{Buffers, ClientSession, Credentials, ServerSession, Settings};
 use crate::stream::{Machine, Outcome, ProtocolError, Store, Want};
@@ -69,6 +70,8 @@ pub(super) struct Pair {
     pub(super) desk: Desk,
     /// Sizes of the buffers: input and output of the client, of the server.
     pub(super) buffers: [usize; 4],
+    /// Who hashes for them.
+    pub(super) manner: Manner,
     /// Octets that move at a time.
     pub(super) most: usize,
     pub(super) max_header: u16,
@@ -89,6 +92,7 @@ impl Pair {
             shelf,
             desk: Desk::with(jobs),
             buffers: [600_000; 4],
+            manner: Manner::Fickle,
             most: usize::MAX,
             max_header: 512,
             window: 1 << 20,
@@ -113,7 +117,9 @@ impl Pair {
 
     /// Runs both to their ends.
     pub(super) fn run(&mut self) -> (Ending, Ending) {
-        let [mut a, mut b, mut c, mut d] = self.buffers.map(|len| vec![0xa5; len]);
+        let [a, b, c, d] = self.buffers;
+        let [mut a, mut c] = [a, c].map(|len| Turns::new(len, self.manner));
+        let [mut b, mut d] = [b, d].map(|len| vec![0xa5; len]);
         let mut client = ClientSession::new(
             Instant::START,
             settings(self.max_header, self.window),
@@ -152,7 +158,7 @@ impl Pair {
             }
             if ends.1.is_none() && server.is_idle() {
                 // Buffers of an idle session may be others the next time.
-                c.fill(0x5a);
+                c.renew();
                 d.fill(0x5a);
             }
             if let (Some(client), Some(server)) = ends {

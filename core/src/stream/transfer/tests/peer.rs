@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::pair::{Ending, Pipe, Step, settings, step};
 use super::stores::{Broken, Desk, Shelf};
+use super::turns::{Manner, Turns};
 use crate::digest::{Digest, Scalar};
 use crate::stream::transfer::{Buffers, ClientSession, Credentials, ServerSession};
 use crate::stream::{Machine, Store};
@@ -27,6 +28,8 @@ pub(super) struct Script {
     reads: Option<usize>,
     most: usize,
     buffers: (usize, usize),
+    /// Who hashes for them.
+    manner: Manner,
 }
 
 /// What came of it.
@@ -42,8 +45,15 @@ pub(super) struct Heard {
 impl Script {
     /// Says `octets` at once and closes.
     pub(super) fn new(octets: &[u8]) -> Self {
-        Self { pieces: VecDeque::new(), closes: true, reads: None, most: usize::MAX, buffers: (516, 512) }
-            .then(0, octets)
+        Self {
+            pieces: VecDeque::new(),
+            closes: true,
+            reads: None,
+            most: usize::MAX,
+            buffers: (516, 512),
+            manner: Manner::Fickle,
+        }
+        .then(0, octets)
     }
 
     /// Says nothing that was not asked for yet: each of the pieces that end at `ends` comes when the one before was
@@ -93,6 +103,11 @@ impl Script {
         self
     }
 
+    pub(super) fn manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
     /// Is a client, served by `shelf`.
     pub(super) fn serve(&self, shelf: &mut Shelf) -> Heard {
         self.serve_with(shelf, &Cell::new(0))
@@ -100,7 +115,7 @@ impl Script {
 
     pub(super) fn serve_with(&self, shelf: &mut impl Store<Error = Broken>, clock: &Cell<u64>) -> Heard {
         let mut session = ServerSession::new(Instant::START, settings(512, 1 << 20), *b"server nonce 67890");
-        let (mut input, mut output) = (vec![0xa5; self.buffers.0], vec![0xa5; self.buffers.1]);
+        let (mut input, mut output) = (Turns::new(self.buffers.0, self.manner), vec![0xa5; self.buffers.1]);
         let mut machine = session.with(Buffers { input: &mut input, output: &mut output }, Scalar);
         self.talk(&mut machine, shelf, clock)
     }
@@ -118,7 +133,7 @@ impl Script {
     ) -> Heard {
         let nonce = b"client nonce 12345";
         let mut session = ClientSession::new(Instant::START, settings(512, 1 << 20), credentials, nonce);
-        let (mut input, mut output) = (vec![0xa5; self.buffers.0], vec![0xa5; self.buffers.1]);
+        let (mut input, mut output) = (Turns::new(self.buffers.0, self.manner), vec![0xa5; self.buffers.1]);
         let mut machine = session.with(Buffers { input: &mut input, output: &mut output }, Scalar);
         self.talk(&mut machine, desk, clock)
     }
