@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use feige::digest::Lanes;
-use feige::transfer::Room;
+use feige::transfer::{Helper, Room};
 use feige_core::digest::{Digest, Hasher};
 use feige_core::drive::blocking::{Scratch, Transport, run};
 use feige_core::stream::transfer::{Answer, Ask, ClientSession, Credentials, ServerSession, Settings};
@@ -139,14 +139,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: session serve|get ADDR:PORT FILE [--unhashed]";
     let [what, address, path, rest @ ..] = arguments.as_slice() else { return Err(usage.into()) };
     match rest {
-        [] => run_as(what, address, path, Lanes::new()),
-        [flag] if flag == "--unhashed" => run_as(what, address, path, Unhashed),
+        [] => run_as(what, address, path, Room::with_helper(BUFFER, &Helper::new()), Lanes::new()),
+        [flag] if flag == "--unhashed" => run_as(what, address, path, Room::new(BUFFER), Unhashed),
         _ => Err(usage.into()),
     }
 }
 
-fn run_as(what: &str, address: &str, path: &str, hasher: impl Hasher) -> Result<(), Box<dyn std::error::Error>> {
-    let mut room = Room::new(BUFFER);
+fn run_as(
+    what: &str,
+    address: &str,
+    path: &str,
+    mut room: Room,
+    hasher: impl Hasher,
+) -> Result<(), Box<dyn std::error::Error>> {
     let buffers = room.buffers();
     let start = std::time::Instant::now();
     let clock = || Instant::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));

@@ -20,7 +20,7 @@ use super::errand::{Desk, Errand, Halt, Takes};
 use crate::accounts::random;
 use crate::digest::Lanes;
 use crate::exit::{Exit, Failure};
-use crate::transfer::{Cancel, Clock, Room, Socket, SocketError, connect};
+use crate::transfer::{Cancel, Clock, Helper, Room, Socket, SocketError, connect};
 
 /// A file of so many octets is small: it is one block, and travels with its announcement.
 pub(crate) const SMALL: u64 = 1 << SMALL_LOG2;
@@ -175,7 +175,7 @@ impl<'c> Remote<'c> {
             moved: false,
             hears: &|| ear.as_ref().is_some_and(|ear| !is_quiet(ear)),
         };
-        let room = self.room.get_or_insert_with(|| Room::new(BUFFER));
+        let room = self.room.get_or_insert_with(|| Room::with_helper(BUFFER, &Helper::new()));
         let mut client = line.session.with(room.buffers(), &mut self.hasher);
         let clock = self.clock;
         let mut now = || clock.now();

@@ -1,13 +1,13 @@
 //! Buffers for lines that are at work.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use feige_core::stream::transfer::Buffers;
 use feige_core::wire::transfer::LONG_RUN;
 
 use super::BLOCK;
-use crate::transfer;
+use crate::transfer::{self, Helper, Inputs};
 
 /// What buffers of all lines together may take, in octets, as long as each is not smaller than the smallest.
 const BUDGET: usize = 16 << 20;
@@ -56,8 +56,13 @@ impl Size {
 }
 
 impl Room {
-    fn new(size: Size) -> Self {
-        Self { memory: transfer::Room::new(size.octets()), size }
+    fn new(size: Size, helper: &Arc<Helper>) -> Self {
+        let memory = if size.block < BLOCK {
+            transfer::Room::new(size.octets())
+        } else {
+            transfer::Room::with_helper(size.octets(), helper)
+        };
+        Self { memory, size }
     }
 
     /// The size of blocks that suits these buffers, as a power of two.
@@ -66,16 +71,23 @@ impl Room {
     }
 
     /// Both buffers.
-    pub(super) fn buffers(&mut self) -> Buffers<'_> {
+    pub(super) fn buffers(&mut self) -> Buffers<'_, Inputs> {
         self.memory.buffers()
     }
 }
 
 /// Lends buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rooms {
+    helper: Arc<Helper>,
     lent: AtomicUsize,
     free: Mutex<Vec<Room>>,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { helper: Helper::new(), lent: AtomicUsize::new(0), free: Mutex::new(Vec::new()) }
+    }
 }
 
 impl Rooms {
@@ -84,11 +96,12 @@ impl Rooms {
         let lent = self.lent.fetch_add(1, Ordering::Relaxed) + 1;
         let size = Size::for_lines(lent.max(connections / CROWD));
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.filter(|room| room.size == size).unwrap_or_else(|| Room::new(size))
+        free.filter(|room| room.size == size).unwrap_or_else(|| Room::new(size, &self.helper))
     }
 
     /// Takes them back.
-    pub(super) fn back(&self, room: Room) {
+    pub(super) fn back(&self, mut room: Room) {
+        room.memory.shrink();
         self.lent.fetch_sub(1, Ordering::Relaxed);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         // The oldest go: those of a size that suits nobody any more among them.

@@ -18,6 +18,7 @@
 
 mod download;
 mod gate;
+mod helper;
 mod mover;
 mod progress;
 mod room;
@@ -30,9 +31,10 @@ mod tests;
 pub use download::{Downloaded, Failed, Md5Policy, Wanted, download};
 pub(crate) use gate::Permit;
 pub use gate::{Gate, Refusal};
+pub use helper::Helper;
 pub(crate) use progress::Meter;
 pub use progress::Progress;
-pub use room::Room;
+pub use room::{Inputs, Room};
 pub use serve::{Event, Fetch, Serving};
 pub use shares::{Share, Shares, TooManyOffers};
 pub use socket::{Cancel, Clock, SocketError};

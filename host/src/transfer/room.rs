@@ -6,8 +6,16 @@
 //!
 //! **Memory**: pages as they are used, and two pages more. **Time**: see [`MARGIN`].
 
-use feige_core::stream::transfer::Buffers;
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::Arc;
+
+use feige_core::digest::Digest;
+use feige_core::stream::transfer::{Buffers, Input};
 use memmap2::MmapMut;
+
+use super::helper::{Helper, Job, Loan};
+use crate::digest::Lanes;
 
 /// How far behind the border of a page a buffer begins.
 ///
@@ -23,47 +31,159 @@ const PAGE: usize = 4096;
 /// Buffers for input and output, equally long.
 #[derive(Debug)]
 pub struct Room {
-    memory: Memory,
-    len: usize,
-}
-
-#[derive(Debug)]
-enum Memory {
-    System(MmapMut),
-    /// The system has none of that kind left: it counts pieces.
-    Allocator(Vec<u8>),
+    inputs: Inputs,
+    output: Memory,
 }
 
 impl Room {
     /// Two buffers of `len` octets.
     #[must_use]
     pub fn new(len: usize) -> Self {
-        let octets = 2 * Self::stride(len);
-        let memory =
-            MmapMut::map_anon(octets).map_or_else(|_| Memory::Allocator(vec![0; octets + PAGE]), Memory::System);
-        // Page by page, not 2 MiB at a time: of two buffers, mostly one is written to.
-        #[cfg(target_os = "linux")]
-        if let Memory::System(map) = &memory {
-            // A system without large pages does not know what that is about.
-            let _ = map.advise(memmap2::Advice::NoHugePage);
-        }
-        Self { memory, len }
+        let inputs = Inputs {
+            input: Memory::new(len),
+            spares: Vec::new(),
+            aside: VecDeque::new(),
+            helper: None,
+            lanes: Lanes::new(),
+        };
+        Self { inputs, output: Memory::new(len) }
     }
 
-    /// From the begin of one buffer to that of the other.
-    const fn stride(len: usize) -> usize {
-        (MARGIN + len).next_multiple_of(PAGE)
+    /// Two buffers of `len` octets, and further ones if the helper has time.
+    #[must_use]
+    pub fn with_helper(len: usize, helper: &Arc<Helper>) -> Self {
+        let mut room = Self::new(len);
+        room.inputs.helper = Some(Arc::clone(helper));
+        room
     }
 
     /// Both buffers.
-    pub fn buffers(&mut self) -> Buffers<'_> {
-        let octets: &mut [u8] = match &mut self.memory {
-            Memory::System(map) => map,
-            Memory::Allocator(octets) => octets,
+    pub fn buffers(&mut self) -> Buffers<'_, Inputs> {
+        Buffers { input: &mut self.inputs, output: &mut self.output }
+    }
+
+    /// Gives all but two buffers back: nothing is under way.
+    pub fn shrink(&mut self) {
+        self.inputs.forget();
+        self.inputs.spares = Vec::new();
+    }
+}
+
+/// A buffer that is read into, and others that take turns with it.
+#[derive(Debug)]
+pub struct Inputs {
+    input: Memory,
+    spares: Vec<(Memory, Loan)>,
+    /// What is being hashed, oldest first.
+    aside: VecDeque<(Arc<Job>, Loan)>,
+    helper: Option<Arc<Helper>>,
+    /// For what the helper has no time for.
+    lanes: Lanes,
+}
+
+impl Input for Inputs {
+    fn octets(&self) -> &[u8] {
+        &self.input
+    }
+
+    fn octets_mut(&mut self) -> &mut [u8] {
+        &mut self.input
+    }
+
+    fn has_spare(&mut self) -> bool {
+        let Inputs { input, spares, helper, .. } = self;
+        if spares.is_empty()
+            && let Some(loan) = helper.as_ref().and_then(Helper::lend)
+        {
+            spares.push((Memory::new(input.len()), loan));
+        }
+        !spares.is_empty()
+    }
+
+    fn put_aside(&mut self, run: Range<usize>, block: usize, rest: Range<usize>) {
+        let Inputs { input, spares, aside, helper, .. } = self;
+        let Some((helper, (mut next, loan))) = helper.as_ref().zip(spares.pop()) else { return };
+        next[..rest.len()].copy_from_slice(&input[rest]);
+        let full = std::mem::replace(input, next);
+        aside.push_back((helper.hash(full, run, block), loan));
+    }
+
+    fn take_back(&mut self, wait: bool, digests: &mut [Digest]) -> bool {
+        let Inputs { spares, aside, lanes, .. } = self;
+        let Some((job, _)) = aside.front() else { return false };
+        let Some((memory, computed)) = job.take_back(wait.then_some(lanes)) else { return false };
+        for (place, digest) in digests.iter_mut().zip(computed) {
+            *place = digest;
+        }
+        spares.extend(aside.pop_front().map(|(_, loan)| (memory, loan)));
+        true
+    }
+
+    fn forget(&mut self) {
+        self.aside.drain(..).for_each(|(job, _)| job.forget());
+    }
+}
+
+/// A buffer.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pages: Pages,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Pages {
+    System(MmapMut),
+    /// The system has none of that kind left: it counts pieces.
+    Allocator(Vec<u8>),
+}
+
+impl Memory {
+    /// A buffer of `len` octets.
+    pub(super) fn new(len: usize) -> Self {
+        let octets = Self::octets(len);
+        let pages = MmapMut::map_anon(octets).map_or_else(|_| Pages::Allocator(vec![0; octets + PAGE]), Pages::System);
+        // Page by page, not 2 MiB at a time: of several buffers, mostly one is written to.
+        #[cfg(target_os = "linux")]
+        if let Pages::System(map) = &pages {
+            // A system without large pages does not know what that is about.
+            let _ = map.advise(memmap2::Advice::NoHugePage);
+        }
+        Self { pages, len }
+    }
+
+    /// What it takes, from the border of a page on.
+    const fn octets(len: usize) -> usize {
+        (MARGIN + len).next_multiple_of(PAGE)
+    }
+
+    /// All of it, and where the buffer begins.
+    fn all(&self) -> (&[u8], usize) {
+        let octets: &[u8] = match &self.pages {
+            Pages::System(map) => map,
+            Pages::Allocator(octets) => octets,
         };
-        let first = octets.as_ptr().align_offset(PAGE);
-        let (input, output) = octets[first..].split_at_mut(Self::stride(self.len));
-        Buffers { input: &mut input[MARGIN..][..self.len], output: &mut output[MARGIN..][..self.len] }
+        (octets, octets.as_ptr().align_offset(PAGE) + MARGIN)
+    }
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let (octets, from) = self.all();
+        &octets[from..][..self.len]
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let (_, from) = self.all();
+        let octets: &mut [u8] = match &mut self.pages {
+            Pages::System(map) => map,
+            Pages::Allocator(octets) => octets,
+        };
+        &mut octets[from..][..self.len]
     }
 }
 
@@ -74,14 +194,11 @@ mod tests {
     #[test]
     fn buffers_begin_behind_the_border_of_a_page_wherever_they_come_from() {
         for len in [600, 4096 - MARGIN, 4096, 300_000] {
-            let octets = 2 * Room::stride(len) + PAGE;
-            for mut room in [Room::new(len), Room { memory: Memory::Allocator(vec![0; octets]), len }] {
-                let Buffers { input, output } = room.buffers();
-                assert_eq!((input.len(), output.len()), (len, len));
-                for buffer in [input, output] {
-                    assert_eq!(buffer.as_ptr().addr() % PAGE, MARGIN);
-                    buffer.fill(1);
-                }
+            let pages = Pages::Allocator(vec![0; Memory::octets(len) + PAGE]);
+            for mut buffer in [Memory::new(len), Memory { pages, len }] {
+                assert_eq!(buffer.len(), len);
+                assert_eq!(buffer.as_ptr().addr() % PAGE, MARGIN);
+                buffer.fill(1);
             }
         }
     }
