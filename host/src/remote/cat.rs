@@ -1,7 +1,10 @@
 //! A file to standard output.
 //!
 //! **Guarantees**: not an octet is written that was not verified. When a block came damaged, or the connection breaks, it
-//! goes on where it was, if the file is still the same. **Memory**: one run of blocks, a MiB at most.
+//! goes on where it was, if the file is still the same. **Memory**: three runs of blocks, of which two are put
+//! aside: 3 MiB at most.
+
+use std::collections::VecDeque;
 
 use feige_core::digest::Digest;
 use feige_core::wire::transfer::{ErrorCode, Get, Reply, Request};
@@ -35,7 +38,7 @@ pub(super) struct Cat<'c> {
     stamp: u64,
     block: u8,
     /// What came and is not verified yet.
-    run: Vec<u8>,
+    come: VecDeque<u8>,
     refusal: Option<Refusal>,
     failure: Option<Failure>,
 }
@@ -50,7 +53,7 @@ impl<'c> Cat<'c> {
             at: 0,
             stamp: 0,
             block: 0,
-            run: Vec::new(),
+            come: VecDeque::new(),
             refusal: None,
             failure: None,
         }
@@ -84,7 +87,7 @@ impl Errand for Cat<'_> {
             }
             Reply::File(file) => {
                 (self.stamp, self.block) = (file.stamp, file.block);
-                self.run.clear();
+                self.come.clear();
                 Heard::Fine
             }
             Reply::Error { code: code @ (ErrorCode::Busy | ErrorCode::DigestMismatch), text } => {
@@ -100,18 +103,21 @@ impl Errand for Cat<'_> {
     }
 
     fn save(&mut self, _: u64, octets: &[u8]) {
-        self.run.extend_from_slice(octets);
+        self.come.extend(octets);
     }
 
     fn verified(&mut self, at: u64, len: u32, _: &[Digest]) -> Heard {
         let len = len as usize;
-        if at != self.at || self.run.len() < len {
+        if at != self.at || self.come.len() < len {
             // A block before it came damaged. To wait for it would mean to keep what comes behind it.
             let message = "a block came damaged".into();
             return Heard::TryAgain(Failure { exit: Exit::Incomplete, message });
         }
-        self.report.octets(&self.run[..len]);
-        self.run.drain(..len);
+        let (front, back) = self.come.as_slices();
+        let here = len.min(front.len());
+        self.report.octets(&front[..here]);
+        self.report.octets(&back[..len - here]);
+        self.come.drain(..len);
         self.at += len as u64;
         if self.report.is_gone() {
             // Whoever read it has enough, or nothing can be written.
@@ -134,7 +140,7 @@ impl Errand for Cat<'_> {
 
     fn broken(&mut self) {
         self.under_way = false;
-        self.run.clear();
+        self.come.clear();
     }
 
     fn is_over(&self) -> bool {
