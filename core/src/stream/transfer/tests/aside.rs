@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::vec::Vec;
 
 use super::pair::{Pair, Pipe, Step, settings, step};
-use super::peer::{Heard, Script, come_in, down, let_in, say, up};
+use super::peer::{Heard, Script, announce, come_in, down, here_is, let_in, say, up};
 use super::stores::{Broken, Desk, Part, Shelf, get};
 use super::turns::{Manner, Turns};
 use super::{complete, octets, put};
@@ -12,7 +12,7 @@ use crate::digest::Scalar;
 use crate::stream::transfer::{Answer, Ask, Buffers, ClientSession, Credentials, ServerSession};
 use crate::stream::{Machine, Opened, Outcome, Store, Target, Want};
 use crate::time::Instant;
-use crate::wire::transfer::{ErrorCode, File, Put, Reply, Request};
+use crate::wire::transfer::{ErrorCode, Reply, Request};
 
 const BLOCK: usize = 4096;
 const RUN: usize = 16 * BLOCK;
@@ -26,24 +26,13 @@ fn file() -> Vec<u8> {
 
 /// What a server says of the file, and its first whole runs.
 fn served(runs: usize) -> Vec<u8> {
-    let size = SIZE as u64;
-    let head = say(&Reply::File(File { size, mtime: None, mode: None, stamp: 7, block: 12, offset: 0, length: size }));
-    (0..runs).fold(head, |said, run| [said, down((run * RUN) as u64, &file()[run * RUN..][..RUN])].concat())
+    (0..runs)
+        .fold(here_is(SIZE as u64), |said, run| [said, down((run * RUN) as u64, &file()[run * RUN..][..RUN])].concat())
 }
 
 /// What a client says that sends it.
 fn sent(runs: usize) -> Vec<u8> {
-    let put = Put {
-        path: "f",
-        size: SIZE as u64,
-        mtime: None,
-        mode: None,
-        stamp: 1,
-        block: 12,
-        replace: true,
-        inline: false,
-    };
-    let head = [come_in(), say(&Request::Put(put))].concat();
+    let head = [come_in(), announce(SIZE as u64)].concat();
     (0..runs).fold(head, |said, run| [said, up((run * RUN) as u64, &file()[run * RUN..][..RUN])].concat())
 }
 

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::vec;
 use std::vec::Vec;
 
-use super::peer::{Script, body, come_in, down, hello, let_in, say, up};
+use super::peer::{Script, announce, body, come_in, down, hello, here_is, let_in, say, up};
 use super::stores::{Broken, Desk, Job, Shelf, get};
 use super::{octets, put};
 use crate::digest::Digest;
 use crate::stream::transfer::Credentials;
 use crate::stream::{Opened, Outcome, ProtocolError, Store, Target};
-use crate::wire::transfer::{File, Put, Reply, Request};
+use crate::wire::transfer::{Put, Reply, Request};
 
 const TIMED_OUT: &str = "Error { code: Timeout, text: \"nothing came for too long\" }";
 
@@ -46,16 +46,6 @@ impl<S: Store<Error = Broken>> Store for Slow<'_, S> {
     fn close(&mut self) -> Result<(), Broken> {
         self.wait().close()
     }
-}
-
-fn file(size: u64) -> Vec<u8> {
-    let file = File { size, mtime: None, mode: None, stamp: 7, block: 12, offset: 0, length: size };
-    say(&Reply::File(file))
-}
-
-fn announce(size: u64) -> Vec<u8> {
-    let put = Put { path: "f", size, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: false };
-    say(&Request::Put(put))
 }
 
 /// The digest of a file in blocks of 4 KiB.
@@ -131,7 +121,7 @@ fn a_body_has_to_get_on() {
     let heard = Script::new(&[come_in(), wants].concat()).silent().reads(10_000).serve(&mut shelf);
     assert_eq!((heard.ending, heard.at), (Err(ProtocolError::TimedOut), 30_000));
 
-    let said = [file(100_000), down(0, &whole[..8192])].concat();
+    let said = [here_is(100_000), down(0, &whole[..8192])].concat();
     let next = down(8192, &whole[8192..40_960]);
     for (script, at) in [
         (Script::new(&let_in()), 30_000),
@@ -273,7 +263,7 @@ fn a_slow_store_is_nobodys_fault() {
         assert!(matches!(heard.ending, Ok(Outcome::Complete(_))), "{:?} {:?}", heard.ending, heard.replies());
         assert_eq!(slow.store.files["f"], whole);
 
-        let said = [file(20_000), down(0, &whole[..8192]), down(8192, &whole[8192..])].concat();
+        let said = [here_is(20_000), down(0, &whole[..8192]), down(8192, &whole[8192..])].concat();
         let stored = say(&Reply::Stored { digest: Digest::of(b"small") });
         let clock = Cell::new(0);
         let script = Script::new(&let_in()).then(1, &said).then(500_000, &stored).then(500_000, &say(&Reply::Done));

@@ -5,7 +5,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::octets;
-use super::peer::{Script, body, come_in, hello, say, up};
+use super::peer::{Script, announce, body, come_in, hello, say, up};
 use super::stores::Shelf;
 use crate::digest::Digest;
 use crate::stream::Outcome;
@@ -46,10 +46,6 @@ const BAD: &str = "Error { code: BadRequest";
 
 fn put(size: u64, inline: bool) -> Put<'static> {
     Put { path: "f", size, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline }
-}
-
-fn announce(size: u64) -> Vec<u8> {
-    say(&Request::Put(put(size, false)))
 }
 
 fn finish(octets: &[u8]) -> Vec<u8> {

@@ -15,7 +15,7 @@ use crate::digest::{Digest, Scalar};
 use crate::stream::transfer::{Buffers, ClientSession, Credentials, ServerSession};
 use crate::stream::{Machine, Store};
 use crate::time::Instant;
-use crate::wire::transfer::{Data, Hello, LENGTH, Reply, Request, block_len, body_len, decode, encode};
+use crate::wire::transfer::{Data, File, Hello, LENGTH, Put, Reply, Request, block_len, body_len, decode, encode};
 
 /// What a peer says, and how it arrives.
 #[derive(Clone)]
@@ -226,6 +226,17 @@ pub(super) fn hello(version: u8) -> Hello<'static> {
 /// What a guest says first.
 pub(super) fn come_in() -> Vec<u8> {
     [say(&Request::Hello(hello(1))), say(&Request::Guest)].concat()
+}
+
+/// What a client says that is about to send the file `f`, of so many octets, in blocks of 4 KiB.
+pub(super) fn announce(size: u64) -> Vec<u8> {
+    let put = Put { path: "f", size, mtime: None, mode: None, stamp: 1, block: 12, replace: true, inline: false };
+    say(&Request::Put(put))
+}
+
+/// What a server says that is about to send such a file.
+pub(super) fn here_is(size: u64) -> Vec<u8> {
+    say(&Reply::File(File { size, mtime: None, mode: None, stamp: 7, block: 12, offset: 0, length: size }))
 }
 
 /// What a server says to a guest.

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::octets;
 use super::pair::settings;
-use super::peer::{Script, come_in, down, let_in, say, up};
+use super::peer::{Script, announce, come_in, down, here_is, let_in, up};
 use super::stores::{Desk, Part, Shelf, get};
 use crate::digest::{Digest, Scalar};
 use crate::drive::blocking::{self, Scratch};
@@ -14,7 +14,6 @@ use crate::drive::{DriveError, salvage};
 use crate::stream::testing::{Ending, Script as Wire};
 use crate::stream::transfer::{Buffers, ClientSession, Credentials, ServerSession};
 use crate::time::Instant;
-use crate::wire::transfer::{File, Put, Reply, Request};
 
 const BLOCK: usize = 4096;
 
@@ -30,24 +29,12 @@ fn file() -> Vec<u8> {
 
 /// What a server says of a file, and its first run.
 fn served() -> Vec<u8> {
-    let size = SIZE as u64;
-    let head = File { size, mtime: None, mode: None, stamp: 7, block: 12, offset: 0, length: size };
-    [say(&Reply::File(head)), down(0, &file()[..16 * BLOCK])].concat()
+    [here_is(SIZE as u64), down(0, &file()[..16 * BLOCK])].concat()
 }
 
 /// A client that sends it.
 fn sent() -> Vec<u8> {
-    let put = Put {
-        path: "f",
-        size: SIZE as u64,
-        mtime: None,
-        mode: None,
-        stamp: 1,
-        block: 12,
-        replace: true,
-        inline: false,
-    };
-    [come_in(), say(&Request::Put(put)), up(0, &file()[..16 * BLOCK])].concat()
+    [come_in(), announce(SIZE as u64), up(0, &file()[..16 * BLOCK])].concat()
 }
 
 /// Cuts within a run, whose octets are the last of `len`, and how many blocks of it have come then.
