@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use feige::digest::Lanes;
@@ -139,8 +140,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: session serve|get ADDR:PORT FILE [--unhashed]";
     let [what, address, path, rest @ ..] = arguments.as_slice() else { return Err(usage.into()) };
     match rest {
-        [] => run_as(what, address, path, Room::with_helper(BUFFER, &Helper::new()), Lanes::new()),
-        [flag] if flag == "--unhashed" => run_as(what, address, path, Room::new(BUFFER), Unhashed),
+        [] => run_as(what, address, path, Some(Helper::new()), Lanes::new()),
+        [flag] if flag == "--unhashed" => run_as(what, address, path, None, Unhashed),
         _ => Err(usage.into()),
     }
 }
@@ -149,9 +150,11 @@ fn run_as(
     what: &str,
     address: &str,
     path: &str,
-    mut room: Room,
+    helper: Option<Arc<Helper>>,
     hasher: impl Hasher,
 ) -> Result<(), Box<dyn std::error::Error>> {
+    let mut room = Room::new(BUFFER);
+    room.set_helper(helper);
     let buffers = room.buffers();
     let start = std::time::Instant::now();
     let clock = || Instant::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));

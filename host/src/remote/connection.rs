@@ -8,6 +8,7 @@
 //! and 70 to 73.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use feige_core::drive::blocking::{Scratch, step};
@@ -58,6 +59,7 @@ pub(crate) struct Remote<'c> {
     /// Buffers, since the first connection.
     room: Option<Room>,
     hasher: Lanes,
+    helper: Arc<Helper>,
     /// The connection that waits for the next errand.
     line: Option<Line<'c>>,
     /// It has let us in before.
@@ -119,6 +121,7 @@ impl<'c> Remote<'c> {
             cancel,
             room: None,
             hasher: Lanes::new(),
+            helper: Helper::new(),
             line: None,
             met: false,
         }
@@ -175,7 +178,8 @@ impl<'c> Remote<'c> {
             moved: false,
             hears: &|| ear.as_ref().is_some_and(|ear| !is_quiet(ear)),
         };
-        let room = self.room.get_or_insert_with(|| Room::with_helper(BUFFER, &Helper::new()));
+        let room = self.room.get_or_insert_with(|| Room::new(BUFFER));
+        room.set_helper((!desk.errand.hashes_besides()).then(|| Arc::clone(&self.helper)));
         let mut client = line.session.with(room.buffers(), &mut self.hasher);
         let clock = self.clock;
         let mut now = || clock.now();

@@ -78,6 +78,11 @@ pub(crate) trait Errand {
     /// Octets of the file that comes.
     fn save(&mut self, _at: u64, _octets: &[u8]) {}
 
+    /// Whether what comes is hashed as a whole, too. That takes a processor, and everybody waits for it.
+    fn hashes_besides(&self) -> bool {
+        false
+    }
+
     /// Octets were saved and are what was sent.
     fn verified(&mut self, _at: u64, _len: u32, _digests: &[Digest]) -> Heard {
         Heard::NotWanted

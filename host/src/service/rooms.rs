@@ -57,11 +57,8 @@ impl Size {
 
 impl Room {
     fn new(size: Size, helper: &Arc<Helper>) -> Self {
-        let memory = if size.block < BLOCK {
-            transfer::Room::new(size.octets())
-        } else {
-            transfer::Room::with_helper(size.octets(), helper)
-        };
+        let mut memory = transfer::Room::new(size.octets());
+        memory.set_helper((size.block == BLOCK).then(|| Arc::clone(helper)));
         Self { memory, size }
     }
 

@@ -188,6 +188,12 @@ mod tests {
         helper
     }
 
+    fn with(helper: &Arc<Helper>) -> Room {
+        let mut room = Room::new(5000);
+        room.set_helper(Some(Arc::clone(helper)));
+        room
+    }
+
     fn digests(octets: &[u8]) -> Vec<Digest> {
         octets.chunks(BLOCK).map(Digest::of).collect()
     }
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn runs_come_back_in_order_with_their_digests() {
         let helper = with_thread();
-        let mut room = Room::with_helper(5000, &helper);
+        let mut room = with(&helper);
         let input = room.buffers().input;
         let mut expected = std::collections::VecDeque::new();
         for round in 0..200_u8 {
@@ -224,7 +230,7 @@ mod tests {
     #[test]
     fn all_rooms_together_have_no_more_buffers_than_are_lent() {
         let helper = with_thread();
-        let [mut one, mut other] = [(); 2].map(|()| Room::with_helper(5000, &helper));
+        let (mut one, mut other) = (with(&helper), with(&helper));
         for _ in 0..3 {
             for _ in 0..MOST {
                 assert!(one.buffers().input.has_spare());

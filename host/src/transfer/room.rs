@@ -1,10 +1,11 @@
-//! The two buffers of a session of the verified transfer.
+//! The buffers of a session of the verified transfer: one to read into, one to write from, and, while somebody hashes what was
+//! read, others that take turns with the first.
 //!
 //! They come from the system and not from the allocator: zeroed memory of the allocator is written to as soon as it was
 //! somebody's before, each thread has some of its own, and little of it ever goes back. Of memory that comes from the
 //! system, only what is used costs anything, and it goes back at once.
 //!
-//! **Memory**: pages as they are used, and two pages more. **Time**: see [`MARGIN`].
+//! **Memory**: pages as they are used, and a page more for each buffer. **Time**: see [`MARGIN`].
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut, Range};
@@ -49,12 +50,10 @@ impl Room {
         Self { inputs, output: Memory::new(len) }
     }
 
-    /// Two buffers of `len` octets, and further ones if the helper has time.
-    #[must_use]
-    pub fn with_helper(len: usize, helper: &Arc<Helper>) -> Self {
-        let mut room = Self::new(len);
-        room.inputs.helper = Some(Arc::clone(helper));
-        room
+    /// From now on there are further buffers, if there is a helper and it has time. Nothing is under way.
+    pub fn set_helper(&mut self, helper: Option<Arc<Helper>>) {
+        self.shrink();
+        self.inputs.helper = helper;
     }
 
     /// Both buffers.

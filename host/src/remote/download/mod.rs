@@ -511,6 +511,10 @@ impl Errand for Download<'_> {
         self.report.moved(octets.len() as u64);
     }
 
+    fn hashes_besides(&self) -> bool {
+        self.wish.md5.is_some()
+    }
+
     fn verified(&mut self, at: u64, len: u32, digests: &[Digest]) -> Heard {
         let Some(arrival) = &mut self.arrival else { return Heard::NotWanted };
         let failed = arrival.failed.take().or_else(|| arrival.upload.as_mut()?.verified(at, len, digests).err());
