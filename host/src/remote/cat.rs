@@ -1,8 +1,8 @@
 //! A file to standard output.
 //!
 //! **Guarantees**: not an octet is written that was not verified. When a block came damaged, or the connection breaks, it
-//! goes on where it was, if the file is still the same. **Memory**: three runs of blocks, of which two are put
-//! aside: 3 MiB at most.
+//! goes on where it was, if the file is still the same. **Memory**: four runs of blocks, of which three are put
+//! aside: 4 MiB at most.
 
 use std::collections::VecDeque;
 

@@ -37,11 +37,11 @@ impl Input for Turns {
     }
 
     fn has_spare(&mut self) -> bool {
-        self.aside.len() < 2 && self.is_lucky()
+        self.aside.len() < 3 && self.is_lucky()
     }
 
     fn put_aside(&mut self, run: Range<usize>, block: usize, rest: Range<usize>) {
-        assert!(self.aside.len() < 2, "no more are put aside than there are");
+        assert!(self.aside.len() < 3, "no more are put aside than there are");
         assert!(run.end <= self.input.len() && run.len().div_ceil(block) >= LONG, "a run is in the buffer");
         let mut next = vec![0x77; self.input.len()];
         next[..rest.len()].copy_from_slice(&self.input[rest]);

@@ -17,12 +17,12 @@ use crate::digest::Digest;
 use crate::time::Instant;
 
 /// The most runs that a session puts aside. A microcontroller has one processor.
-pub(super) const MOST: usize = if cfg!(target_os = "none") { 0 } else { 2 };
+pub(super) const MOST: usize = if cfg!(target_os = "none") { 0 } else { 3 };
 
 /// What a session reads into: a slice, or several buffers that take turns, so that somebody else may hash what is in one
 /// while the session reads into another.
 ///
-/// At most two runs are put aside at a time, and they are taken back in order.
+/// At most three runs are put aside at a time, and they are taken back in order.
 pub trait Input {
     /// The buffer.
     fn octets(&self) -> &[u8];

@@ -18,7 +18,7 @@
 //! [`Hasher`]: crate::digest::Hasher
 //!
 //! **Guarantees**: see [`ServerSession`] and [`ClientSession`]. **Memory**: a server's session takes less than 3 KiB, a
-//! client's less than 4, on a host, which takes long runs and puts two of them aside, 1.6 more; and both two buffers that are
+//! client's less than 4, on a host, which takes long runs and puts three of them aside, 2.3 more; and both two buffers that are
 //! lent while there is something to do. **Time**: constant per
 //! call, but for hashing, and for deriving a key from the client's password once. **Protocol**:
 //! `docs/protocol/transfer.md`.

@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use crate::digest::{Digest, Hasher as _, Scalar};
 use crate::stream::transfer::Input;
+use crate::stream::transfer::aside::MOST;
 
 /// How much time whoever hashes for others has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,8 @@ impl Input for Turns {
     fn has_spare(&mut self) -> bool {
         match self.manner {
             Manner::Never => false,
-            Manner::AtOnce | Manner::Late => self.aside.len() < 2,
-            Manner::Fickle => self.aside.len() < 2 && self.is_lucky(),
+            Manner::AtOnce | Manner::Late => self.aside.len() < MOST,
+            Manner::Fickle => self.aside.len() < MOST && self.is_lucky(),
         }
     }
 
@@ -72,7 +73,7 @@ impl Input for Turns {
         let mut next = vec![0x77; self.input.len()];
         next[..rest.len()].copy_from_slice(&self.input[rest]);
         self.aside.push_back((core::mem::replace(&mut self.input, next), run, block));
-        assert!(self.aside.len() <= 2, "no more are put aside than there are");
+        assert!(self.aside.len() <= MOST, "no more are put aside than there are");
     }
 
     fn take_back(&mut self, wait: bool, digests: &mut [Digest]) -> bool {
