@@ -123,6 +123,13 @@ impl Input for Inputs {
     }
 }
 
+/// The helper is not to keep the memory of a job that nothing follows.
+impl Drop for Inputs {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
 /// A buffer.
 #[derive(Debug)]
 pub(super) struct Memory {
