@@ -249,12 +249,13 @@ mod tests {
             assert!(other.buffers().input.has_spare());
             other.shrink();
         }
+        helper.single.lock().unwrap().take();
         assert!(one.buffers().input.has_spare());
         one.buffers().input.put_aside(RUN, BLOCK, 0..0);
         drop(one);
         assert_eq!(helper.lent.load(Ordering::Relaxed), 0);
         let single = helper.single.lock().unwrap();
-        assert!(single.as_ref().is_none_or(|job| job.begin().is_none()), "nothing of it is kept");
+        assert!(single.as_ref().is_some_and(|job| job.begin().is_none()), "its memory is not kept");
         assert!(!Room::new(5000).buffers().input.has_spare(), "who has no helper has one buffer");
     }
 
