@@ -140,7 +140,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: session serve|get ADDR:PORT FILE [--unhashed]";
     let [what, address, path, rest @ ..] = arguments.as_slice() else { return Err(usage.into()) };
     match rest {
-        [] => run_as(what, address, path, Some(Helper::new()), Lanes::new()),
+        [] => run_as(what, address, path, Some(Arc::default()), Lanes::new()),
         [flag] if flag == "--unhashed" => run_as(what, address, path, None, Unhashed),
         _ => Err(usage.into()),
     }

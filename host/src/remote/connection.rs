@@ -121,7 +121,7 @@ impl<'c> Remote<'c> {
             cancel,
             room: None,
             hasher: Lanes::new(),
-            helper: Helper::new(),
+            helper: Arc::default(),
             line: None,
             met: false,
         }

@@ -74,17 +74,11 @@ impl Room {
 }
 
 /// Lends buffers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rooms {
     helper: Arc<Helper>,
     lent: AtomicUsize,
     free: Mutex<Vec<Room>>,
-}
-
-impl Default for Rooms {
-    fn default() -> Self {
-        Self { helper: Helper::new(), lent: AtomicUsize::new(0), free: Mutex::new(Vec::new()) }
-    }
 }
 
 impl Rooms {

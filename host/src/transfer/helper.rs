@@ -2,8 +2,8 @@
 //!
 //! On two processors, the one that receives is busy with copying, and what hashing takes comes on top of it; the other one,
 //! of the sender or of nobody, has time. A run is hashed by whoever has time first: what the helper has not begun when
-//! the digests are needed, the receiver takes back and hashes itself. So the helper can be late, or never come, and nothing
-//! waits for it.
+//! the digests are needed, the receiver takes back and hashes itself. So the helper can be late, or never come: only what it
+//! has begun is waited for.
 //!
 //! **Memory**: at most [`MOST`] buffers more than without, for all sessions together. **Time**: that of [`Lanes`].
 
@@ -28,8 +28,8 @@ const STACK: usize = 128 << 10;
 /// by itself it was half of what hashing still cost.
 type Pair = [Arc<Job>; 2];
 
-/// The thread, from when it is needed, and the right to put buffers aside for it.
-#[derive(Debug)]
+/// The thread, from when it is needed, and the right to put buffers aside for it. One is for all sessions of a program.
+#[derive(Debug, Default)]
 pub struct Helper {
     thread: OnceLock<Option<Sender<Pair>>>,
     /// A job that the thread has not heard of yet.
@@ -38,12 +38,6 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// A helper for all sessions of a program.
-    #[must_use]
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { thread: OnceLock::new(), single: Mutex::new(None), lent: AtomicUsize::new(0) })
-    }
-
     /// The right to have one more buffer; `None` if enough are lent, or if there is nobody to help.
     pub(super) fn lend(self: &Arc<Self>) -> Option<Loan> {
         self.thread()?;
@@ -191,7 +185,7 @@ mod tests {
     const RUN: Range<usize> = 10..10 + 4 * BLOCK + 7;
 
     fn with_thread() -> Arc<Helper> {
-        let helper = Helper::new();
+        let helper = Arc::<Helper>::default();
         assert!(helper.thread.set(hire()).is_ok());
         helper
     }
