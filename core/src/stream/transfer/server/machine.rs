@@ -133,13 +133,7 @@ impl<H: Hasher, I: Input + ?Sized> Machine for Server<'_, '_, H, I> {
                 }
             }
             _ if self.session.asides.reports() => match reply {
-                Reply::Error { code, text } => {
-                    let left = match &self.session.stage {
-                        Stage::Receiving(segment) => segment.left(),
-                        _ => 0,
-                    };
-                    self.fail_upload(left, code, text);
-                }
+                Reply::Error { code, text } => self.refuse_rest(code, text),
                 _ => self.session.asides.reported(),
             },
             (_, Stage::Postponed(told)) if matches!(reply, Reply::Working) => {
@@ -173,10 +167,7 @@ impl<H: Hasher, I: Input + ?Sized> Machine for Server<'_, '_, H, I> {
             },
             (_, Stage::Sending(_)) => self.checked(&reply),
             (_, Stage::Receiving(segment)) => match reply {
-                Reply::Error { code, text } => {
-                    let left = segment.left();
-                    self.fail_upload(left, code, text);
-                }
+                Reply::Error { code, text } => self.refuse_rest(code, text),
                 _ => segment.reported(),
             },
             (_, Stage::Completing) => {

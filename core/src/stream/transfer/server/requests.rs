@@ -105,6 +105,15 @@ impl<H: Hasher, I: Input + ?Sized> Server<'_, '_, H, I> {
         }
     }
 
+    /// The store does not want the rest of the file that is received.
+    pub(super) fn refuse_rest(&mut self, code: ErrorCode, text: &str) {
+        let left = match &self.session.stage {
+            Stage::Receiving(segment) => segment.left(),
+            _ => 0,
+        };
+        self.fail_upload(left, code, text);
+    }
+
     /// The file that is being received is not wanted any more, and passed over (R-VT-66); `left` octets of its present
     /// run are to come.
     pub(super) fn fail_upload(&mut self, left: u64, code: ErrorCode, text: &str) {
